@@ -1,0 +1,96 @@
+//! Every bound of the protocol on one page, each with its reason.
+
+use std::time::Duration;
+
+/// First byte of each direction of each stream; another value is answered by closing.
+pub const STREAM_VERSION: u8 = 1;
+/// Application protocol name of the TLS handshake.
+pub const ALPN: &[u8] = b"mathia/1";
+/// Bytes of the length prefix of a frame.
+pub const PREFIX_LEN: usize = 4;
+
+/// A frame before login: a `Register` with its genesis link is under 1 KiB; 4 KiB leaves room.
+pub const FRAME_LEN_MAX_OPENING: usize = 4 * 1024;
+/// A frame after login: the largest message (16 KiB text) with slots fits four times.
+pub const FRAME_LEN_MAX: usize = 64 * 1024;
+/// A commit with its wraps: 1,000 members and their devices; more wraps are staged in batches.
+pub const FRAME_LEN_MAX_COMMIT: usize = 256 * 1024;
+
+/// Text of one message, in bytes of UTF-8. Longer things are files.
+pub const MESSAGE_TEXT_LEN_MAX: usize = 16 * 1024;
+/// A stored entry (tag, blob, signature): the text cap, padded, with header, slots and room to spare.
+pub const ENTRY_LEN_MAX: usize = 32 * 1024;
+/// A stored commit: 1,000 members at 70 bytes, with boxes; more people are added in several commits.
+pub const COMMIT_LEN_MAX: usize = 128 * 1024;
+/// A user chain link: a genesis with long operator text is under 1 KiB.
+pub const LINK_LEN_MAX: usize = 2 * 1024;
+/// Links in one user chain: device churn of decades; also bounds verification to about a second.
+pub const CHAIN_LINKS_MAX: usize = 4_096;
+/// Members of a room; one staged commit carries wraps for all their devices.
+pub const MEMBERS_MAX: usize = 5_000;
+/// Un-revoked devices of one account: a person's machines and some.
+pub const DEVICES_MAX: usize = 32;
+/// Messages of one device and room on the way: as Kafka's idempotent producer, kept small.
+pub const IN_FLIGHT_MAX: usize = 16;
+/// Requests of one session without an answer; the reply lane never drops, so it must be bounded here.
+pub const REQUESTS_MAX: usize = 64;
+/// Agents that one message may be shown to; a room seldom has more than one.
+pub const SLOTS_MAX: usize = 8;
+/// Wraps in one staging batch: 64 KiB frames of about 150 bytes each.
+pub const WRAPS_PER_BATCH_MAX: usize = 400;
+
+/// Entries of one history page, so that a page of usual messages stays within a frame.
+pub const HISTORY_PAGE_MAX: usize = 128;
+/// Bytes of entries in one history page; at least one entry always fits.
+pub const HISTORY_PAGE_BYTES_MAX: usize = 48 * 1024;
+/// Cursors in one `Resume` request: 40 bytes each, within a frame.
+pub const RESUME_PAGE_MAX: usize = 1_000;
+/// Room heads in one reply: about 150 bytes each, within a frame.
+pub const HEADS_PAGE_MAX: usize = 256;
+/// Accounts in one batched lookup.
+pub const ACCOUNTS_PER_REQUEST_MAX: usize = 500;
+
+/// Up to this many members, marks travel by person and signed ticks to everyone; above, counts.
+pub const SMALL_ROOM_MEMBERS_MAX: usize = 50;
+/// Shortest time between two flushes of marks in one room: four a second reads as instant.
+pub const MARKS_INTERVAL: Duration = Duration::from_millis(250);
+
+/// Shortest handle: one letter is a typo.
+pub const HANDLE_LEN_MIN: usize = 2;
+/// Longest handle: fits a sidebar.
+pub const HANDLE_LEN_MAX: usize = 32;
+/// Longest room name, in bytes: fits a title line.
+pub const ROOM_NAME_LEN_MAX: usize = 64;
+/// Longest topic of a room, in bytes.
+pub const TOPIC_LEN_MAX: usize = 256;
+/// Longest device name and operating system name, in bytes.
+pub const DEVICE_NAME_LEN_MAX: usize = 64;
+/// Longest operator text of an agent account, in bytes.
+pub const OPERATOR_LEN_MAX: usize = 256;
+
+/// Commits and links that claim a time further off the server's clock are refused.
+pub const CLOCK_SKEW_MAX: Duration = Duration::from_secs(5 * 60);
+/// A device younger than this may not revoke older ones.
+pub const DEVICE_QUARANTINE: Duration = Duration::from_secs(24 * 3600);
+/// An epoch older than this, with messages, is rotated by the next sender.
+pub const EPOCH_AGE_MAX: Duration = Duration::from_secs(7 * 24 * 3600);
+/// An epoch with more messages than this is rotated by the next sender.
+pub const EPOCH_MESSAGES_MAX: u64 = 10_000;
+/// Own device keys (HPKE) are replaced after this time.
+pub const HPKE_ROTATE_AFTER: Duration = Duration::from_secs(30 * 24 * 3600);
+/// Chain heads of members are asked anew after this time.
+pub const CHAIN_REFRESH_AFTER: Duration = Duration::from_secs(24 * 3600);
+
+/// The peer has this long to send the first frame of a connection.
+pub const HELLO_TIMEOUT: Duration = Duration::from_secs(5);
+/// A frame must be whole this long after its first byte, against slow-loris peers.
+pub const FRAME_TIMEOUT: Duration = Duration::from_secs(10);
+/// A connection without any packet for this long is gone.
+pub const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
+/// The client keeps the path open; a third of the idle timeout survives one lost packet.
+pub const KEEP_ALIVE: Duration = Duration::from_secs(10);
+
+/// The smallest time between two typing datagrams for one room.
+pub const TYPING_INTERVAL: Duration = Duration::from_secs(2);
+/// A typing sign goes out this long after the last datagram.
+pub const TYPING_SHOWN: Duration = Duration::from_secs(5);

@@ -1,0 +1,1 @@
+//! What a room's log says and which entries it accepts: the rules shared by server and client.
