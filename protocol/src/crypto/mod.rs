@@ -2,3 +2,8 @@
 //! randomness passed in. Everything that is signed or hashed is encoded by [`ce`].
 
 pub mod ce;
+pub mod hash;
+pub mod identity;
+pub mod labels;
+pub mod user_chain;
+pub mod user_link;
