@@ -1,0 +1,6 @@
+//! The mathia server: orders, stores and enforces; never an authority over who is in a room or who
+//! said what.
+//!
+//! Arrows point one way: `serve` → `session` → `rooms` → {`hub`, `store`} → the protocol crate.
+
+pub mod store;

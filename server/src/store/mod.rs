@@ -1,0 +1,485 @@
+//! The durable memory of the server: one trait, one contract, several databases.
+//!
+//! Rows go in and come out as they are: sealing of open rooms happens above, rules are decided above.
+//! Nothing here reads a clock or knows a session.
+
+use std::path::Path;
+
+use mathia_protocol::id::{
+    AccountId, Counter, DeviceId, Epoch, Hash, InviteToken, Realm, RoomId, RoomNumber, Seq, TimeMs,
+    WorkspaceId,
+};
+
+/// A database, opened once per process. The writer is one; readers are as many as threads.
+pub trait Store: Send + Sync + 'static {
+    /// Opens the one writer. A second call while the first lives fails with [`StoreError::Broken`].
+    fn writer(&self) -> Result<Box<dyn Writer>, StoreError>;
+
+    /// Opens one more reader, which sees every batch whose commit has returned.
+    fn reader(&self) -> Result<Box<dyn Read + Send>, StoreError>;
+
+    /// Writes a consistent copy to `path`, which must not exist, and checks its integrity.
+    fn copy_to(&self, path: &Path) -> Result<(), StoreError>;
+}
+
+/// The writing side: batches of changes that become durable together.
+pub trait Writer: Send {
+    /// Runs `work` inside one transaction and commits it; durable on disk when this returns `Ok`.
+    ///
+    /// An error from `work` or from the commit rolls the whole batch back.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Full`] when the disk has no room (retry helps later); [`StoreError::Broken`]
+    /// when the database failed: the process must end, since what is on disk is no longer known.
+    fn batch(
+        &mut self,
+        work: &mut dyn FnMut(&mut dyn Write) -> Result<(), StoreError>,
+    ) -> Result<(), StoreError>;
+}
+
+/// Why the store could not do what was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The disk is full, or shared memory cannot grow. Nothing was changed; retrying later helps.
+    #[error("the disk is full")]
+    Full(#[source] rusqlite::Error),
+    /// The row exists already (a handle, a pair, a name, a counter). Retrying never helps.
+    #[error("it exists already")]
+    Exists,
+    /// The database failed. The cause is for the log, never for the wire.
+    #[error("the database failed")]
+    Broken(#[source] Box<dyn std::error::Error + Send + Sync>),
+}
+
+/// An account.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AccountRow {
+    /// The account.
+    pub account: AccountId,
+    /// Its unique handle.
+    pub handle: String,
+    /// 0 human, 1 agent.
+    pub kind: u8,
+    /// When it was made.
+    pub created: TimeMs,
+    /// When its last session ended; the creation time before that.
+    pub last_seen: TimeMs,
+    /// The invite it came by, for answering a repeated registration alike.
+    pub token: Option<InviteToken>,
+    /// Set once an administrator removed it: it may no longer log in.
+    pub is_removed: bool,
+}
+
+/// A link of a user chain.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LinkRow {
+    /// Its number, 0 for the genesis.
+    pub seq: u32,
+    /// Its hash.
+    pub hash: Hash,
+    /// `blob || signature`.
+    pub link: Vec<u8>,
+}
+
+/// A room.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RoomRow {
+    /// The room.
+    pub room: RoomId,
+    /// Its short number, dense from 1.
+    pub number: RoomNumber,
+    /// The workspace it belongs to.
+    pub workspace: WorkspaceId,
+    /// Kind byte of the creating commit.
+    pub kind: u8,
+    /// Mode byte of the policy; never changes.
+    pub mode: u8,
+    /// When it was made.
+    pub created: TimeMs,
+    /// The sealed room key at rest (open rooms), `None` for end-to-end rooms.
+    pub sealed_key: Option<Vec<u8>>,
+    /// Keyed tag of the name (open rooms): unique per workspace, tells nothing without the key.
+    pub name_tag: Option<Hash>,
+    /// Sealed name and topic (open rooms).
+    pub sealed_name: Option<Vec<u8>>,
+    /// The two accounts of a direct room, in rising order: unique.
+    pub pair: Option<(AccountId, AccountId)>,
+}
+
+/// The newest position of a room.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct HeadRow {
+    /// The newest entry, 0 in an empty log.
+    pub seq: Seq,
+    /// `H` there; `H_0` in an empty log.
+    pub hash: Hash,
+    /// Countable entries up to there.
+    pub n_countable: u64,
+    /// The newest commit's place.
+    pub commit_seq: Seq,
+}
+
+/// An entry of a room's log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EntryRow {
+    /// The room.
+    pub room: RoomNumber,
+    /// The place.
+    pub seq: Seq,
+    /// The server's time.
+    pub time: TimeMs,
+    /// Tag byte: 1 commit, 2 message, 3 scheduled.
+    pub tag: u8,
+    /// The bytes at rest (sealed in open rooms); `None` once retention removed them.
+    pub body: Option<Vec<u8>>,
+    /// SHA-256 of the entry's true bytes.
+    pub entry_hash: Hash,
+    /// `H` at this place.
+    pub hash: Hash,
+    /// Countable entries up to and including this one.
+    pub n_countable: u64,
+    /// The author's device.
+    pub device: DeviceId,
+    /// The author device's counter (messages), random number (scheduled), 0 (commits).
+    pub ctr: Counter,
+}
+
+/// One accepted message of a device, as remembered for repeats.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LaneRow {
+    /// Its counter.
+    pub ctr: Counter,
+    /// Its place.
+    pub seq: Seq,
+    /// The server's time of it.
+    pub time: TimeMs,
+    /// SHA-256 of its bytes.
+    pub entry_hash: Hash,
+}
+
+/// How far one member has a room.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MarkRow {
+    /// Who.
+    pub account: AccountId,
+    /// Everything up to here has arrived.
+    pub delivered_upto: Seq,
+    /// Everything up to here is read.
+    pub read_upto: Seq,
+    /// Device and signature of the newest signed read tick.
+    pub tick: Option<(DeviceId, [u8; 64])>,
+}
+
+/// A sealed epoch key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WrapRow {
+    /// The room.
+    pub room: RoomNumber,
+    /// The epoch.
+    pub epoch: Epoch,
+    /// Whose.
+    pub account: AccountId,
+    /// For which device.
+    pub device: DeviceId,
+    /// The generation of the device's key.
+    pub hpke_gen: u32,
+    /// The sealed bytes.
+    pub sealed: Vec<u8>,
+}
+
+/// A device's open request for keys.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeyAskRow {
+    /// The room.
+    pub room: RoomNumber,
+    /// Who asks.
+    pub account: AccountId,
+    /// With which device.
+    pub device: DeviceId,
+    /// For which epoch.
+    pub epoch: Epoch,
+}
+
+/// Older keys left for a newcomer's device.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GrantRow {
+    /// The room.
+    pub room: RoomNumber,
+    /// Who left it.
+    pub from: AccountId,
+    /// For which device.
+    pub device: DeviceId,
+    /// The generation of the device's key.
+    pub hpke_gen: u32,
+    /// The sealed list.
+    pub sealed: Vec<u8>,
+}
+
+/// An invite. The row is keyed by a hash, so a copy of the database invites nobody.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InviteRow {
+    /// SHA-256 of the token.
+    pub token_hash: Hash,
+    /// The token sealed under the master key, so that its maker can list and revoke it.
+    pub sealed_token: Vec<u8>,
+    /// Its maker; `None` when made by the server.
+    pub maker: Option<AccountId>,
+    /// How many more may use it.
+    pub uses_left: u32,
+    /// How many taken names it may still be told about.
+    pub names_left: u32,
+    /// When it was made.
+    pub created: TimeMs,
+    /// When it ends.
+    pub expires: TimeMs,
+    /// Rooms it grants.
+    pub rooms: Vec<RoomId>,
+}
+
+/// Somebody joined by a member's invite and waits to be added to rooms.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct JoinRow {
+    /// SHA-256 of the invite's token.
+    pub token_hash: Hash,
+    /// The invite's maker.
+    pub maker: AccountId,
+    /// The newcomer.
+    pub account: AccountId,
+    /// `HMAC(invite secret, account)`.
+    pub proof: [u8; 32],
+    /// Rooms the invite grants.
+    pub rooms: Vec<RoomId>,
+    /// The token sealed under the master key.
+    pub sealed_token: Vec<u8>,
+}
+
+/// An entry that waits for its time.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ScheduleRow {
+    /// The room.
+    pub room: RoomNumber,
+    /// Who.
+    pub account: AccountId,
+    /// With which device.
+    pub device: DeviceId,
+    /// The entry's random number.
+    pub id: u64,
+    /// When.
+    pub due: TimeMs,
+    /// The bytes at rest (sealed in open rooms under the schedule's own label).
+    pub body: Vec<u8>,
+}
+
+/// Which entries of a room to read, always in rising order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct EntryRange {
+    /// The room.
+    pub room: RoomNumber,
+    /// First place, inclusive.
+    pub from: Seq,
+    /// Last place, inclusive.
+    pub to: Seq,
+    /// At most this many rows, from `from` on.
+    pub n_rows_max: u32,
+    /// Stop after the row that makes the bodies exceed this many bytes (that row is included).
+    pub n_bytes_max: usize,
+}
+
+/// The reading side. Inside a batch it also sees what the batch has written.
+pub trait Read {
+    /// The identity of the data; made by the store when it is created.
+    fn realm(&self) -> Result<Realm, StoreError>;
+
+    /// Finds an account by identifier.
+    fn account(&self, account: AccountId) -> Result<Option<AccountRow>, StoreError>;
+    /// Finds an account by exact handle.
+    fn account_by_handle(&self, handle: &str) -> Result<Option<AccountRow>, StoreError>;
+    /// All accounts, by handle.
+    fn accounts(&self) -> Result<Vec<AccountRow>, StoreError>;
+    /// Links of a user chain from a number on, in order.
+    fn links(&self, account: AccountId, from: u32) -> Result<Vec<LinkRow>, StoreError>;
+    /// The newest link's number and hash.
+    fn chain_head(&self, account: AccountId) -> Result<Option<(u32, Hash)>, StoreError>;
+
+    /// Finds a room by identifier.
+    fn room(&self, room: RoomId) -> Result<Option<RoomRow>, StoreError>;
+    /// Finds a room by number.
+    fn room_by_number(&self, number: RoomNumber) -> Result<Option<RoomRow>, StoreError>;
+    /// Finds the direct room of a pair (in rising order).
+    fn room_of_pair(&self, pair: (AccountId, AccountId)) -> Result<Option<RoomRow>, StoreError>;
+    /// Finds an open room by the keyed tag of its name.
+    fn room_by_name_tag(
+        &self,
+        workspace: WorkspaceId,
+        tag: Hash,
+    ) -> Result<Option<RoomRow>, StoreError>;
+    /// Open rooms of a workspace behind `after`, by identifier, at most `n_rows_max`.
+    fn open_rooms(
+        &self,
+        workspace: WorkspaceId,
+        after: Option<RoomId>,
+        n_rows_max: u32,
+    ) -> Result<Vec<RoomRow>, StoreError>;
+    /// Rooms an account is a present member of, by number.
+    fn rooms_of(&self, account: AccountId) -> Result<Vec<RoomRow>, StoreError>;
+    /// Present members of a room.
+    fn members(&self, room: RoomNumber) -> Result<Vec<AccountId>, StoreError>;
+    /// Where the room's log stands.
+    fn head(&self, room: RoomNumber) -> Result<HeadRow, StoreError>;
+
+    /// Reads entries.
+    fn entries(&self, range: EntryRange) -> Result<Vec<EntryRow>, StoreError>;
+    /// Reads one entry without its body: `(H, countable entries up to there)`; place 0 is `H_0`, 0.
+    fn position(&self, room: RoomNumber, seq: Seq) -> Result<Option<(Hash, u64)>, StoreError>;
+    /// Commits of a room after a place, in order, at most `n_rows_max`.
+    fn commits(
+        &self,
+        room: RoomNumber,
+        after: Seq,
+        n_rows_max: u32,
+    ) -> Result<Vec<EntryRow>, StoreError>;
+    /// The last 16 accepted messages (tag 2) of a device in a room, newest first.
+    fn lane(&self, room: RoomNumber, device: DeviceId) -> Result<Vec<LaneRow>, StoreError>;
+    /// Whether a scheduled entry (tag 3) with this number was appended.
+    fn scheduled_used(
+        &self,
+        room: RoomNumber,
+        device: DeviceId,
+        id: u64,
+    ) -> Result<bool, StoreError>;
+
+    /// Marks of all members of a room that have any.
+    fn marks(&self, room: RoomNumber) -> Result<Vec<MarkRow>, StoreError>;
+    /// Marks of one account in a room.
+    fn mark(&self, room: RoomNumber, account: AccountId) -> Result<Option<MarkRow>, StoreError>;
+
+    /// Wraps for a device in a room from an epoch on, by epoch.
+    fn wraps(
+        &self,
+        room: RoomNumber,
+        device: DeviceId,
+        from: Epoch,
+    ) -> Result<Vec<WrapRow>, StoreError>;
+    /// Open key requests in a room.
+    fn key_asks(&self, room: RoomNumber) -> Result<Vec<KeyAskRow>, StoreError>;
+    /// Grants for a device in a room.
+    fn grants(&self, room: RoomNumber, device: DeviceId) -> Result<Vec<GrantRow>, StoreError>;
+
+    /// Finds an invite by the hash of its token.
+    fn invite(&self, token_hash: Hash) -> Result<Option<InviteRow>, StoreError>;
+    /// Invites of a maker (`None`: all), by expiry.
+    fn invites(&self, maker: Option<AccountId>) -> Result<Vec<InviteRow>, StoreError>;
+    /// Joins that wait for a maker.
+    fn joins(&self, maker: AccountId) -> Result<Vec<JoinRow>, StoreError>;
+
+    /// Scheduled entries due at or before a time, by due time, at most `n_rows_max`.
+    fn due(&self, upto: TimeMs, n_rows_max: u32) -> Result<Vec<ScheduleRow>, StoreError>;
+    /// The time of the next scheduled entry.
+    fn next_due(&self) -> Result<Option<TimeMs>, StoreError>;
+    /// Scheduled entries of an account, by due time.
+    fn schedules(&self, account: AccountId) -> Result<Vec<ScheduleRow>, StoreError>;
+
+    /// Counts for `status`: accounts, rooms, entries, waiting schedules.
+    fn counts(&self) -> Result<Counts, StoreError>;
+    /// A value kept by name (own small settings of the server, such as the next TLS pin).
+    fn setting(&self, name: &str) -> Result<Option<Vec<u8>>, StoreError>;
+}
+
+/// How much there is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Counts {
+    /// Accounts.
+    pub n_accounts: u64,
+    /// Rooms.
+    pub n_rooms: u64,
+    /// Entries in all logs (an estimate is fine: the call must not read the logs).
+    pub n_entries: u64,
+    /// Entries that wait for their time.
+    pub n_schedules: u64,
+}
+
+/// The changes a batch may make.
+pub trait Write: Read {
+    /// Makes an account with its genesis link. [`StoreError::Exists`] if identifier or handle is taken.
+    fn insert_account(&mut self, row: &AccountRow, genesis: &LinkRow) -> Result<(), StoreError>;
+    /// Says when an account was last seen.
+    fn set_last_seen(&mut self, account: AccountId, time: TimeMs) -> Result<(), StoreError>;
+    /// Removes an account's right to log in.
+    fn remove_account(&mut self, account: AccountId) -> Result<(), StoreError>;
+    /// Extends a user chain. [`StoreError::Exists`] if the number is taken.
+    fn insert_link(&mut self, account: AccountId, link: &LinkRow) -> Result<(), StoreError>;
+
+    /// Makes a room; `row.number` is ignored, the new number is returned.
+    /// [`StoreError::Exists`] if identifier, pair or name tag is taken.
+    fn insert_room(&mut self, row: &RoomRow) -> Result<RoomNumber, StoreError>;
+    /// Replaces sealed key, name tag and sealed name of an open room.
+    fn update_room(&mut self, row: &RoomRow) -> Result<(), StoreError>;
+    /// Appends an entry. [`StoreError::Exists`] if the place or the device's counter is taken.
+    fn insert_entry(&mut self, row: &EntryRow) -> Result<(), StoreError>;
+    /// Adds and removes present members.
+    fn change_members(
+        &mut self,
+        room: RoomNumber,
+        added: &[AccountId],
+        removed: &[AccountId],
+    ) -> Result<(), StoreError>;
+
+    /// Moves a delivered mark; never backwards.
+    fn raise_delivered(
+        &mut self,
+        room: RoomNumber,
+        account: AccountId,
+        upto: Seq,
+    ) -> Result<(), StoreError>;
+    /// Moves a read mark with its signed tick, if there is one; never backwards.
+    fn raise_read(
+        &mut self,
+        room: RoomNumber,
+        account: AccountId,
+        upto: Seq,
+        tick: Option<(DeviceId, [u8; 64])>,
+    ) -> Result<(), StoreError>;
+
+    /// Stores wraps; one that exists for (room, epoch, device) stays as it is.
+    fn insert_wraps(&mut self, rows: &[WrapRow]) -> Result<(), StoreError>;
+    /// Replaces the wrap for (room, epoch, device) by an answer to a key request.
+    fn replace_wrap(&mut self, row: &WrapRow) -> Result<(), StoreError>;
+    /// Notes a key request; a repeated one changes nothing.
+    fn insert_key_ask(&mut self, row: &KeyAskRow) -> Result<(), StoreError>;
+    /// Forgets an answered key request; says whether it was there.
+    fn remove_key_ask(&mut self, row: &KeyAskRow) -> Result<bool, StoreError>;
+    /// Stores a grant, replacing an earlier one from the same account for the same device.
+    fn insert_grant(&mut self, row: &GrantRow) -> Result<(), StoreError>;
+
+    /// Stores an invite.
+    fn insert_invite(&mut self, row: &InviteRow) -> Result<(), StoreError>;
+    /// Takes one use of a live invite and returns the row after it; `None` if unknown, used up or
+    /// expired at `now`.
+    fn use_invite(
+        &mut self,
+        token_hash: Hash,
+        now: TimeMs,
+    ) -> Result<Option<InviteRow>, StoreError>;
+    /// Takes one of an invite's taken-name answers; `false` if none is left.
+    fn use_invite_name(&mut self, token_hash: Hash) -> Result<bool, StoreError>;
+    /// Ends an invite; says whether it was there.
+    fn remove_invite(&mut self, token_hash: Hash) -> Result<bool, StoreError>;
+    /// Notes that somebody waits to be added to rooms.
+    fn insert_join(&mut self, row: &JoinRow) -> Result<(), StoreError>;
+    /// Forgets a join that has been dealt with.
+    fn remove_join(&mut self, token_hash: Hash, account: AccountId) -> Result<(), StoreError>;
+
+    /// Stores a scheduled entry. [`StoreError::Exists`] if the device used the number already.
+    fn insert_schedule(&mut self, row: &ScheduleRow) -> Result<(), StoreError>;
+    /// Removes a scheduled entry; says whether it was there.
+    fn remove_schedule(
+        &mut self,
+        room: RoomNumber,
+        device: DeviceId,
+        id: u64,
+    ) -> Result<bool, StoreError>;
+
+    /// Keeps a value by name.
+    fn set_setting(&mut self, name: &str, value: &[u8]) -> Result<(), StoreError>;
+}
