@@ -17,6 +17,7 @@ pub mod policy;
 pub mod seal;
 pub mod settings;
 pub mod slot;
+pub mod tick;
 pub mod user_chain;
 pub mod user_link;
 pub mod wrap;
