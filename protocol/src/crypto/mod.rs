@@ -14,6 +14,7 @@ pub mod message;
 pub mod message_header;
 pub mod plaintext;
 pub mod policy;
+pub mod safety;
 pub mod seal;
 pub mod settings;
 pub mod slot;
