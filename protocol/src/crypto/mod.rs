@@ -8,6 +8,7 @@ pub mod content;
 pub mod epoch;
 pub mod hash;
 pub mod identity;
+pub mod invite;
 pub mod labels;
 pub mod member;
 pub mod message;
