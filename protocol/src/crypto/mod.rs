@@ -6,6 +6,7 @@ pub mod ce;
 pub mod commit;
 pub mod content;
 pub mod epoch;
+pub mod file;
 pub mod hash;
 pub mod identity;
 pub mod invite;
