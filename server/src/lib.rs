@@ -3,4 +3,8 @@
 //!
 //! Arrows point one way: `serve` → `session` → `rooms` → {`hub`, `store`} → the protocol crate.
 
+pub mod clock;
+pub mod hub;
+pub mod limits;
+pub mod rate;
 pub mod store;
