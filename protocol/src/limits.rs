@@ -22,6 +22,8 @@ pub const MESSAGE_TEXT_LEN_MAX: usize = 16 * 1024;
 pub const ENTRY_LEN_MAX: usize = 32 * 1024;
 /// A stored commit: 1,000 members at 70 bytes, with boxes; more people are added in several commits.
 pub const COMMIT_LEN_MAX: usize = 128 * 1024;
+/// The sealed name, topic and picture of a room: their limits, a picture reference, room to grow.
+pub const SETTINGS_BOX_LEN_MAX: usize = 1_024;
 /// A user chain link: a genesis with long operator text is under 1 KiB.
 pub const LINK_LEN_MAX: usize = 2 * 1024;
 /// Links in one user chain: device churn of decades; also bounds verification to about a second.

@@ -207,6 +207,46 @@ impl<'a> Reader<'a> {
     }
 }
 
+/// Defines an enumeration with fixed byte values, in the order of the format.
+macro_rules! byte_enum {
+    (
+        $(#[$doc:meta])* $name:ident, $what:literal,
+        { $($(#[$variant_doc:meta])* $variant:ident = $value:tt,)+ }
+    ) => {
+        $(#[$doc])*
+        #[derive(
+            Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, bincode::Encode, bincode::Decode,
+        )]
+        #[repr(u8)]
+        pub enum $name {
+            $($(#[$variant_doc])* $variant = $value,)+
+        }
+
+        impl $name {
+            /// Every value, in the order of the format.
+            pub const ALL: &'static [Self] = &[$(Self::$variant),+];
+
+            /// The byte that stands for it in signed encodings.
+            pub const fn to_byte(self) -> u8 {
+                self as u8
+            }
+
+            /// Reads the byte that stands for it.
+            ///
+            /// # Errors
+            ///
+            /// [`CeError::Unknown`](crate::crypto::ce::CeError::Unknown) for any other byte.
+            pub fn from_byte(value: u8) -> Result<Self, $crate::crypto::ce::CeError> {
+                match value {
+                    $($value => Ok(Self::$variant),)+
+                    value => Err($crate::crypto::ce::CeError::Unknown { what: $what, value }),
+                }
+            }
+        }
+    };
+}
+pub(crate) use byte_enum;
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -2,3 +2,11 @@
 //! randomness passed in. Everything that is signed or hashed is encoded by [`ce`].
 
 pub mod ce;
+pub mod commit;
+pub mod hash;
+pub mod identity;
+pub mod labels;
+pub mod member;
+pub mod policy;
+pub mod user_chain;
+pub mod user_link;
