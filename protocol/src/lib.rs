@@ -14,3 +14,6 @@ pub mod limits;
 pub mod log;
 pub mod name;
 pub mod wire;
+
+#[cfg(feature = "client")]
+pub mod client;

@@ -1,0 +1,264 @@
+//! What a face asks of the client, and what it gets back.
+
+use std::time::Duration;
+
+use super::event::{DeviceView, EntryView, PersonView, RoomView};
+use crate::crypto::commit::Role;
+use crate::id::{AccountId, DeviceId, RoomId, Seq, TimeMs};
+use crate::name::{Handle, RoomName};
+
+/// Something a person or a script wants done. Every command is answered once by [`Done`] or a
+/// [`CommandError`]; those that need the server wait for it, but never longer than their deadline.
+#[derive(Debug, Clone)]
+pub enum Command {
+    /// Puts a text into the durable outbox of a room. Answered at once by [`Done::Queued`], also
+    /// offline; what becomes of it is told by `ClientEvent::Outbox`.
+    Send {
+        /// Where.
+        room: RoomId,
+        /// What, at most `MESSAGE_TEXT_LEN_MAX` bytes.
+        text: String,
+    },
+    /// Takes a queued text back, if it was never written to the wire.
+    Withdraw {
+        /// Which, from [`Done::Queued`].
+        local_id: u64,
+    },
+    /// Seals a text and leaves it with the server until it is due.
+    Schedule {
+        /// Where.
+        room: RoomId,
+        /// What.
+        text: String,
+        /// When.
+        due: TimeMs,
+    },
+    /// Makes a room.
+    CreateRoom(NewRoom),
+    /// Finds or makes the direct room with a person.
+    Direct(PersonRef),
+    /// Joins an open room of the lobby.
+    JoinRoom(RoomId),
+    /// Adds people, possibly several in one commit.
+    Add {
+        /// Where.
+        room: RoomId,
+        /// Whom.
+        people: Vec<PersonRef>,
+    },
+    /// Removes a member; a new epoch begins.
+    Remove {
+        /// Where.
+        room: RoomId,
+        /// Whom.
+        person: PersonRef,
+    },
+    /// Leaves a room.
+    Leave(RoomId),
+    /// Begins a new epoch.
+    Rotate(RoomId),
+    /// Gives a room another name (and keeps its topic).
+    Rename {
+        /// Which.
+        room: RoomId,
+        /// The name.
+        name: RoomName,
+    },
+    /// Changes a member's role.
+    SetRole {
+        /// Where.
+        room: RoomId,
+        /// Whose.
+        person: PersonRef,
+        /// To what.
+        role: Role,
+    },
+    /// Changes a policy value or the topic: keys `history` (since_join, all), `who_adds` (admin, any),
+    /// `retention_days` (0..=3650), `topic` (text).
+    Set {
+        /// Where.
+        room: RoomId,
+        /// Which.
+        key: String,
+        /// To what.
+        value: String,
+    },
+    /// Moves the read mark (max-merge; synced to all own sessions).
+    MarkRead {
+        /// Where.
+        room: RoomId,
+        /// Up to where.
+        upto: Seq,
+    },
+    /// Says that the person is typing, at most once every two seconds to the wire.
+    Typing(RoomId),
+    /// Says that the person stopped typing.
+    TypingStopped(RoomId),
+    /// Says whether the person is away.
+    SetAway(bool),
+    /// Makes an invite link.
+    Invite {
+        /// Rooms the joiner will be added to by this client.
+        rooms: Vec<RoomId>,
+        /// How many may use it.
+        uses: u32,
+        /// How long it lives.
+        lifetime: Duration,
+    },
+    /// Lists open rooms.
+    Lobby,
+    /// Lists the account's own devices.
+    Devices,
+    /// Revokes an own device; new epochs follow by the sender rule.
+    RevokeDevice(DeviceId),
+    /// Computes the safety number with a person: 60 digits in 4 rows of 3 groups of 5.
+    Safety(PersonRef),
+    /// Says that the person compared the safety number (`true`), or accepts a changed identity.
+    Trust {
+        /// Whose.
+        person: PersonRef,
+        /// Whether the numbers were compared.
+        is_verified: bool,
+    },
+    /// Reads entries before a position from the replica, fetching from the server what is missing and
+    /// may be read. `Seq(0)` means from the newest.
+    Timeline {
+        /// Where.
+        room: RoomId,
+        /// Entries before this one.
+        before: Seq,
+        /// How many at most.
+        count: u32,
+    },
+    /// All rooms the account is in, as far as the replica knows.
+    Rooms,
+    /// Everyone who shares a room with the account.
+    People,
+    /// Waits until everything the server had when this was asked is in the replica.
+    Sync,
+    /// Tries to connect now instead of waiting for the backoff.
+    ConnectNow,
+    /// Ends the session in good order: what is queued stays queued.
+    Stop,
+}
+
+/// A room to be made.
+#[derive(Debug, Clone)]
+pub struct NewRoom {
+    /// Its name.
+    pub name: RoomName,
+    /// Open (server-readable, anybody may join) instead of end-to-end encrypted.
+    pub is_open: bool,
+    /// Whether newcomers may read everything (`history=all`).
+    pub shares_history: bool,
+    /// First members besides the maker.
+    pub people: Vec<PersonRef>,
+}
+
+/// A person, by name or by identity.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PersonRef {
+    /// The exact handle; looked up among pinned accounts first.
+    Handle(Handle),
+    /// The identity.
+    Account(AccountId),
+}
+
+/// An invite link, ready to hand over. Its text is a secret: whoever has it may join.
+#[derive(Clone, PartialEq, Eq)]
+pub struct InviteLink(pub String);
+
+impl std::fmt::Debug for InviteLink {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("InviteLink(..)")
+    }
+}
+
+/// An open room as the lobby lists it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LobbyRoom {
+    /// The room.
+    pub room: RoomId,
+    /// Its name.
+    pub name: String,
+    /// Its topic.
+    pub topic: String,
+    /// How many are in it.
+    pub n_members: u32,
+    /// Whether this account is.
+    pub is_member: bool,
+}
+
+/// How a command ended well.
+#[derive(Debug, Clone)]
+pub enum Done {
+    /// It is done; nothing to tell.
+    Done,
+    /// The text is durable in the outbox under this number.
+    Queued {
+        /// Names it in `ClientEvent::Outbox` and `Command::Withdraw`.
+        local_id: u64,
+    },
+    /// The room that was made, found, joined or changed.
+    Room(RoomId),
+    /// The link that was made.
+    Invite(InviteLink),
+    /// The open rooms.
+    Lobby(Vec<LobbyRoom>),
+    /// The own devices.
+    Devices(Vec<DeviceView>),
+    /// The safety number's 60 digits.
+    Safety(String),
+    /// Entries in rising order, and whether older ones exist that can be had.
+    Timeline {
+        /// The entries.
+        entries: Vec<EntryView>,
+        /// Whether asking before the first of them may bring more.
+        has_more: bool,
+    },
+    /// The rooms, by name.
+    Rooms(Vec<RoomView>),
+    /// The people, by handle.
+    People(Vec<PersonView>),
+}
+
+/// Why a command failed. The text is for people; the variant decides the exit code.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum CommandError {
+    /// There is no such room or person (here, or for this account).
+    #[error("{0}")]
+    NotFound(String),
+    /// The text fits several; the identifiers are listed.
+    #[error("{0}")]
+    Ambiguous(String),
+    /// The value is malformed; nothing was sent.
+    #[error("{0}")]
+    Invalid(String),
+    /// The rules of the room or the server refuse it.
+    #[error("{0}")]
+    Refused(String),
+    /// An identity or the log failed verification: never retried by itself.
+    #[error("{0}")]
+    Untrusted(String),
+    /// The account or device may not log in.
+    #[error("{0}")]
+    NotLoggedIn(String),
+    /// The server cannot be reached; nothing was sent.
+    #[error("cannot reach the server: {0}")]
+    Offline(String),
+    /// Something was sent, but the answer did not come in time.
+    #[error("the server did not answer in time")]
+    TimedOut,
+    /// The server asks to wait.
+    #[error("too many requests, try again in {retry_after_ms} ms")]
+    RateLimited {
+        /// Milliseconds.
+        retry_after_ms: u32,
+    },
+    /// The replica on this machine failed (disk full, read-only).
+    #[error("{0}")]
+    Storage(String),
+    /// The client has stopped.
+    #[error("the client has stopped")]
+    Stopped,
+}
