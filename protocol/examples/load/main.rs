@@ -11,6 +11,8 @@
 //! `logins` (full handshakes). The server must allow open registration.
 //! CPU time is the server's own, read from `/proc/PID/stat` around the measured window.
 
+#![expect(clippy::cast_precision_loss, reason = "figures are rounded anyway")]
+
 mod floor;
 mod measure;
 mod peer;

@@ -40,14 +40,14 @@ impl Latencies {
         self.samples_us.push(u64::try_from(latency.as_micros()).unwrap_or(u64::MAX));
     }
 
-    /// The value that `share` of all samples do not exceed, in milliseconds.
-    pub(crate) fn percentile_ms(&mut self, share: f64) -> f64 {
+    /// The value that `percent` of all samples do not exceed, in milliseconds.
+    pub(crate) fn percentile_ms(&mut self, percent: usize) -> f64 {
         self.samples_us.sort_unstable();
         let n_samples = self.samples_us.len();
         if n_samples == 0 {
             return 0.0;
         }
-        let rank = (n_samples as f64 * share).ceil() as usize;
+        let rank = (n_samples * percent).div_ceil(100);
         self.samples_us[rank.clamp(1, n_samples) - 1] as f64 / 1_000.0
     }
 }

@@ -52,7 +52,8 @@ impl Identity {
             recovery_key: SigningKey::generate(&mut rng).public(),
         };
         let now = TimeMs(crate::room::now_ms());
-        Self::founded_by(signing, UserLink::founding(genesis, now).sign(&signing))
+        let genesis = UserLink::founding(genesis, now).sign(&signing);
+        Self::founded_by(signing, genesis)
     }
 
     /// Someone who was enrolled by an earlier run, by the genesis that run wrote down.

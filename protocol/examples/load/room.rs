@@ -3,18 +3,20 @@
 use std::collections::HashMap;
 use std::rc::Rc;
 
+use mathia_protocol::crypto::commit::{
+    AgentScope, HistoryRule, Policy, Role, RoomKind, RoomMode, WhoAdds,
+};
 use mathia_protocol::crypto::content::Content;
 use mathia_protocol::crypto::epoch::{EpochSecret, RoomKey, SenderKey, key_commit};
 use mathia_protocol::crypto::message::{
     Flags, MessageContext, MessageDraft, Placement, SealWith, prev_own, seal_message,
 };
-use mathia_protocol::crypto::commit::{
-    AgentScope, HistoryRule, Policy, Role, RoomKind, RoomMode, WhoAdds,
-};
 use mathia_protocol::crypto::settings::RoomSettings;
 use mathia_protocol::crypto::user_chain::UserChain;
 use mathia_protocol::crypto::wrap::{WrapContext, wrap};
-use mathia_protocol::id::{AccountId, Counter, Epoch, Hash, RoomId, RoomNumber, Seq, TimeMs, WorkspaceId};
+use mathia_protocol::id::{
+    AccountId, Counter, Epoch, Hash, RoomId, RoomNumber, Seq, TimeMs, WorkspaceId,
+};
 use mathia_protocol::log::{Committer, LogHash, propose_create, wraps_needed};
 use mathia_protocol::wire::{Reply, Request, Wrap};
 use rand::rngs::StdRng;
@@ -60,13 +62,9 @@ impl SealedRoom {
             people[1..].iter().map(|person| (person.account, Role::Member)).collect();
         let mut nonce = Hash::ZERO;
         rng.fill_bytes(&mut nonce.0);
-        let committer = Committer {
-            account: owner.account,
-            device: owner.device,
-            time: TimeMs(now_ms()),
-        };
-        let proposal =
-            propose_create(RoomKind::Group, policy, &others, nonce, committer, &town)?;
+        let committer =
+            Committer { account: owner.account, device: owner.device, time: TimeMs(now_ms()) };
+        let proposal = propose_create(RoomKind::Group, policy, &others, nonce, committer, &town)?;
         let secret = EpochSecret::generate(&mut rng);
         let mut fields = proposal.fields;
         fields.kc = key_commit(nonce, Epoch(1), &secret);

@@ -6,7 +6,9 @@ use std::time::{Duration, Instant};
 
 use mathia_protocol::crypto::message::Message;
 use mathia_protocol::id::{RoomId, RoomNumber, Seq};
-use mathia_protocol::wire::{Call, DeliveredMark, Event, Request, ServerFrame, decode, encode_frame};
+use mathia_protocol::wire::{
+    Call, DeliveredMark, Event, Request, ServerFrame, decode, encode_frame,
+};
 use quinn::SendStream;
 use tokio::sync::Semaphore;
 
@@ -133,8 +135,8 @@ pub(crate) async fn run(options: &Options) -> Result<String, Failure> {
     Ok(Report::default()
         .number("cpu_us_per_delivery", cpu as f64 / n_delivered.max(1) as f64)
         .number("deliveries_per_s", n_delivered as f64 / elapsed)
-        .number("p50_ms", latencies.percentile_ms(0.5))
-        .number("p99_ms", latencies.percentile_ms(0.99))
+        .number("p50_ms", latencies.percentile_ms(50))
+        .number("p99_ms", latencies.percentile_ms(99))
         .number("lost", lost as f64)
         .finish())
 }

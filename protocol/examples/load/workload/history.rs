@@ -72,8 +72,8 @@ pub(crate) async fn read(options: &Options) -> Result<String, Failure> {
     }
     let cpu = cpu_us(options.pid)? - cpu_before;
     Ok(Report::default()
-        .number("p50_ms", latencies.percentile_ms(0.5))
-        .number("p99_ms", latencies.percentile_ms(0.99))
+        .number("p50_ms", latencies.percentile_ms(50))
+        .number("p99_ms", latencies.percentile_ms(99))
         .number("cpu_us_per_read", cpu as f64 / (N_READS + 20) as f64)
         .finish())
 }

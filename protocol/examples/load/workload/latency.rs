@@ -57,8 +57,8 @@ pub(crate) async fn run(options: &Options) -> Result<String, Failure> {
     let expected = n_messages * N_MEMBERS as u64;
     let mut latencies = latencies.borrow_mut();
     Ok(Report::default()
-        .number("p50_ms", latencies.percentile_ms(0.5))
-        .number("p99_ms", latencies.percentile_ms(0.99))
+        .number("p50_ms", latencies.percentile_ms(50))
+        .number("p99_ms", latencies.percentile_ms(99))
         .number("cpu_us_per_message", cpu as f64 / n_messages as f64)
         .number("lost", (expected - n_received.get().min(expected)) as f64)
         .finish())
