@@ -63,7 +63,7 @@ fn main() -> Result<(), Failure> {
             .nth(2)
             .ok_or("the program does not lie in a target directory")?
             .to_owned(),
-        scratch: std::env::temp_dir().join(format!("mathia-bench-{}", std::process::id())),
+        scratch: PathBuf::new(),
         seconds: 10,
         n_runs: 3,
     };
@@ -81,6 +81,10 @@ fn main() -> Result<(), Failure> {
     }
     if wanted.is_empty() {
         wanted = ["W1", "W2", "W3", "W4", "W5", "W6", "W7"].map(str::to_owned).to_vec();
+    }
+    if bench.scratch.as_os_str().is_empty() {
+        // Beside the binaries: temporary directories are often not on a disk.
+        bench.scratch = bench.binaries.join(format!("bench-{}", std::process::id()));
     }
     fs::create_dir_all(&bench.scratch)?;
     let result = bench.run(&wanted, json_file.as_deref());
