@@ -8,6 +8,7 @@ mod event;
 
 pub use command::{Command, CommandError, Done, InviteLink, LobbyRoom, NewRoom, PersonRef};
 pub use event::{
-    AlarmCause, ClientEvent, ConnectionState, DeviceView, EntryView, EntryBodyView, MarkCounts, MemberView,
-    OutboxState, OutboxView, PersonView, PresenceView, RoomView, SealedBy, TrustState, UnreadableCause,
+    AlarmCause, ClientEvent, ConnectionState, DeviceView, EntryBodyView, EntryView, MarkCounts,
+    MemberView, OutboxState, OutboxView, PersonView, PresenceView, RoomView, SealedBy, TrustState,
+    UnreadableCause,
 };
