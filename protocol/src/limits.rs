@@ -65,6 +65,8 @@ pub const HANDLE_LEN_MAX: usize = 32;
 pub const ROOM_NAME_LEN_MAX: usize = 64;
 /// Longest topic of a room, in bytes.
 pub const TOPIC_LEN_MAX: usize = 256;
+/// Longest reference to the picture of a room, in bytes: a file's place, key and hash.
+pub const PICTURE_LEN_MAX: usize = 512;
 /// Longest device name and operating system name, in bytes.
 pub const DEVICE_NAME_LEN_MAX: usize = 64;
 /// Longest operator text of an agent account, in bytes.

@@ -3,10 +3,14 @@
 
 pub mod ce;
 pub mod commit;
+pub mod epoch;
 pub mod hash;
 pub mod identity;
 pub mod labels;
 pub mod member;
 pub mod policy;
+pub mod seal;
+pub mod settings;
 pub mod user_chain;
 pub mod user_link;
+pub mod wrap;
