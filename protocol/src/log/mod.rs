@@ -6,6 +6,7 @@
 pub mod chain;
 pub mod chains;
 pub mod permissions;
+pub mod propose;
 pub mod room_state;
 pub mod seen;
 mod step;
@@ -14,6 +15,7 @@ pub mod wraps;
 
 pub use chain::LogHash;
 pub use chains::{Chains, Context, DeviceFault};
+pub use propose::{Change, Committer, Proposal, propose, propose_create};
 pub use room_state::{EpochRecord, RoomState, SettingsRecord, Stay};
 pub use seen::{BadSeen, KnownHashes, check_seen, check_seen_half};
 pub use validate::{Applied, CommitFault, Note, validate_commit, validate_create};

@@ -6,11 +6,11 @@
 use std::collections::BTreeMap;
 
 use super::permissions::{may_add, may_administer, may_commit, may_remove, may_set_role};
+use super::propose::may_carry_prev;
 use super::room_state::RoomState;
 use super::validate::{Applied, CommitFault, Note, members_after};
 use crate::crypto::commit::{
-    AgentScope, Commit, CommitKind, HistoryRule, Member, PREV_BOX_LEN, Policy, Role, RoomKind,
-    RoomMode,
+    Commit, CommitKind, HistoryRule, Member, PREV_BOX_LEN, Policy, Role, RoomKind, RoomMode,
 };
 use crate::id::{AccountId, Epoch, Hash};
 
@@ -232,16 +232,9 @@ impl<'a> Step<'a> {
     }
 
     pub(super) fn check_boxes(&self, starts_epoch: bool) -> Result<(), CommitFault> {
-        let (before, after) = (self.before.policy(), self.policy);
         if let Some(prev_box) = &self.commit.prev_box {
-            let keeps_all =
-                |policy: Policy| policy.history == HistoryRule::All && policy.retention_days == 0;
-            let raises_scope =
-                after.agent_scope == AgentScope::All && before.agent_scope != AgentScope::All;
             let fits = starts_epoch
-                && keeps_all(before)
-                && keeps_all(after)
-                && !raises_scope
+                && may_carry_prev(self.before.policy(), self.policy)
                 && prev_box.len() == PREV_BOX_LEN;
             if !fits {
                 return Err(CommitFault::PrevBox);
@@ -249,6 +242,10 @@ impl<'a> Step<'a> {
         }
         let has_settings = self.commit.settings_box.is_some();
         let fits = match self.before.mode() {
+            // Two people are the name of a direct room: there the box may be left out.
+            RoomMode::E2ee if self.before.kind() == RoomKind::Direct => {
+                starts_epoch || !has_settings
+            }
             RoomMode::E2ee => has_settings == starts_epoch,
             RoomMode::Open => !has_settings || self.commit.kind == CommitKind::Rotate,
         };

@@ -179,7 +179,7 @@ pub fn validate_create(
     if commit.prev_box.is_some() {
         return Err(CommitFault::PrevBox);
     }
-    if commit.settings_box.is_none() {
+    if commit.settings_box.is_none() && kind != RoomKind::Direct {
         return Err(CommitFault::SettingsBox);
     }
     let (first_epoch, has_key) = match policy.mode {
