@@ -1,0 +1,1 @@
+//! The interactive client: a pure core (model, message, update, effect, view) in a thin shell.
