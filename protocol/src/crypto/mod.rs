@@ -3,14 +3,19 @@
 
 pub mod ce;
 pub mod commit;
+pub mod content;
 pub mod epoch;
 pub mod hash;
 pub mod identity;
 pub mod labels;
 pub mod member;
+pub mod message;
+pub mod message_header;
+pub mod plaintext;
 pub mod policy;
 pub mod seal;
 pub mod settings;
+pub mod slot;
 pub mod user_chain;
 pub mod user_link;
 pub mod wrap;
