@@ -3,4 +3,12 @@
 //!
 //! Arrows point one way: `serve` → `session` → `rooms` → {`hub`, `store`} → the protocol crate.
 
+pub mod admin;
+pub mod cli;
+pub mod config;
+pub mod limits;
 pub mod store;
+pub mod telemetry;
+
+/// The program's version.
+pub const VERSION: &str = env!("CARGO_PKG_VERSION");

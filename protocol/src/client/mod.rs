@@ -3,11 +3,30 @@
 //! Faces (terminal, commands, bots) hold a [`Client`], give it [`Command`]s and hear
 //! [`ClientEvent`]s. They never see frames, keys or sockets.
 
+mod clock;
 mod command;
+mod engine;
 mod event;
+mod events;
+mod handle;
+mod identity;
+mod record;
+mod replica;
+mod trust;
 
+pub use clock::{Clock, SystemClock};
 pub use command::{Command, CommandError, Done, InviteLink, LobbyRoom, NewRoom, PersonRef};
 pub use event::{
-    AlarmCause, ClientEvent, ConnectionState, DeviceView, EntryView, EntryBodyView, MarkCounts, MemberView,
-    OutboxState, OutboxView, PersonView, PresenceView, RoomView, SealedBy, TrustState, UnreadableCause,
+    AlarmCause, ClientEvent, ConnectionState, DeviceView, EntryBodyView, EntryView, MarkCounts,
+    MemberView, OutboxState, OutboxView, PersonView, PresenceView, RoomView, SealedBy, TrustState,
+    UnreadableCause,
 };
+pub use events::Events;
+pub use handle::{Client, ClientConfig};
+pub use identity::{Forgetful, HpkeEntry, Identity, KeyKeeper};
+pub use record::{
+    Batch, Commitment, Contact, Content, DeviceLane, EntryRecord, OutboxRow, OwnInvite, PinSource,
+    RoomFacts, RoomRecord, RowState, SealedMessage, ServerRecord,
+};
+pub use replica::{DrainGuard, Replica, Sealer, StorageError, Stored};
+pub use trust::TrustAsk;

@@ -167,8 +167,8 @@ impl RoomState {
     }
 
     /// What the room allows now.
-    pub fn policy(&self) -> &Policy {
-        &self.policy
+    pub fn policy(&self) -> Policy {
+        self.policy
     }
 
     /// The number of the newest commit.
