@@ -1,11 +1,13 @@
 //! The cryptography of rooms and identities: pure functions over bytes, no clock, no I/O,
 //! randomness passed in. Everything that is signed or hashed is encoded by [`ce`].
 
+pub mod at_rest;
 pub mod auth;
 pub mod ce;
 pub mod commit;
 pub mod content;
 pub mod epoch;
+pub mod file;
 pub mod hash;
 pub mod identity;
 pub mod invite;
