@@ -4,6 +4,8 @@ use std::time::Duration;
 
 /// First byte of each direction of each stream; another value is answered by closing.
 pub const STREAM_VERSION: u8 = 1;
+/// The protocol version that `Hello` and `Welcome` speak of.
+pub const PROTOCOL_VERSION: u16 = 1;
 /// Application protocol name of the TLS handshake.
 pub const ALPN: &[u8] = b"mathia/1";
 /// Bytes of the length prefix of a frame.
