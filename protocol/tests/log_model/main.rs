@@ -2,4 +2,5 @@
 
 mod commits;
 mod messages;
+mod sync;
 mod town;
