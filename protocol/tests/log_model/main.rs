@@ -2,5 +2,6 @@
 
 mod commits;
 mod messages;
+mod model;
 mod sync;
 mod town;

@@ -539,7 +539,8 @@ proptest! {
         };
         bytes[bit / 8] ^= 1 << (bit % 8);
         let outputs = sync.step(Input::Page { hash_before, entries, is_last: true });
-        prop_assert!(alarms(&outputs).contains(&Alarm::Fork { seq: Seq(6) }));
+        let fork = Alarm::Fork { seq: Seq(6) };
+        prop_assert!(alarms(&outputs).contains(&fork));
         prop_assert!(!sync.may_send());
     }
 }
