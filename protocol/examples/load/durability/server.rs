@@ -116,12 +116,8 @@ impl Server {
     /// Switches a fault of the disk on or off.
     pub(super) fn control(&self, name: &str, is_on: bool) -> Result<(), Failure> {
         let path = self.scratch.join("control").join(name);
-        if is_on {
-            fs::write(path, "")?
-        } else {
-            fs::remove_file(path)?
-        }
-        Ok(())
+        let switched = if is_on { fs::write(path, "") } else { fs::remove_file(path) };
+        Ok(switched?)
     }
 
     pub(super) fn has_ended(&mut self) -> Result<bool, Failure> {
