@@ -3,4 +3,15 @@
 //!
 //! Arrows point one way: `serve` → `session` → `rooms` → {`hub`, `store`} → the protocol crate.
 
+pub mod admin;
+pub mod cli;
+pub mod clock;
+pub mod config;
+pub mod hub;
+pub mod limits;
+pub mod rate;
 pub mod store;
+pub mod telemetry;
+
+/// The program's version.
+pub const VERSION: &str = env!("CARGO_PKG_VERSION");

@@ -1,0 +1,4 @@
+//! What an operator does beside a running server: invites, accounts, backup, status.
+
+pub mod data_dir;
+pub mod socket;
