@@ -10,6 +10,7 @@ pub mod config;
 pub mod hub;
 pub mod limits;
 pub mod rate;
+pub mod rooms;
 pub mod store;
 pub mod telemetry;
 
