@@ -242,7 +242,7 @@ impl Clerk {
         if !change.is_create {
             room.state.apply(seq, b.now, commit);
         }
-        super::consequences::follow(b, room, change, stored)?;
+        super::consequences::follow(b, &self.chains, room, change, stored)?;
         self.mark_timers.extend(room.newly_due(b.now));
         self.staged.use_up(account, commit.hash());
         Ok(Reply::Accepted { seq, time: b.now })

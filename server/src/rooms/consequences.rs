@@ -10,6 +10,7 @@ use mathia_protocol::wire::{Event, RoomHead, Wrap};
 
 use super::clerk::Batch;
 use super::room::{Room, Stored};
+use crate::accounts::BatchChains;
 use crate::hub::{News, event_frame};
 use crate::store::{Read, StoreError, WrapRow};
 
@@ -26,6 +27,7 @@ pub(super) struct Change {
 /// Writes and tells what follows from a commit that has its place.
 pub(super) fn follow(
     b: &mut Batch<'_>,
+    chains: &BatchChains,
     room: &mut Room,
     change: Change,
     stored: Stored,
@@ -49,7 +51,7 @@ pub(super) fn follow(
         b.tell_account(*account, Event::RoomGone { room: room.row.room });
     }
     for account in &newcomers {
-        welcome(b, room, *account, stored.seq)?;
+        welcome(b, chains, room, *account, stored.seq)?;
     }
     b.tell(News::Entry { room: number, seq: stored.seq, frame: stored.frame });
     Ok(())
@@ -58,6 +60,7 @@ pub(super) fn follow(
 /// Lets a newcomer hear the room, with nothing unread: what was before is not theirs to catch up on.
 fn welcome(
     b: &mut Batch<'_>,
+    chains: &BatchChains,
     room: &mut Room,
     account: AccountId,
     seq: Seq,
@@ -71,10 +74,10 @@ fn welcome(
     let was_here = room.state.stays(account).len() > 1;
     if was_here {
         // Its devices have counters of an earlier stay, each its own.
-        for device in devices_of(b, account)? {
+        for device in devices_of(b, chains, account)? {
             let last = room.lanes.lane(&*b.tx, room.row.number, device)?.last();
             let frame = event_frame(Event::Room(head_for(&*b.tx, room, account, last)?));
-            b.tell(News::Device { account, device, frame });
+            b.tell(News::Device { device, frame });
         }
     } else {
         let head = head_for(&*b.tx, room, account, Counter(0))?;
@@ -83,8 +86,12 @@ fn welcome(
     Ok(())
 }
 
-fn devices_of(b: &Batch<'_>, account: AccountId) -> Result<Vec<DeviceId>, StoreError> {
-    let chain = b.chains.get(&*b.tx, account)?;
+fn devices_of(
+    b: &Batch<'_>,
+    chains: &BatchChains,
+    account: AccountId,
+) -> Result<Vec<DeviceId>, StoreError> {
+    let chain = chains.get(&*b.tx, account)?;
     Ok(chain.map_or_else(Vec::new, |chain| {
         chain.devices_at(chain.head().seq).map(|device| device.id()).collect()
     }))
