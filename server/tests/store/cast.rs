@@ -18,7 +18,7 @@ pub(crate) const BOBS: DeviceId = DeviceId([22; 16]);
 /// A SQLite store in a directory that lives as long as the test.
 pub(crate) fn sqlite() -> (TempDir, SqliteStore) {
     let home = TempDir::new().unwrap();
-    let store = SqliteStore::open(&home.path().join("data"), || REALM).unwrap();
+    let store = SqliteStore::open(&home.path().join("data/mathia.sqlite"), || REALM).unwrap();
     (home, store)
 }
 
