@@ -3,6 +3,7 @@
 //!
 //! Arrows point one way: `serve` → `session` → `rooms` → {`hub`, `store`} → the protocol crate.
 
+pub mod accounts;
 pub mod admin;
 pub mod cli;
 pub mod clock;
@@ -10,6 +11,7 @@ pub mod config;
 pub mod hub;
 pub mod limits;
 pub mod rate;
+pub mod refusal;
 pub mod rooms;
 pub mod store;
 pub mod telemetry;
