@@ -4,6 +4,8 @@ use std::time::Duration;
 
 /// First byte of each direction of each stream; another value is answered by closing.
 pub const STREAM_VERSION: u8 = 1;
+/// The protocol version that `Hello` and `Welcome` speak of.
+pub const PROTOCOL_VERSION: u16 = 1;
 /// Application protocol name of the TLS handshake.
 pub const ALPN: &[u8] = b"mathia/1";
 /// Bytes of the length prefix of a frame.
@@ -73,17 +75,17 @@ pub const DEVICE_NAME_LEN_MAX: usize = 64;
 pub const OPERATOR_LEN_MAX: usize = 256;
 
 /// Commits and links that claim a time further off the server's clock are refused.
-pub const CLOCK_SKEW_MAX: Duration = Duration::from_secs(5 * 60);
+pub const CLOCK_SKEW_MAX: Duration = Duration::from_mins(5);
 /// A device younger than this may not revoke older ones.
-pub const DEVICE_QUARANTINE: Duration = Duration::from_secs(24 * 3600);
+pub const DEVICE_QUARANTINE: Duration = Duration::from_hours(24);
 /// An epoch older than this, with messages, is rotated by the next sender.
-pub const EPOCH_AGE_MAX: Duration = Duration::from_secs(7 * 24 * 3600);
+pub const EPOCH_AGE_MAX: Duration = Duration::from_hours(7 * 24);
 /// An epoch with more messages than this is rotated by the next sender.
 pub const EPOCH_MESSAGES_MAX: u64 = 10_000;
 /// Own device keys (HPKE) are replaced after this time.
-pub const HPKE_ROTATE_AFTER: Duration = Duration::from_secs(30 * 24 * 3600);
+pub const HPKE_ROTATE_AFTER: Duration = Duration::from_hours(30 * 24);
 /// Chain heads of members are asked anew after this time.
-pub const CHAIN_REFRESH_AFTER: Duration = Duration::from_secs(24 * 3600);
+pub const CHAIN_REFRESH_AFTER: Duration = Duration::from_hours(24);
 
 /// The peer has this long to send the first frame of a connection.
 pub const HELLO_TIMEOUT: Duration = Duration::from_secs(5);

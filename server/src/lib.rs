@@ -5,8 +5,11 @@
 
 pub mod admin;
 pub mod cli;
+pub mod clock;
 pub mod config;
+pub mod hub;
 pub mod limits;
+pub mod rate;
 pub mod store;
 pub mod telemetry;
 

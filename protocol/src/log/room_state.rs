@@ -221,6 +221,11 @@ impl RoomState {
         record_at(self.timeline.get(&account)?, seq)
     }
 
+    /// Everyone who ever was a member, by account.
+    pub fn everyone(&self) -> impl Iterator<Item = AccountId> {
+        self.timeline.keys().copied()
+    }
+
     /// Every stay of the account, oldest first.
     pub fn stays(&self, account: AccountId) -> Vec<Stay> {
         let mut stays: Vec<Stay> = Vec::new();

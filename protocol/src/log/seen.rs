@@ -61,3 +61,33 @@ fn check_seen_with(
     let is_true = seen_seq <= head && known.hash_at(seen_seq).is_some_and(fits);
     if is_true { Ok(()) } else { Err(BadSeen(seen_seq)) }
 }
+
+/// What a client can say about the position that an entry at `seq` claims to have seen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SeenView {
+    /// The author saw the log that we see.
+    Same,
+    /// We do not know that position: it lies before the part of the log we hold.
+    Unknown,
+    /// The author saw another log, or the future: raise the fork alarm and stop sending.
+    Fork,
+}
+
+/// Compares, for a client that may not hold the whole log.
+///
+/// `seen_half` is the first half of the claimed `H`: of a whole one, [`Hash::first_half`].
+pub fn compare_seen(
+    seen_seq: Seq,
+    seen_half: [u8; 16],
+    seq: Seq,
+    known: &impl KnownHashes,
+) -> SeenView {
+    if seen_seq >= seq {
+        return SeenView::Fork;
+    }
+    match known.hash_at(seen_seq) {
+        None => SeenView::Unknown,
+        Some(hash) if hash.first_half() == seen_half => SeenView::Same,
+        Some(_) => SeenView::Fork,
+    }
+}

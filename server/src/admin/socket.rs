@@ -11,7 +11,7 @@ use tokio::net::{UnixListener, UnixStream};
 /// Longest line either way: a list of all accounts of a large server.
 const LINE_LEN_MAX: u64 = 16 * 1024 * 1024;
 /// An exchange takes at most this long; a backup of a large database may take minutes.
-const EXCHANGE_TIMEOUT: Duration = Duration::from_secs(600);
+const EXCHANGE_TIMEOUT: Duration = Duration::from_mins(10);
 
 /// What an operator asks of a running server.
 #[derive(Debug, Clone, Serialize, Deserialize)]
