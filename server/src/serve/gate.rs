@@ -96,7 +96,8 @@ impl Gate {
     pub(super) fn judge(&self, remote: SocketAddr, is_proven: bool, now: TimeMs) -> Verdict {
         let address = remote.ip().to_canonical();
         let mut state = self.lock();
-        if state.n_handshakes >= state.handshakes_max || state.n_connections >= state.connections_max
+        if state.n_handshakes >= state.handshakes_max
+            || state.n_connections >= state.connections_max
         {
             return Verdict::Ignore;
         }

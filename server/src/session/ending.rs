@@ -84,3 +84,12 @@ impl From<quinn::WriteError> for Ending {
         Self::PeerLeft
     }
 }
+
+impl From<crate::hub::Parting> for Ending {
+    fn from(parting: crate::hub::Parting) -> Self {
+        match parting {
+            crate::hub::Parting::Expelled => Self::Expelled,
+            crate::hub::Parting::Stopping => Self::Stopping,
+        }
+    }
+}

@@ -14,7 +14,7 @@ mod talk;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use mathia_protocol::id::{Hash, Realm};
-use mathia_protocol::wire::{Fault, Registration};
+use mathia_protocol::wire::{Fault, Registration, encode_frame};
 use quinn::{Connection, VarInt};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -35,6 +35,9 @@ const STREAMS_AFTER_LOGIN: u32 = 8;
 pub(crate) const RECEIVE_WINDOW_AFTER_LOGIN: u32 = 256 * 1024;
 /// Bytes written to a session that it has not yet acknowledged.
 pub(crate) const SEND_WINDOW_AFTER_LOGIN: u64 = 512 * 1024;
+
+/// Above the 0 of bulk streams.
+const SESSION_STREAM_PRIORITY: i32 = 1;
 
 /// What a caller is told when a queue is full; a second later there is room, or nothing helps.
 pub(crate) const BUSY: Fault = Fault::ServerBusy { retry_after_ms: 1_000 };
@@ -115,7 +118,7 @@ pub async fn serve(shared: Arc<Shared>, connection: Connection) -> Ending {
 }
 
 async fn begin(shared: Arc<Shared>, connection: Connection, opened: opening::Opened) -> Ending {
-    let opening::Opened { account, device, chain_seq, mut send, reader } = opened;
+    let opening::Opened { account, device, chain_seq, n_expulsions, mut send, reader } = opened;
     let outbox = Arc::new(Outbox::new(Bounds::from(&shared.limits)));
     let session = Session { account, device, outbox: Arc::clone(&outbox) };
     let Ok(id) = shared.hub.enter(session) else {
@@ -123,8 +126,15 @@ async fn begin(shared: Arc<Shared>, connection: Connection, opened: opening::Ope
         Box::pin(opening::say_goodbye(&mut send, Fault::NotAllowed { rule })).await;
         return Ending::Refused;
     };
+    let is_recheck_needed = shared.hub.n_expulsions() != n_expulsions;
+    if is_recheck_needed && !Box::pin(opening::is_still_known(&shared, account, device)).await {
+        let Left { .. } = shared.hub.leave(id);
+        return Ending::Expelled;
+    }
     raise_limits(&connection);
-    outbox.answer_opening(&opening::welcome(&shared, account, chain_seq));
+    // Messages leave before pages of history.
+    drop(send.set_priority(SESSION_STREAM_PRIORITY));
+    outbox.answer(encode_frame(&opening::welcome(&shared, account, chain_seq)));
     let seat = dispatch::Seat::new(Arc::clone(&shared), id, account, device, outbox);
     let ending = talk::Talk::new(Arc::new(seat), connection, send, reader).run().await;
     let Left { was_last } = shared.hub.leave(id);

@@ -45,6 +45,8 @@ pub(super) struct Opened {
     pub(super) account: AccountId,
     pub(super) device: DeviceId,
     pub(super) chain_seq: u32,
+    /// Expulsions before the login was checked.
+    pub(super) n_expulsions: u64,
     pub(super) send: SendStream,
     pub(super) reader: FrameReader,
 }
@@ -55,15 +57,30 @@ pub(super) async fn open(shared: &Arc<Shared>, connection: &Connection) -> Resul
     let (send, recv) = streams.map_err(|_| Ending::NoHello)??;
     let mut dialogue = Dialogue { shared, connection, send, reader: FrameReader::new(recv) };
     dialogue.say_version().await?;
+    let n_expulsions = shared.hub.n_expulsions();
     match dialogue.lead().await {
         Ok(who) => {
             let Dialogue { send, reader, .. } = dialogue;
             let Who { account, device, chain_seq } = who;
-            Ok(Opened { account, device, chain_seq, send, reader })
+            Ok(Opened { account, device, chain_seq, n_expulsions, send, reader })
         }
         Err(Refused::With(fault)) => Err(dialogue.refuse(fault).await),
         Err(Refused::Silently(ending)) => Err(ending),
     }
+}
+
+/// Says whether a device may still log in.
+pub(super) async fn is_still_known(
+    shared: &Arc<Shared>,
+    account: AccountId,
+    device: DeviceId,
+) -> bool {
+    let reader = Arc::clone(shared);
+    let known = shared.readers.read(move |read| {
+        let chain = reader.reads.login_chain(read, account)?;
+        Ok(chain.is_some_and(|chain| chain.is_active(device)))
+    });
+    known.await.unwrap_or(false)
 }
 
 /// The answer to a login that succeeded.
@@ -175,11 +192,8 @@ impl Dialogue<'_> {
     /// else's time.
     async fn log_in(&self, hello: Hello) -> Result<Who, Refused> {
         check_version(hello.version)?;
-        let scope = AuthScope {
-            realm: self.shared.realm,
-            account: hello.account,
-            device: hello.device,
-        };
+        let scope =
+            AuthScope { realm: self.shared.realm, account: hello.account, device: hello.device };
         let ekm = self.exporter(&scope)?;
         let shared = Arc::clone(self.shared);
         let checked = self.shared.readers.read(move |read| {
@@ -204,8 +218,7 @@ impl Dialogue<'_> {
         scope
             .verify_register(&key, &genesis, register.token, &ekm, &signature)
             .map_err(|_| Refused::With(Fault::AuthFailed))?;
-        let registered =
-            self.ask_writer(|answer| Job::Register { register, answer }).await?;
+        let registered = self.ask_writer(|answer| Job::Register { register, answer }).await?;
         Ok(Who { account: registered.account, device, chain_seq: registered.chain_seq })
     }
 
@@ -215,8 +228,7 @@ impl Dialogue<'_> {
             Ok(LinkBody::AddDevice(record)) => record.device_id(),
             _ => return Err(Refused::With(Fault::Malformed)),
         };
-        let scope =
-            AuthScope { realm: self.shared.realm, account: recover.account, device };
+        let scope = AuthScope { realm: self.shared.realm, account: recover.account, device };
         let ekm = self.exporter(&scope)?;
         let (shared, signature) = (Arc::clone(self.shared), Signature(recover.signature));
         let checked = self.shared.readers.read(move |read| {

@@ -19,7 +19,6 @@ use tokio::time::{Instant, sleep_until, timeout};
 use super::dispatch::Seat;
 use super::frames::FrameReader;
 use super::{Ending, bulk};
-use crate::hub::Gathered;
 use crate::rate::{Bucket, Rate};
 
 /// A peer that takes nothing for so long is closed.
@@ -44,7 +43,7 @@ pub(super) struct Talk {
     n_written: usize,
     /// When the transport must have taken something of it.
     write_deadline: Option<Instant>,
-    /// The bell rang while frames were still waiting.
+    /// The bell rang and the outbox was not yet emptied, perhaps because frames still wait.
     has_rung: bool,
     typing: Bucket,
     /// Set once the session is to end: it reads no more and goes when everything is said.
@@ -88,6 +87,7 @@ impl Talk {
 
     async fn serve(&mut self) -> Result<std::convert::Infallible, Ending> {
         let connection = self.connection.clone();
+        let seat = Arc::clone(&self.seat);
         // Kept from turn to turn, so that a turn costs no registration anew.
         let mut streams = pin!(connection.accept_bi());
         let mut datagrams = pin!(connection.read_datagram());
@@ -95,12 +95,10 @@ impl Talk {
             self.answer_frames()?;
             self.write().await?;
             if let Some(ending) = self.leaving
-                && self.seat.outbox.is_idle()
-                && self.waiting.is_empty()
+                && (ending == Ending::Expelled || self.has_said_all())
             {
                 return Err(ending);
             }
-            let seat = Arc::clone(&self.seat);
             let deadline = self.deadline();
             let may_read = self.leaving.is_none() && seat.outbox.may_open_call();
             // Every branch is cancel-safe: the transport keeps what was not taken, the bell keeps a
@@ -108,7 +106,7 @@ impl Talk {
             tokio::select! {
                 written = self.send.write_chunks(&mut self.waiting[self.n_written..]),
                     if !self.waiting.is_empty() => self.note_written(written?.chunks),
-                () = seat.outbox.rung(), if !self.has_rung => self.has_rung = true,
+                () = seat.outbox.rung() => self.has_rung = true,
                 filled = self.reader.fill(), if may_read => {
                     if !filled? {
                         return Err(Ending::PeerLeft);
@@ -149,13 +147,17 @@ impl Talk {
     /// Takes what waits in the outbox and gives the transport as much as it takes at once: what
     /// waits together leaves together.
     async fn write(&mut self) -> Result<(), Ending> {
-        if !self.has_rung || !self.waiting.is_empty() {
+        if !self.has_rung {
+            return Ok(());
+        }
+        if !self.waiting.is_empty() {
+            self.leaving = self.leaving.or(self.seat.outbox.parting().map(Into::into));
             return Ok(());
         }
         self.has_rung = false;
         let mut datagrams = Vec::new();
-        let Gathered { ending } = self.seat.outbox.gather(&mut self.waiting, &mut datagrams);
-        self.leaving = self.leaving.or(ending.map(Into::into));
+        let parting = self.seat.outbox.gather(&mut self.waiting, &mut datagrams);
+        self.leaving = self.leaving.or(parting.map(Into::into));
         for datagram in datagrams {
             // Worthless late, and the peer may not take any: lost is lost.
             drop(self.connection.send_datagram(datagram));
@@ -180,6 +182,10 @@ impl Talk {
             })
         })
         .await
+    }
+
+    fn has_said_all(&self) -> bool {
+        self.waiting.is_empty() && self.seat.outbox.is_idle()
     }
 
     fn note_written(&mut self, n_chunks: usize) {
