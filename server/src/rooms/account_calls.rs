@@ -123,6 +123,7 @@ impl Clerk {
                     .and_then(|()| accounts::create_invite(b.tx, b.now, order));
                 b.told.answer_later(answer, result)
             }
+            AdminJob::Ping { answer } => b.told.answer_later(answer, Ok(())),
             AdminJob::Invites { answer } => {
                 let result = b.tx.invites(None).map_err(Refusal::from);
                 b.told.answer_later(answer, result)
@@ -154,7 +155,9 @@ impl Told {
         let (result, failed) = match result {
             Ok(value) => (Ok(value), None),
             Err(Refusal::Fault(fault)) => (Err(fault), None),
-            Err(Refusal::Store(error)) => (Err(Fault::ServerBusy { retry_after_ms: 0 }), Some(error)),
+            Err(Refusal::Store(error)) => {
+                (Err(Fault::ServerBusy { retry_after_ms: 0 }), Some(error))
+            }
         };
         self.later.push(Box::new(move |instead| {
             // Whoever asked may have gone meanwhile; what was done stays done.

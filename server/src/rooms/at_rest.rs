@@ -14,7 +14,7 @@ use crate::store::StoreError;
 pub struct MasterKey([u8; 32]);
 /// The key of an open room.
 #[derive(Clone)]
-pub struct OpenRoomKey(RoomId, [u8; 32]);
+pub(crate) struct OpenRoomKey(RoomId, [u8; 32]);
 
 fn broken() -> StoreError {
     StoreError::Broken("sealed bytes do not open".into())
@@ -30,7 +30,11 @@ impl MasterKey {
         let sealed = seal_once(&mut rand::rng(), &self.0, labels::OPEN_ROOM, &room.0, &key);
         (OpenRoomKey(room, key), sealed)
     }
-    pub(crate) fn open_room_key(&self, room: RoomId, sealed: &[u8]) -> Result<OpenRoomKey, StoreError> {
+    pub(crate) fn open_room_key(
+        &self,
+        room: RoomId,
+        sealed: &[u8],
+    ) -> Result<OpenRoomKey, StoreError> {
         let key = open_once(&self.0, labels::OPEN_ROOM, &room.0, sealed).map_err(|_| broken())?;
         Ok(OpenRoomKey(room, key.as_slice().try_into().map_err(|_| broken())?))
     }
@@ -57,7 +61,8 @@ impl OpenRoomKey {
         seal_once(&mut rand::rng(), &self.1, labels::OPEN_ENTRY, &self.aad(seq.0), bytes)
     }
     pub(crate) fn open_entry(&self, seq: Seq, sealed: &[u8]) -> Result<Vec<u8>, StoreError> {
-        let bytes = open_once(&self.1, labels::OPEN_ENTRY, &self.aad(seq.0), sealed).map_err(|_| broken())?;
+        let bytes = open_once(&self.1, labels::OPEN_ENTRY, &self.aad(seq.0), sealed)
+            .map_err(|_| broken())?;
         Ok(bytes.to_vec())
     }
     pub(crate) fn seal_name(&self, name: &[u8]) -> Vec<u8> {
@@ -70,7 +75,9 @@ impl OpenRoomKey {
         seal_once(&mut rand::rng(), &self.1, "open-schedule", &self.aad(id), bytes)
     }
     pub(crate) fn open_schedule(&self, id: u64, sealed: &[u8]) -> Result<Vec<u8>, StoreError> {
-        Ok(open_once(&self.1, "open-schedule", &self.aad(id), sealed).map_err(|_| broken())?.to_vec())
+        Ok(open_once(&self.1, "open-schedule", &self.aad(id), sealed)
+            .map_err(|_| broken())?
+            .to_vec())
     }
 }
 
