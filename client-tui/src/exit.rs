@@ -111,8 +111,9 @@ impl From<CommandError> for Failure {
             CommandError::TimedOut => {
                 failure.hint("it may have happened: look before doing it again")
             }
-            CommandError::Storage(_) => failure
-                .hint("free some space or check the directory with `mathia-tui doctor`"),
+            CommandError::Storage(_) => {
+                failure.hint("free some space or check the directory with `mathia-tui doctor`")
+            }
             CommandError::NotLoggedIn(_) => {
                 failure.hint("`mathia-tui join LINK --name NAME` makes an account")
             }

@@ -210,7 +210,10 @@ mod tests {
             .with("seq", 12)
             .with_some("ticks", None::<&str>)
             .text("12 hi");
-        assert_eq!(written(true, &line), "{\"v\":1,\"type\":\"message\",\"room\":\"team\",\"seq\":12}\n");
+        assert_eq!(
+            written(true, &line),
+            "{\"v\":1,\"type\":\"message\",\"room\":\"team\",\"seq\":12}\n"
+        );
         assert_eq!(written(false, &line), "12 hi\n");
         assert_eq!(written(false, &Line::new("typing")), "", "no text, nothing for people");
     }

@@ -79,8 +79,11 @@ impl Paths {
         check_profile(&profile)?;
         // Unlike the XDG variables this one may be relative: tests and scripts type it by hand.
         if let Some(root) = var("MATHIA_HOME").filter(|root| !root.is_empty()) {
-            let root = std::path::absolute(&root)
-                .map_err(|source| PathError::Io { what: "find", path: root.into(), source })?;
+            let root = std::path::absolute(&root).map_err(|source| PathError::Io {
+                what: "find",
+                path: root.into(),
+                source,
+            })?;
             return Ok(Self {
                 config_dir: root.join("config"),
                 data_dir: root.join("data").join(&profile),
@@ -177,9 +180,11 @@ pub fn make_private_dir(path: &Path) -> Result<(), PathError> {
 pub fn open_private(path: &Path) -> Result<File, PathError> {
     let mut options = private_options();
     options.create(true).append(true);
-    options
-        .open(path)
-        .map_err(|source| PathError::Io { what: "open", path: path.to_owned(), source })
+    options.open(path).map_err(|source| PathError::Io {
+        what: "open",
+        path: path.to_owned(),
+        source,
+    })
 }
 
 /// Replaces a file at once and durably: a temporary file beside it, fsync, rename, fsync of the
