@@ -159,7 +159,9 @@ impl Told {
         let (result, failed) = match result {
             Ok(value) => (Ok(value), None),
             Err(Refusal::Fault(fault)) => (Err(fault), None),
-            Err(Refusal::Store(error)) => (Err(Fault::ServerBusy { retry_after_ms: 0 }), Some(error)),
+            Err(Refusal::Store(error)) => {
+                (Err(Fault::ServerBusy { retry_after_ms: 0 }), Some(error))
+            }
         };
         self.later.push(Box::new(move |instead| {
             // Whoever asked may have gone meanwhile; what was done stays done.

@@ -102,8 +102,8 @@ impl Clerk {
             // A lost answer is given again, also to one who is no longer a member by that commit.
             let repeat =
                 first_place(&*b.tx, room.row.number, commit.seen_seq, commit.entry_hash())?;
-            let is_near = room.state.is_member(caller.account)
-                || room.state.mode() == RoomMode::Open;
+            let is_near =
+                room.state.is_member(caller.account) || room.state.mode() == RoomMode::Open;
             let head = room.state.head();
             return repeat.ok_or_else(|| match is_near {
                 true => Fault::HeadMoved { commit: head }.into(),

@@ -9,9 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use mathia_protocol::crypto::commit::RoomMode;
 use mathia_protocol::crypto::settings::RoomSettings;
 use mathia_protocol::id::{AccountId, DeviceId, Epoch, Hash, RoomId, WorkspaceId};
-use mathia_protocol::limits::{
-    ACCOUNTS_PER_REQUEST_MAX, LINK_LEN_MAX, SMALL_ROOM_MEMBERS_MAX,
-};
+use mathia_protocol::limits::{ACCOUNTS_PER_REQUEST_MAX, LINK_LEN_MAX, SMALL_ROOM_MEMBERS_MAX};
 use mathia_protocol::wire::{
     ChainHeadLine, DeviceGrant, Fault, InviteLine, JoinLine, KeyAnswer, LobbyLine, Reply, Request,
     ScheduleLine, SignedTick,
@@ -137,12 +135,7 @@ impl Reads {
         Ok(row.sealed_key.as_ref().map(open).transpose()?)
     }
 
-    fn find_account(
-        &self,
-        read: &dyn Read,
-        asker: Asker,
-        handle: &str,
-    ) -> Result<Reply, Refusal> {
+    fn find_account(&self, read: &dyn Read, asker: Asker, handle: &str) -> Result<Reply, Refusal> {
         let now = self.clock.now_ms();
         let mut lookups = self.lookups.lock().unwrap_or_else(PoisonError::into_inner);
         lookups.take(asker.account, now)?;
@@ -315,10 +308,11 @@ fn ticks(read: &dyn Read, asker: Asker, room: RoomId) -> Result<Reply, Refusal> 
         return Err(not_allowed("signed ticks are listed in small rooms only"));
     }
     let marks = read.marks(row.number)?;
-    let ticks = marks.into_iter().filter(|mark| members.contains(&mark.account)).filter_map(|mark| {
-        let (device, signature) = mark.tick?;
-        Some(SignedTick { account: mark.account, device, upto: mark.read_upto, signature })
-    });
+    let ticks =
+        marks.into_iter().filter(|mark| members.contains(&mark.account)).filter_map(|mark| {
+            let (device, signature) = mark.tick?;
+            Some(SignedTick { account: mark.account, device, upto: mark.read_upto, signature })
+        });
     Ok(Reply::Ticks { ticks: ticks.collect() })
 }
 

@@ -134,7 +134,8 @@ fn head(read: &dyn Read, asker: Asker, row: &RoomRow) -> Result<RoomHead, StoreE
     let (delivered_upto, read_upto) =
         own.map_or((Seq(0), Seq(0)), |mark| (mark.delivered_upto, mark.read_upto));
     let n_read = read.position(row.number, read_upto)?.map_or(0, |(_, n_countable)| n_countable);
-    let last = read.lane(row.number, asker.device)?.first().map_or_else(Default::default, |l| l.ctr);
+    let last =
+        read.lane(row.number, asker.device)?.first().map_or_else(Default::default, |l| l.ctr);
     let (delivered, read_stairs) = staircases(read, row)?;
     Ok(RoomHead {
         room: row.room,

@@ -52,9 +52,8 @@ impl Clerk {
         }
         let number = room.number();
         let waiting = b.tx.schedules(caller.account)?;
-        let same = |row: &&ScheduleRow| {
-            (row.room, row.device, row.id) == (number, caller.device, id)
-        };
+        let same =
+            |row: &&ScheduleRow| (row.room, row.device, row.id) == (number, caller.device, id);
         if let Some(row) = waiting.iter().find(same) {
             let is_repeat = true_bytes(room, row)? == entry && row.due == due;
             return if is_repeat { Ok(Reply::Done) } else { Err(used(id)) };
