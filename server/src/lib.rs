@@ -13,6 +13,8 @@ pub mod limits;
 pub mod rate;
 pub mod refusal;
 pub mod rooms;
+pub mod serve;
+pub mod session;
 pub mod store;
 pub mod telemetry;
 

@@ -74,7 +74,7 @@ impl Clerk {
         let key = match state.mode() {
             RoomMode::E2ee => None,
             RoomMode::Open => {
-                let (key, sealed) = self.master.new_room_key(&mut rand::rng(), room);
+                let (key, sealed) = self.master.new_room_key(room);
                 row.sealed_key = Some(sealed);
                 self.name_open_room(b, &mut row, &key, &commit)?;
                 Some(key)
@@ -211,7 +211,7 @@ impl Clerk {
             return Err(Fault::NameTaken.into());
         }
         row.name_tag = Some(tag);
-        row.sealed_name = Some(key.seal_name(&mut rand::rng(), plain));
+        row.sealed_name = Some(key.seal_name(plain));
         Ok(())
     }
 

@@ -6,7 +6,7 @@
 
 mod account_calls;
 mod append;
-pub mod at_rest;
+mod at_rest;
 mod clerk;
 mod commit;
 mod consequences;

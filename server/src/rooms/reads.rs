@@ -131,8 +131,7 @@ impl Reads {
     }
 
     pub(super) fn room_key(&self, row: &RoomRow) -> Result<Option<OpenRoomKey>, StoreError> {
-        let open = |sealed: &Vec<u8>| self.master.open_room_key(row.room, sealed);
-        Ok(row.sealed_key.as_ref().map(open).transpose()?)
+        row.sealed_key.as_ref().map(|sealed| self.master.open_room_key(row.room, sealed)).transpose()
     }
 
     fn find_account(&self, read: &dyn Read, asker: Asker, handle: &str) -> Result<Reply, Refusal> {
@@ -151,7 +150,7 @@ impl Reads {
             let Some(room) = read.room_by_number(row.room)? else { continue };
             let entry = match self.room_key(&room)? {
                 None => row.body,
-                Some(key) => key.open_schedule(row.id, &row.body).map_err(StoreError::from)?,
+                Some(key) => key.open_schedule(row.id, &row.body)?,
             };
             n_bytes += entry.len();
             if n_bytes > GRANTS_BYTES_MAX {

@@ -89,8 +89,7 @@ impl Reads {
         }
         if is_last && !more {
             for join in read.joins(asker.account)? {
-                let sealed = self.master.open_token(join.token_hash, &join.sealed_token);
-                let token = sealed.map_err(StoreError::from)?;
+                let token = self.master.open_token(join.token_hash, &join.sealed_token)?;
                 page.events.push(Event::Joined { token, account: join.account });
             }
         }
