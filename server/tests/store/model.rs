@@ -361,7 +361,7 @@ fn everything(read: &dyn Read) -> Result<Vec<String>, StoreError> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 32, ..ProptestConfig::default() })]
 
     #[test]
     fn every_store_answers_as_the_reference_does(batches in vec(vec(changes(), 1..8), 1..24)) {
