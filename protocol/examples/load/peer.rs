@@ -10,7 +10,7 @@ use mathia_protocol::crypto::user_chain::UserChain;
 use mathia_protocol::crypto::user_link::{
     AccountKind, DeviceLabel, DeviceRecord, Genesis, SignedLink, UserLink,
 };
-use mathia_protocol::id::{AccountId, DeviceId, Realm, RoomId, TimeMs};
+use mathia_protocol::id::{AccountId, DeviceId, Realm, RoomId, Seq, TimeMs};
 use mathia_protocol::limits::{ALPN, FRAME_LEN_MAX_COMMIT, KEEP_ALIVE, STREAM_VERSION};
 use mathia_protocol::wire::{
     BulkReply, BulkRequest, Call, Fault, Hello, LogEntry, Opening, OpeningReply, Register, Reply,
@@ -121,10 +121,25 @@ pub(crate) struct Dialer {
 }
 
 impl Dialer {
-    pub(crate) fn new(options: &Options) -> Result<Self, Failure> {
+    /// A dialer that does not ask who the server is; enough for the floor, which has no realm.
+    pub(crate) fn blind(options: &Options) -> Result<Self, Failure> {
         let mut endpoint = Endpoint::client("127.0.0.1:0".parse()?)?;
         endpoint.set_default_client_config(client_config()?);
-        Ok(Self { endpoint, server: options.server, realm: options.realm })
+        Ok(Self { endpoint, server: options.server, realm: Realm::ZERO })
+    }
+
+    /// A dialer that knows the server's realm.
+    pub(crate) async fn new(options: &Options) -> Result<Self, Failure> {
+        let mut dialer = Self::blind(options)?;
+        let connection = dialer.connect().await?;
+        let (mut send, recv) = connection.open_bi().await?;
+        send.write_all(&[&[STREAM_VERSION], &encode_frame(&Opening::Info)[..]].concat()).await?;
+        let body = Frames::new(recv).next().await?.ok_or("the server did not say who it is")?;
+        match decode::<OpeningReply>(&body)? {
+            OpeningReply::Info(info) => dialer.realm = info.realm,
+            other => return Err(format!("the question who it is was answered by {other:?}").into()),
+        }
+        Ok(dialer)
     }
 
     pub(crate) async fn connect(&self) -> Result<Connection, Failure> {
@@ -281,11 +296,20 @@ impl Session {
         }
     }
 
-    /// Reads entries on a stream of their own.
+    /// Reads the newest entries of a room.
     pub(crate) async fn last(&self, room: RoomId, count: u32) -> Result<Vec<LogEntry>, Failure> {
+        self.read(&BulkRequest::Before { room, before: Seq(0), count }).await
+    }
+
+    /// Reads a room from its beginning to its head.
+    pub(crate) async fn whole(&self, room: RoomId) -> Result<Vec<LogEntry>, Failure> {
+        self.read(&BulkRequest::After { room, after: Seq(0), count: u32::MAX }).await
+    }
+
+    /// Reads entries on a stream of their own.
+    async fn read(&self, request: &BulkRequest) -> Result<Vec<LogEntry>, Failure> {
         let (mut send, recv) = self.connection.open_bi().await?;
-        let before = mathia_protocol::id::Seq(0);
-        let request = encode_frame(&BulkRequest::Before { room, before, count });
+        let request = encode_frame(request);
         send.write_all(&[&[STREAM_VERSION], &request[..]].concat()).await?;
         send.finish()?;
         let mut frames = Frames::new(recv);

@@ -292,6 +292,27 @@ pub enum UnreadableCause {
     KeyBad,
 }
 
+impl UnreadableCause {
+    /// The byte that stands for it in a replica.
+    pub fn to_byte(self) -> u8 {
+        match self {
+            Self::BeforeJoin => 0,
+            Self::KeyAsked => 1,
+            Self::KeyBad => 2,
+        }
+    }
+
+    /// Reads what [`Self::to_byte`] writes; `None` for any other byte.
+    pub fn from_byte(value: u8) -> Option<Self> {
+        match value {
+            0 => Some(Self::BeforeJoin),
+            1 => Some(Self::KeyAsked),
+            2 => Some(Self::KeyBad),
+            _ => None,
+        }
+    }
+}
+
 /// Something in the outbox.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OutboxView {

@@ -96,3 +96,7 @@ pub const REC_SIGN: &str = "rec-sign";
 pub const BACKUP: &str = "backup";
 /// Seal: the client's key file (C4).
 pub const KEY_FILE: &str = "key-file";
+/// Seal: one value of the client's replica, in its place (C4).
+pub const REPLICA: &str = "replica";
+/// Derivation: finds a name in the client's replica without saying it (C4).
+pub const REPLICA_INDEX: &str = "replica-index";

@@ -2,4 +2,5 @@
 
 pub mod backup;
 pub mod data_dir;
+pub mod operator;
 pub mod socket;
