@@ -10,8 +10,12 @@
 pub mod app;
 pub mod cli;
 pub mod clock;
+pub mod config;
 pub mod exit;
+pub mod face;
+pub mod known_servers;
 pub mod output;
 pub mod paths;
+pub mod profile;
 pub mod replica;
 pub mod safe_text;

@@ -62,9 +62,11 @@ pub fn person(word: &str) -> Result<PersonRef, Failure> {
     if let Some(account) = AccountId::from_hex(word) {
         return Ok(PersonRef::Account(account));
     }
-    let handle: Handle = word.strip_prefix('@').unwrap_or(word).parse().map_err(|error| {
-        Failure::new(Exit::Usage, format!("{word:?} is no name: {error}"))
-    })?;
+    let handle: Handle = word
+        .strip_prefix('@')
+        .unwrap_or(word)
+        .parse()
+        .map_err(|error| Failure::new(Exit::Usage, format!("{word:?} is no name: {error}")))?;
     Ok(PersonRef::Handle(handle))
 }
 
