@@ -43,6 +43,19 @@ pub const SLOTS_MAX: usize = 8;
 /// Wraps in one staging batch: 64 KiB frames of about 150 bytes each.
 pub const WRAPS_PER_BATCH_MAX: usize = 400;
 
+/// Positions of a room whose hashes a client keeps at hand; older ones are in its replica.
+pub const SYNC_WINDOW_MAX: usize = 256;
+/// Live entries of a room that wait for earlier ones: more are pulled from the log again.
+pub const SYNC_PENDING_MAX: usize = 128;
+/// Bytes of such entries: a few frames.
+pub const SYNC_PENDING_BYTES_MAX: usize = 256 * 1024;
+/// Claims about positions still ahead that a client keeps: the newest heads, a few ticks.
+pub const SYNC_CLAIMS_MAX: usize = 64;
+/// Entries asked for in one catch-up read: a few pages, so that it can be cancelled soon.
+pub const SYNC_ASK_MAX: u32 = 1_024;
+/// Fruitless tries to fill a gap before the alarm says that entries are withheld.
+pub const SYNC_TRIES_MAX: u32 = 3;
+
 /// Entries of one history page, so that a page of usual messages stays within a frame.
 pub const HISTORY_PAGE_MAX: usize = 128;
 /// Bytes of entries in one history page; at least one entry always fits.

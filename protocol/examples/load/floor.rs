@@ -78,7 +78,7 @@ async fn run(
     count: &Rc<Count>,
     role: impl Fn(usize) -> (usize, bool),
 ) -> Result<(u64, f64), Failure> {
-    let dialer = Dialer::new(options)?;
+    let dialer = Dialer::blind(options)?;
     let failures = Rc::new(Failures::default());
     let mut connections = Vec::new();
     for place in 0..count.n_members {

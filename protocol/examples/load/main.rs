@@ -1,7 +1,7 @@
 //! The load generator: plays many people against one server and reports what it saw as JSON.
 //!
 //! ```text
-//! load WORKLOAD server=ADDR:PORT realm=HEX [pid=PID] [seconds=10] [n=100] [offset=0]
+//! load WORKLOAD server=ADDR:PORT [pid=PID] [seconds=10] [n=100] [offset=0]
 //!      [people=FILE]
 //! ```
 //!
@@ -24,12 +24,9 @@ use std::io::Write as _;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use mathia_protocol::id::Realm;
-
 /// What the command line asks.
 pub(crate) struct Options {
     pub(crate) server: SocketAddr,
-    pub(crate) realm: Realm,
     pub(crate) pid: Option<u32>,
     pub(crate) seconds: u64,
     pub(crate) n: usize,
@@ -42,7 +39,7 @@ pub(crate) type Failure = Box<dyn std::error::Error + Send + Sync>;
 
 fn main() -> Result<(), Failure> {
     let mut args = std::env::args().skip(1);
-    let workload = args.next().ok_or("usage: load WORKLOAD server=ADDR:PORT realm=HEX ..")?;
+    let workload = args.next().ok_or("usage: load WORKLOAD server=ADDR:PORT ..")?;
     let values: HashMap<String, String> = args
         .map(|arg| {
             let (key, value) = arg.split_once('=').ok_or(format!("{arg} is not key=value"))?;
@@ -77,10 +74,6 @@ fn read_options(values: &HashMap<String, String>) -> Result<Options, Failure> {
     };
     Ok(Options {
         server: values.get("server").ok_or("server=ADDR:PORT is missing")?.parse()?,
-        realm: match values.get("realm") {
-            Some(text) => Realm::from_hex(text).ok_or("realm is not 32 hexadecimal digits")?,
-            None => Realm::ZERO,
-        },
         pid: values.get("pid").map(|text| text.parse()).transpose()?,
         seconds: number("seconds", 10)?,
         n: usize::try_from(number("n", 100)?)?,

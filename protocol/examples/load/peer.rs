@@ -121,10 +121,25 @@ pub(crate) struct Dialer {
 }
 
 impl Dialer {
-    pub(crate) fn new(options: &Options) -> Result<Self, Failure> {
+    /// A dialer that does not ask who the server is; enough for the floor, which has no realm.
+    pub(crate) fn blind(options: &Options) -> Result<Self, Failure> {
         let mut endpoint = Endpoint::client("127.0.0.1:0".parse()?)?;
         endpoint.set_default_client_config(client_config()?);
-        Ok(Self { endpoint, server: options.server, realm: options.realm })
+        Ok(Self { endpoint, server: options.server, realm: Realm::ZERO })
+    }
+
+    /// A dialer that knows the server's realm.
+    pub(crate) async fn new(options: &Options) -> Result<Self, Failure> {
+        let mut dialer = Self::blind(options)?;
+        let connection = dialer.connect().await?;
+        let (mut send, recv) = connection.open_bi().await?;
+        send.write_all(&[&[STREAM_VERSION], &encode_frame(&Opening::Info)[..]].concat()).await?;
+        let body = Frames::new(recv).next().await?.ok_or("the server did not say who it is")?;
+        match decode::<OpeningReply>(&body)? {
+            OpeningReply::Info(info) => dialer.realm = info.realm,
+            other => return Err(format!("the question who it is was answered by {other:?}").into()),
+        }
+        Ok(dialer)
     }
 
     pub(crate) async fn connect(&self) -> Result<Connection, Failure> {

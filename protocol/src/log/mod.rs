@@ -4,17 +4,22 @@
 //! ones; a second copy of a rule is a bug.
 
 pub mod admit;
+pub mod alarm;
 pub mod chain;
 pub mod chains;
 pub mod check;
 pub mod clock;
+mod pending;
 pub mod permissions;
 pub mod propose;
 pub mod room_state;
 pub mod seen;
 pub mod sender_rule;
 mod step;
+pub mod sync;
+pub mod unread;
 pub mod validate;
+mod window;
 pub mod wraps;
 
 pub use admit::{
@@ -29,5 +34,7 @@ pub use propose::{Change, Committer, Proposal, propose, propose_create};
 pub use room_state::{EpochRecord, RoomState, SettingsRecord, Stay};
 pub use seen::{BadSeen, KnownHashes, SeenView, check_seen, check_seen_half, compare_seen};
 pub use sender_rule::{RotateReason, must_rotate};
+pub use sync::{Alarm, Claimed, Input, Output, RoomSync};
+pub use unread::{Marks, Tick, mentions, n_at, n_unread, next_count, staircase, tick};
 pub use validate::{Applied, CommitFault, Note, validate_commit, validate_create};
 pub use wraps::{WrapTarget, wrapped_set, wraps_needed};

@@ -2,4 +2,6 @@
 
 mod commits;
 mod messages;
+mod model;
+mod sync;
 mod town;

@@ -68,7 +68,8 @@ fn message_with(
     let secret = EpochSecret::from_bytes(&[8; 32]);
     let key = SenderKey::derive(&RoomKey::derive(commit_hash, &secret), author, device);
     let with = if draft.epoch == Epoch(0) { SealWith::Open } else { SealWith::SenderKey(&key) };
-    seal_message(&mut rng, &context, with, &draft, cast.town.key(device)).unwrap()
+    seal_message(&mut rng, &context, with, &draft, cast.town.key(device))
+        .expect("the draft is valid")
 }
 
 fn message(cast: &Cast, author: AccountId, counter: u64, prev_own: [u8; 16]) -> Vec<u8> {
@@ -88,7 +89,7 @@ fn decide_from(
     device: DeviceId,
     entry: &[u8],
 ) -> Decision {
-    let message = Message::decode(entry).unwrap();
+    let message = Message::decode(entry).expect("the entry is a message");
     let sender = Sender { device, chain: &cast.town.chains[&author], has_key: true };
     let incoming =
         Incoming { header: message.header(), entry_len: entry.len(), entry_hash: sha256(&[entry]) };

@@ -3,12 +3,27 @@
 //! Rows go in and come out as they are: sealing of open rooms happens above, rules are decided above.
 //! Nothing here reads a clock or knows a session.
 
+pub mod sqlite;
+
 use std::path::Path;
 
 use mathia_protocol::id::{
     AccountId, Counter, DeviceId, Epoch, Hash, InviteToken, Realm, RoomId, RoomNumber, Seq, TimeMs,
     WorkspaceId,
 };
+
+/// How many of its newest messages each device is remembered by in each room (CRYPTO B4).
+pub const LANE_LEN: usize = 16;
+
+/// Tag bytes of entries (CRYPTO B3).
+pub mod tag {
+    /// A membership change.
+    pub const COMMIT: u8 = 1;
+    /// Something said.
+    pub const MESSAGE: u8 = 2;
+    /// Something said, appended when it was due.
+    pub const SCHEDULED: u8 = 3;
+}
 
 /// A database, opened once per process. The writer is one; readers are as many as threads.
 pub trait Store: Send + Sync + 'static {
@@ -415,7 +430,8 @@ pub trait Write: Read {
     fn insert_room(&mut self, row: &RoomRow) -> Result<RoomNumber, StoreError>;
     /// Replaces sealed key, name tag and sealed name of an open room.
     fn update_room(&mut self, row: &RoomRow) -> Result<(), StoreError>;
-    /// Appends an entry. [`StoreError::Exists`] if the place or the device's counter is taken.
+    /// Appends an entry. [`StoreError::Exists`] if the place is taken, if a message's counter is not
+    /// above the device's newest in the room, or if a scheduled entry's number was used.
     fn insert_entry(&mut self, row: &EntryRow) -> Result<(), StoreError>;
     /// Adds and removes present members.
     fn change_members(

@@ -85,7 +85,7 @@ impl Count {
 }
 
 pub(crate) async fn run(options: &Options) -> Result<String, Failure> {
-    let dialer = Rc::new(Dialer::new(options)?);
+    let dialer = Rc::new(Dialer::new(options).await?);
     let (people, mut sessions) = enroll(options, &dialer, options.n).await?;
     let members: Vec<&Identity> = people.iter().map(Rc::as_ref).collect();
     let room = SealedRoom::create(&mut sessions[0], &members, 1).await?;

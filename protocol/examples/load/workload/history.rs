@@ -19,7 +19,7 @@ const PAGE: u32 = 50;
 
 /// Fills a room with `n` messages of one person and notes down the room and the person.
 pub(crate) async fn fill(options: &Options) -> Result<String, Failure> {
-    let dialer = Rc::new(Dialer::new(options)?);
+    let dialer = Rc::new(Dialer::new(options).await?);
     let (people, mut sessions) = enroll(options, &dialer, 1).await?;
     let session = &mut sessions[0];
     let members: Vec<&Identity> = people.iter().map(Rc::as_ref).collect();
@@ -48,7 +48,7 @@ pub(crate) async fn fill(options: &Options) -> Result<String, Failure> {
 
 /// Reads the last 50 entries of the filled room, one read after the other.
 pub(crate) async fn read(options: &Options) -> Result<String, Failure> {
-    let dialer = Dialer::new(options)?;
+    let dialer = Dialer::new(options).await?;
     let noted = std::fs::read_to_string(&options.people)?;
     let mut words = noted.split_whitespace();
     let number: usize = words.next().ok_or("an empty note")?.parse()?;

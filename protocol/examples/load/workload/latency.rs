@@ -18,7 +18,7 @@ const INTERVAL: Duration = Duration::from_millis(20);
 const TEXT_LEN: usize = 200;
 
 pub(crate) async fn run(options: &Options) -> Result<String, Failure> {
-    let dialer = Rc::new(Dialer::new(options)?);
+    let dialer = Rc::new(Dialer::new(options).await?);
     let (people, mut sessions) = enroll(options, &dialer, N_MEMBERS).await?;
     let members: Vec<&Identity> = people.iter().map(Rc::as_ref).collect();
     let room = SealedRoom::create(&mut sessions[0], &members, 1).await?;

@@ -25,7 +25,7 @@ struct Count {
 }
 
 pub(crate) async fn run(options: &Options) -> Result<String, Failure> {
-    let dialer = Rc::new(Dialer::new(options)?);
+    let dialer = Rc::new(Dialer::new(options).await?);
     let (people, mut sessions) = enroll(options, &dialer, options.n * N_MEMBERS).await?;
     let mut rooms = Vec::new();
     for number in 0..options.n {

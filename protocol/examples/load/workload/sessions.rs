@@ -13,7 +13,7 @@ const N_AT_ONCE: usize = 8;
 
 /// Registers `n` people and notes them down, so that a restarted server can be met again.
 pub(crate) async fn enroll(options: &Options) -> Result<String, Failure> {
-    let dialer = Rc::new(Dialer::new(options)?);
+    let dialer = Rc::new(Dialer::new(options).await?);
     let mut noted = String::new();
     for start in (0..options.n).step_by(500) {
         let part = Options { offset: options.offset + start, ..copy_of(options) };
@@ -29,7 +29,7 @@ pub(crate) async fn enroll(options: &Options) -> Result<String, Failure> {
 
 /// Opens a session for each of `n` noted people and reports what the server's memory grew by.
 pub(crate) async fn idle(options: &Options) -> Result<String, Failure> {
-    let dialer = Rc::new(Dialer::new(options)?);
+    let dialer = Rc::new(Dialer::new(options).await?);
     let people = noted_people(options)?;
     let before = resident_kib(options.pid)?;
     let mut sessions = Vec::with_capacity(options.n);
@@ -61,7 +61,7 @@ pub(crate) async fn idle(options: &Options) -> Result<String, Failure> {
 
 /// Logs noted people in with full handshakes for the given time.
 pub(crate) async fn logins(options: &Options) -> Result<String, Failure> {
-    let dialer = Rc::new(Dialer::new(options)?);
+    let dialer = Rc::new(Dialer::new(options).await?);
     let people = Rc::new(noted_people(options)?);
     let deadline = Instant::now() + Duration::from_secs(options.seconds);
     let cpu_before = cpu_us(options.pid)?;

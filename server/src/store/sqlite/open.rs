@@ -1,0 +1,99 @@
+//! Opens connections: where the file lies, who may read it, and the pragmas it is used with
+//! (CRYPTO C3). Decides nothing about rows.
+
+use std::fs::{DirBuilder, File, OpenOptions};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::path::Path;
+use std::time::Duration;
+
+use rusqlite::{Connection, OpenFlags};
+
+use crate::store::StoreError;
+
+/// The name of the database inside the data directory.
+pub const DATABASE_FILE: &str = "mathia.db";
+/// Held by the one writer as long as it lives; empty.
+pub(super) const LOCK_FILE: &str = "mathia.db.lock";
+
+/// Another process (a backup tool) may hold the database this long before we call it broken.
+pub(super) const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+/// Statements kept ready: there are about eighty different ones.
+const STATEMENTS_MAX: usize = 128;
+/// Page cache of the writer, in KiB: the pages that hundreds of active rooms touch.
+const WRITER_CACHE_KIB: i32 = 16 * 1024;
+/// Page cache of one reader, in KiB; the system's cache lies below it.
+const READER_CACHE_KIB: i32 = 4 * 1024;
+/// A write-ahead log that had to grow is cut back to this many bytes when it restarts.
+const WAL_KEPT_BYTES: i64 = 64 * 1024 * 1024;
+
+/// Makes the data directory (0700) and an empty database file (0600) where there is none.
+pub(super) fn create(directory: &Path) -> io::Result<()> {
+    DirBuilder::new().recursive(true).mode(0o700).create(directory)?;
+    private_file(&directory.join(DATABASE_FILE)).map(drop)
+}
+
+/// Opens a file that only we may read, making it empty if it does not exist.
+pub(super) fn private_file(path: &Path) -> io::Result<File> {
+    OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path)
+}
+
+/// Makes a file that only we may read; fails if there is one.
+pub(super) fn new_private_file(path: &Path) -> io::Result<File> {
+    OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)
+}
+
+/// Opens a connection that writes.
+pub(super) fn writing(path: &Path) -> Result<Connection, StoreError> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let db = Connection::open_with_flags(path, flags)?;
+    prepare(&db, WRITER_CACHE_KIB)?;
+    let mode: String = db.query_row("PRAGMA journal_mode = WAL", (), |row| row.get(0))?;
+    if mode != "wal" {
+        return Err(StoreError::broken(format!("write-ahead logging is not possible: {mode}")));
+    }
+    db.pragma_update(None, "synchronous", synchronous())?;
+    db.pragma_update(None, "secure_delete", "FAST")?;
+    // Checkpoints are the writer's own, so that their errors are seen.
+    db.pragma_update(None, "wal_autocheckpoint", 0)?;
+    db.pragma_update(None, "journal_size_limit", WAL_KEPT_BYTES)?;
+    Ok(db)
+}
+
+/// Opens a connection that cannot write.
+pub(super) fn reading(path: &Path) -> Result<Connection, StoreError> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let db = Connection::open_with_flags(path, flags)?;
+    prepare(&db, READER_CACHE_KIB)?;
+    db.pragma_update(None, "query_only", true)?;
+    Ok(db)
+}
+
+fn prepare(db: &Connection, cache_kib: i32) -> Result<(), StoreError> {
+    db.busy_timeout(BUSY_TIMEOUT)?;
+    db.set_prepared_statement_cache_capacity(STATEMENTS_MAX);
+    db.pragma_update(None, "mmap_size", 0)?;
+    db.pragma_update(None, "foreign_keys", true)?;
+    db.pragma_update(None, "trusted_schema", false)?;
+    db.pragma_update(None, "cell_size_check", true)?;
+    // Sorting and statement journals stay out of /tmp.
+    db.pragma_update(None, "temp_store", "MEMORY")?;
+    db.pragma_update(None, "cache_size", -cache_kib)?;
+    Ok(())
+}
+
+/// FULL: a commit returns after its fsync. Nothing in a released program can change this.
+#[cfg(not(feature = "weak-durability"))]
+fn synchronous() -> &'static str {
+    "FULL"
+}
+
+/// A build for proving that the durability tests can fail: weaker on request.
+#[cfg(feature = "weak-durability")]
+fn synchronous() -> &'static str {
+    match std::env::var("MATHIA_TEST_SYNCHRONOUS").as_deref() {
+        Ok("OFF") => "OFF",
+        Ok("NORMAL") => "NORMAL",
+        _ => "FULL",
+    }
+}

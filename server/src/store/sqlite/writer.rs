@@ -1,0 +1,109 @@
+//! The one writer: batches, and the checkpoints that keep the write-ahead log short.
+
+use std::fs::File;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use rusqlite::Connection;
+
+use super::database::Database;
+use crate::store::{StoreError, Write, Writer};
+
+/// Pages in the write-ahead log from which on a commit is followed by a checkpoint: 16 MiB. Larger
+/// is no cheaper per row (measured), smaller writes pages that are about to change again.
+const CHECKPOINT_PAGES: u32 = 4_096;
+/// Pages from which on a checkpoint waits for readers, so that the log restarts: 64 MiB.
+const RESTART_PAGES: u32 = 16_384;
+/// Readers get this long to finish then; one that copies the whole database takes longer.
+const RESTART_TIMEOUT: Duration = Duration::from_millis(50);
+
+/// The writing connection, with the lock that makes it the only one.
+#[derive(Debug)]
+pub(super) struct SqliteWriter {
+    db: Database,
+    /// Pages in the write-ahead log after the last commit; set by SQLite's hook.
+    n_wal_pages: Arc<AtomicU32>,
+    /// The same after the commit before that: a lower number now means that the log restarted.
+    n_wal_pages_before: u32,
+    /// A checkpoint runs when the log has this many pages.
+    checkpoint_at: u32,
+    /// Released when the file is closed.
+    _lock: File,
+}
+
+impl SqliteWriter {
+    pub(super) fn new(mut db: Connection, lock: File) -> Result<Self, StoreError> {
+        let n_wal_pages = Arc::new(AtomicU32::new(0));
+        let counter = Arc::clone(&n_wal_pages);
+        db.wal_hook(Some(move |_: &mut _, n_pages: i32| {
+            counter.store(n_pages.unsigned_abs(), Ordering::Relaxed);
+            Ok(())
+        }))?;
+        let db = Database::new(db);
+        Ok(Self {
+            db,
+            n_wal_pages,
+            n_wal_pages_before: 0,
+            checkpoint_at: CHECKPOINT_PAGES,
+            _lock: lock,
+        })
+    }
+
+    fn work_and_commit(
+        &mut self,
+        work: &mut dyn FnMut(&mut dyn Write) -> Result<(), StoreError>,
+    ) -> Result<(), StoreError> {
+        self.db.run("BEGIN IMMEDIATE", ())?;
+        work(&mut self.db)?;
+        self.db.run("COMMIT", ())?;
+        Ok(())
+    }
+
+    /// Moves the log's pages into the database when there are many. What readers hold back is tried
+    /// again after as many pages more, not after each commit.
+    ///
+    /// The batch before is durable already, so a disk without room for this is no failure of it:
+    /// the log stays as it is. A failing fsync, on the other hand, is the end (CRYPTO A10).
+    fn checkpoint(&mut self) -> Result<(), StoreError> {
+        let n_pages = self.n_wal_pages.load(Ordering::Relaxed);
+        let has_restarted = n_pages < self.n_wal_pages_before;
+        self.n_wal_pages_before = n_pages;
+        if has_restarted {
+            self.checkpoint_at = CHECKPOINT_PAGES;
+        }
+        if n_pages < self.checkpoint_at {
+            return Ok(());
+        }
+        self.checkpoint_at = n_pages.saturating_add(CHECKPOINT_PAGES);
+        let outcome = if n_pages < RESTART_PAGES {
+            self.db.one("PRAGMA wal_checkpoint(PASSIVE)", (), |_| Ok(()))
+        } else {
+            self.db.waiting_at_most(RESTART_TIMEOUT, |db| {
+                db.one("PRAGMA wal_checkpoint(RESTART)", (), |_| Ok(()))
+            })
+        };
+        match outcome {
+            Ok(_) | Err(StoreError::Full(_)) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+impl Writer for SqliteWriter {
+    fn batch(
+        &mut self,
+        work: &mut dyn FnMut(&mut dyn Write) -> Result<(), StoreError>,
+    ) -> Result<(), StoreError> {
+        match self.work_and_commit(work) {
+            Ok(()) => self.checkpoint(),
+            Err(error) => {
+                // Some failures have rolled back by themselves.
+                if self.db.is_in_batch() {
+                    self.db.run("ROLLBACK", ())?;
+                }
+                Err(error)
+            }
+        }
+    }
+}
