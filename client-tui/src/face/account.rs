@@ -16,23 +16,21 @@ pub(super) fn whoami(call: &mut Call<'_>) -> Result<(), Failure> {
     let profile = Profile::open(&call.paths)?;
     let server = profile.replica.server().map_err(ProfileError::from)?;
     let identity = &profile.identity;
-    let mut text = format!(
-        "{} at {}\naccount {}\ndevice  {}\nprofile {}",
+    let pin = server.map_or_else(|| "not known yet".to_owned(), |server| server.pin.to_hex());
+    let text = format!(
+        "{} at {}\naccount {}\ndevice  {}\nprofile {}\nserver key sha256 {pin}",
         identity.handle,
         profile.address,
         identity.account,
         identity.device(),
         call.paths.profile
     );
-    if let Some(server) = &server {
-        text.push_str(&format!("\nserver key sha256:{}", server.pin.to_hex()));
-    }
     let line = Line::new("account")
         .with("name", identity.handle.as_str())
         .with("account", identity.account.to_hex())
         .with("device", identity.device().to_hex())
         .with("server", profile.address.as_str())
-        .with_some("pin", server.map(|server| server.pin.to_hex()))
+        .with("pin", pin)
         .with("realm", identity.realm.to_hex())
         .with("profile", call.paths.profile.as_str())
         .text(text);
@@ -79,8 +77,8 @@ pub(super) async fn revoke(call: &mut Call<'_>, word: &str) -> Result<(), Failur
     let mut session = Session::open(call)?;
     session.sync(call).await?;
     let devices = own_devices(&session).await?;
-    let live = devices.iter().filter(|device| !device.is_revoked);
-    let device = resolve::device(live.map(|device| (device.device, device.name.as_str())), word)?;
+    let valid = devices.iter().filter(|device| !device.is_revoked);
+    let device = resolve::device(valid.map(|device| (device.device, device.name.as_str())), word)?;
     let is_this = devices.iter().any(|other| other.device == device && other.is_this);
     let question = if is_this {
         "Revoke THIS device? It can never log in again.".to_owned()
@@ -90,11 +88,11 @@ pub(super) async fn revoke(call: &mut Call<'_>, word: &str) -> Result<(), Failur
     call.prompt.confirm(&mut call.out, &question, "yes")?;
     session.run(Command::RevokeDevice(device)).await?;
     session.close().await;
-    let line = Line::new("device")
+    let told = Line::new("device")
         .with("device", device.to_hex())
         .with("is_revoked", true)
         .text(format!("{} is revoked; rooms take a new key with the next message", device.short()));
-    call.out.line(&line)
+    call.out.line(&told)
 }
 
 pub(super) fn show_words(call: &mut Call<'_>) -> Result<(), Failure> {

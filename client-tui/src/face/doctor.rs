@@ -34,10 +34,8 @@ impl Finding {
 
     fn line(&self) -> Line {
         let sign = if self.is_ok { "ok " } else { "BAD" };
-        let mut text = format!("{sign}  {:<11} {}", self.name, self.text);
-        if let Some(fix) = &self.fix {
-            text.push_str(&format!("\n                 mend: {fix}"));
-        }
+        let fix = self.fix.as_ref().map(|fix| format!("\n                 mend: {fix}"));
+        let text = format!("{sign}  {:<11} {}{}", self.name, self.text, fix.unwrap_or_default());
         Line::new("check")
             .with("name", self.name)
             .with("is_ok", self.is_ok)

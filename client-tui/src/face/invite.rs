@@ -23,17 +23,17 @@ pub(super) async fn run(
     }
     let room_ids: Vec<String> = rooms.iter().map(ToString::to_string).collect();
     let made = session.run(Command::Invite { rooms, uses, lifetime }).await?;
-    let Done::Invite(link) = made else { return Err(out_of_turn()) };
+    let Done::Invite(invite) = made else { return Err(out_of_turn()) };
     session.close().await;
     let millis = u64::try_from(lifetime.as_millis()).unwrap_or(u64::MAX);
     let expires = mathia_protocol::id::TimeMs(clock::now().0.saturating_add(millis));
-    let line = Line::new("invite")
-        .with("link", link.0.as_str())
+    let told = Line::new("invite")
+        .with("link", invite.0.as_str())
         .with("uses", uses)
         .with("expires", clock::rfc3339(expires))
         .with("rooms", room_ids)
-        .text(link.0.as_str());
-    call.out.line(&line)?;
+        .text(invite.0.as_str());
+    call.out.line(&told)?;
     call.out.say("Hand the link over privately: whoever has it may join.");
     if !words.is_empty() {
         call.out.say("Newcomers are added to the rooms when a client of yours is online.");

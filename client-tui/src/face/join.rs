@@ -43,7 +43,7 @@ pub(super) async fn run(call: &mut Call<'_>, link: &str, name: Handle) -> Result
     };
     let address = invite.address();
     let ask = Arc::new(TerminalAsk { paths: call.paths.clone(), prompt: call.prompt });
-    let visit = Visit::begin(invite, Some(ask)).await.map_err(explain)?;
+    let visit = Visit::begin(invite, Some(ask)).await.map_err(|error| explain(&error))?;
     check_known(call, &address, &visit)?;
     let (enrolment, replica) = match begun {
         Some((begun, replica)) => take_up(visit, *begun, replica, &name, &address)?,
@@ -58,7 +58,7 @@ pub(super) async fn run(call: &mut Call<'_>, link: &str, name: Handle) -> Result
                 drop(replica);
                 wipe(&call.paths)?;
             }
-            return Err(explain(error));
+            return Err(explain(&error));
         }
     };
     Profile::finish(&replica, &registered.server)
@@ -80,7 +80,7 @@ fn check_known(call: &Call<'_>, address: &str, visit: &Visit) -> Result<(), Fail
         Some(known) if known != visit.server_pin() => {
             let changed =
                 TrustError::Changed { expected: known.to_hex(), found: visit.server_pin() };
-            Err(explain(RegisterError::Connect(ConnectError::Untrusted(changed))))
+            Err(explain(&RegisterError::Connect(ConnectError::Untrusted(changed))))
         }
         _ => Ok(()),
     }
@@ -175,13 +175,19 @@ fn report(
 
 /// The words in rows of six, numbered, easy to copy by hand.
 pub(super) fn format_words(words: &str) -> Zeroizing<String> {
-    let mut rows = Zeroizing::new(String::with_capacity(2 * words.len() + 128));
+    use std::fmt::Write as _;
+
+    // With its capacity known, no copy of the words is left behind by growing.
+    let mut rows = Zeroizing::new(String::with_capacity(24 * 16));
     for (place, word) in words.split_whitespace().enumerate() {
-        let gap = if place % 6 == 5 { "\n" } else { "  " };
-        rows.push_str(&format!("{:>2} {word:<9}", place + 1));
-        rows.push_str(gap);
+        let gap = match place {
+            0 => "",
+            place if place % 6 == 0 => "\n",
+            _ => "  ",
+        };
+        write!(rows, "{gap}{:>2} {word:<8}", place + 1).expect("writing to a string cannot fail");
     }
-    Zeroizing::new(rows.trim_end().to_owned())
+    rows
 }
 
 fn is_final(error: &RegisterError) -> bool {
@@ -191,9 +197,9 @@ fn is_final(error: &RegisterError) -> bool {
     ))
 }
 
-fn explain(error: RegisterError) -> Failure {
+fn explain(error: &RegisterError) -> Failure {
     let text = error.to_string();
-    let (exit, hint) = match &error {
+    let (exit, hint) = match error {
         RegisterError::Connect(ConnectError::Untrusted(TrustError::Changed { .. })) => {
             (Exit::Untrusted, "stop here: ask the server's operator; nothing was sent")
         }
@@ -244,7 +250,7 @@ mod tests {
         let words: Vec<String> = (1..=24).map(|n| format!("word{n}")).collect();
         let rows = format_words(&words.join(" "));
         assert_eq!(rows.lines().count(), 4);
-        assert!(rows.lines().last().unwrap().ends_with("24 word24"));
+        assert!(rows.ends_with("24 word24  "));
     }
 
     #[test]
@@ -257,13 +263,13 @@ mod tests {
 
     #[test]
     fn every_refusal_has_its_code() {
-        let refused = |fault| explain(RegisterError::Login(LoginError::Refused(fault))).exit as u8;
+        let refused = |fault| explain(&RegisterError::Login(LoginError::Refused(fault))).exit as u8;
         assert_eq!(refused(Fault::NameTaken), 7);
         assert_eq!(refused(Fault::InviteInvalid), 4);
         assert_eq!(refused(Fault::RateLimited { retry_after_ms: 1 }), 8);
-        assert_eq!(explain(RegisterError::OtherRealm).exit as u8, 9);
+        assert_eq!(explain(&RegisterError::OtherRealm).exit as u8, 9);
         let silent = ConnectError::Unreachable("timed out".to_owned());
-        assert_eq!(explain(RegisterError::Connect(silent)).exit as u8, 5);
+        assert_eq!(explain(&RegisterError::Connect(silent)).exit as u8, 5);
     }
 
     #[test]

@@ -155,20 +155,17 @@ fn for_people(
     words: &str,
     tick: Option<&str>,
 ) -> String {
-    let mut head = format!("{:>5}  {}  ", view.seq.0, style.stamp(view.time));
-    if style.names_rooms {
-        head.push_str(&format!("{}  ", room_word(room)));
-    }
-    let indent = format!("\n{}", " ".repeat(7));
-    let mut text = words.trim_end().replace('\r', "").replace('\n', &indent);
-    text.insert_str(0, &head);
-    match tick {
-        Some("read") => text.push_str("  ✓✓ read"),
-        Some("delivered") => text.push_str("  ✓✓"),
-        Some(_) => text.push_str("  ✓"),
-        None => {}
-    }
-    text
+    let indented = words.trim_end().replace('\r', "").replace('\n', "\n       ");
+    let room = style.names_rooms.then(|| room_word(room));
+    let sign = tick.map(|tick| match tick {
+        "read" => "✓✓ read",
+        "delivered" => "✓✓",
+        _ => "✓",
+    });
+    let place = format!("{:>5}", view.seq.0);
+    let parts = [Some(place), Some(style.stamp(view.time)), room, Some(indented)];
+    let parts = parts.into_iter().chain([sign.map(str::to_owned)]);
+    parts.flatten().collect::<Vec<_>>().join("  ")
 }
 
 /// A room as people write it; a room without a name by the beginning of its identifier.
@@ -183,24 +180,15 @@ pub(super) fn room_word(room: &RoomView) -> String {
 /// A room of `rooms`.
 pub(super) fn room(view: &RoomView, style: &Style) -> Line {
     let members: Vec<&str> = view.members.iter().map(|member| member.handle.as_str()).collect();
-    let mut words = format!(
-        "{}  {}  {} members",
-        room_word(view),
-        if view.mode == RoomMode::Open { "open" } else { "sealed" },
-        members.len()
-    );
-    if view.n_unread > 0 {
-        words.push_str(&format!("  {} unread", view.n_unread));
-    }
-    if view.n_mentions > 0 {
-        words.push_str(&format!("  @{}", view.n_mentions));
-    }
-    if view.active_at != TimeMs(0) {
-        words.push_str(&format!("  {}", style.stamp(view.active_at)));
-    }
-    if let Some(cause) = &view.sending_stopped {
-        words.push_str(&format!("  sending stopped: {cause}"));
-    }
+    let words = [
+        Some(room_word(view)),
+        Some(if view.mode == RoomMode::Open { "open" } else { "sealed" }.to_owned()),
+        Some(format!("{} members", members.len())),
+        (view.n_unread > 0).then(|| format!("{} unread", view.n_unread)),
+        (view.n_mentions > 0).then(|| format!("@{}", view.n_mentions)),
+        (view.active_at != TimeMs(0)).then(|| style.stamp(view.active_at)),
+        view.sending_stopped.as_ref().map(|cause| format!("sending stopped: {cause}")),
+    ];
     Line::new("room")
         .with("room", view.name.as_str())
         .with("room_id", view.room.to_hex())
@@ -221,7 +209,7 @@ pub(super) fn room(view: &RoomView, style: &Style) -> Line {
         .with("unread", view.n_unread)
         .with("mentions", view.n_mentions)
         .with_some("sending_stopped", view.sending_stopped.as_deref())
-        .text(words)
+        .text(words.into_iter().flatten().collect::<Vec<_>>().join("  "))
 }
 
 /// The words of a presence: the machine's and the people's.
@@ -380,8 +368,7 @@ mod tests {
     #[test]
     fn a_room_line_tells_what_two_devices_compare() {
         let line: serde_json::Value =
-            serde_json::from_str(&super::room(&room_named("team", 0xAA), &style()).to_json())
-                .unwrap();
+            serde_json::from_str(&room(&room_named("team", 0xAA), &style()).to_json()).unwrap();
         assert_eq!(line["type"], "room");
         assert_eq!(line["code"], "27410938221234567890");
         assert_eq!(line["hash"], "cc".repeat(32));

@@ -23,7 +23,7 @@ use crate::output::Line;
 /// Entries read from the replica at a time.
 const PAGE: u32 = 200;
 /// A deadline for those who gave none: longer than any process runs.
-const FOREVER: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
+const FOREVER: Duration = Duration::from_hours(10 * 365 * 24);
 
 /// What somebody wants to follow.
 #[derive(Debug)]

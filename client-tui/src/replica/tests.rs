@@ -59,6 +59,7 @@ fn seqs(entries: &[EntryRecord]) -> Vec<u64> {
     entries.iter().map(|entry| entry.seq.0).collect()
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "the engine's sealer may decline")]
 /// Seals as the engine does: the next counter, and bytes that name it.
 fn sealing(lane: &DeviceLane, row: &OutboxRow) -> Option<SealedMessage> {
     let last = lane.last.next();
