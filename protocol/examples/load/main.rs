@@ -9,10 +9,12 @@
 //! send), `enroll` (registers `n` accounts), `idle` (`n` sessions of enrolled accounts), `latency`
 //! (one room of 10, 50 messages a second), `fill` and `history` (a room of `n`, its last 50),
 //! `logins` (full handshakes). The server must allow open registration.
+//! `durability` is the durability proof, see its module.
 //! CPU time is the server's own, read from `/proc/PID/stat` around the measured window.
 
 #![expect(clippy::cast_precision_loss, reason = "figures are rounded anyway")]
 
+mod durability;
 mod floor;
 mod measure;
 mod peer;
@@ -35,6 +37,19 @@ pub(crate) struct Options {
     pub(crate) people: PathBuf,
 }
 
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            server: SocketAddr::from(([127, 0, 0, 1], 0)),
+            pid: None,
+            seconds: 10,
+            n: 100,
+            offset: 0,
+            people: "people.txt".into(),
+        }
+    }
+}
+
 pub(crate) type Failure = Box<dyn std::error::Error + Send + Sync>;
 
 fn main() -> Result<(), Failure> {
@@ -46,9 +61,12 @@ fn main() -> Result<(), Failure> {
             Ok((key.to_owned(), value.to_owned()))
         })
         .collect::<Result<_, Failure>>()?;
-    let options = read_options(&values)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let report = tokio::task::LocalSet::new().block_on(&runtime, async {
+        if workload == "durability" {
+            return durability::run(&values).await;
+        }
+        let options = read_options(&values)?;
         match workload.as_str() {
             "fanout" => workload::fanout::run(&options).await,
             "rooms" => workload::rooms::run(&options).await,

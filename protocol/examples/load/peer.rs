@@ -10,7 +10,7 @@ use mathia_protocol::crypto::user_chain::UserChain;
 use mathia_protocol::crypto::user_link::{
     AccountKind, DeviceLabel, DeviceRecord, Genesis, SignedLink, UserLink,
 };
-use mathia_protocol::id::{AccountId, DeviceId, Realm, RoomId, TimeMs};
+use mathia_protocol::id::{AccountId, DeviceId, Realm, RoomId, Seq, TimeMs};
 use mathia_protocol::limits::{ALPN, FRAME_LEN_MAX_COMMIT, KEEP_ALIVE, STREAM_VERSION};
 use mathia_protocol::wire::{
     BulkReply, BulkRequest, Call, Fault, Hello, LogEntry, Opening, OpeningReply, Register, Reply,
@@ -296,11 +296,20 @@ impl Session {
         }
     }
 
-    /// Reads entries on a stream of their own.
+    /// Reads the newest entries of a room.
     pub(crate) async fn last(&self, room: RoomId, count: u32) -> Result<Vec<LogEntry>, Failure> {
+        self.read(&BulkRequest::Before { room, before: Seq(0), count }).await
+    }
+
+    /// Reads a room from its beginning to its head.
+    pub(crate) async fn whole(&self, room: RoomId) -> Result<Vec<LogEntry>, Failure> {
+        self.read(&BulkRequest::After { room, after: Seq(0), count: u32::MAX }).await
+    }
+
+    /// Reads entries on a stream of their own.
+    async fn read(&self, request: &BulkRequest) -> Result<Vec<LogEntry>, Failure> {
         let (mut send, recv) = self.connection.open_bi().await?;
-        let before = mathia_protocol::id::Seq(0);
-        let request = encode_frame(&BulkRequest::Before { room, before, count });
+        let request = encode_frame(request);
         send.write_all(&[&[STREAM_VERSION], &request[..]].concat()).await?;
         send.finish()?;
         let mut frames = Frames::new(recv);

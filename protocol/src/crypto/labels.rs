@@ -73,6 +73,12 @@ pub const DELTA: &str = "delta";
 pub const OPEN_ROOM: &str = "open-room";
 /// Seal: an entry or a name of an open room at rest (B6).
 pub const OPEN_ENTRY: &str = "open-entry";
+/// Seal: a scheduled entry of an open room at rest (B6).
+pub const OPEN_SCHEDULE: &str = "open-schedule";
+/// Derivation: the key that tags names of open rooms at rest (B6).
+pub const NAME_TAG: &str = "name-tag";
+/// Seal: an invite's token at rest (B7).
+pub const INVITE_AT_REST: &str = "invite-at-rest";
 
 /// Hash: the context of the TLS exporter (B7).
 pub const AUTH_CTX: &str = "auth-ctx";

@@ -60,9 +60,7 @@ pub(crate) fn register(
     check_name(tx, &chain, invite.as_ref())?;
     let spent = match &invite {
         None => None,
-        Some(live) => {
-            Some(tx.use_invite(live.token_hash, now)?.ok_or(Fault::InviteInvalid)?)
-        }
+        Some(live) => Some(tx.use_invite(live.token_hash, now)?.ok_or(Fault::InviteInvalid)?),
     };
     let row = AccountRow {
         account,
@@ -76,7 +74,8 @@ pub(crate) fn register(
     let head = chain.head();
     tx.insert_account(&row, &LinkRow { seq: head.seq, hash: head.hash, link: genesis.0 })?;
     chains.change(chain);
-    let join = spent.zip(request.proof).and_then(|(invite, proof)| join_row(invite, account, proof));
+    let join =
+        spent.zip(request.proof).and_then(|(invite, proof)| join_row(invite, account, proof));
     if let Some(join) = &join {
         tx.insert_join(join)?;
     }

@@ -16,7 +16,7 @@ use mathia_protocol::id::{AccountId, DeviceId, RoomNumber, Seq};
 use mathia_protocol::wire::{ServerDatagram, encode_body};
 
 pub use news::{EphemeralKey, News};
-pub use outbox::{Bounds, Gathered, Outbox, event_frame, fault_frame, reply_frame};
+pub use outbox::{Bounds, Outbox, Parting, event_frame, fault_frame, reply_frame};
 
 use outbox::Run;
 use registry::{Listener, Registry};
@@ -181,13 +181,19 @@ impl Hub {
         self.registry().n_accounts()
     }
 
-    /// Queues an event for every session, as when the server stops.
-    pub fn tell_all(&self, frame: &Bytes) {
+    /// Queues a last event for every session and ends it, as when the server stops.
+    pub fn end_all(&self, parting: Parting, goodbye: &Bytes) {
         let outboxes = self.registry().outboxes();
         for outbox in outboxes {
-            outbox.event(frame);
-            outbox.wake();
+            outbox.event(goodbye);
+            outbox.end(parting);
         }
+    }
+
+    /// How many expulsions there were. A login that was checked before one and enters after it must
+    /// be checked again: the expulsion could not find it.
+    pub fn n_expulsions(&self) -> u64 {
+        self.registry().n_expulsions()
     }
 
     fn spread_entries(&self, piece: &mut Piece<'_>, to_ring: &mut Vec<Arc<Outbox>>) {
@@ -235,7 +241,7 @@ impl Hub {
             }
             News::Expelled { account, device } => {
                 for outbox in self.registry().expelled(*account, *device) {
-                    outbox.expel();
+                    outbox.end(Parting::Expelled);
                 }
             }
         }

@@ -82,7 +82,7 @@ pub(super) struct Queues {
     n_calls: usize,
     /// Whether the bell was rung and the session has not yet come: it needs no second ring.
     is_rung: bool,
-    is_expelled: bool,
+    parting: Option<Parting>,
 }
 
 #[derive(Debug)]
@@ -97,12 +97,13 @@ enum Queued {
     Event(Bytes),
 }
 
-/// What else a session learns when it takes what waits.
+/// Why a session is to end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[must_use]
-pub struct Gathered {
-    /// The device was revoked or the account removed: say the rest and go.
-    pub is_expelled: bool,
+pub enum Parting {
+    /// The device was revoked or the account removed.
+    Expelled,
+    /// The server stops.
+    Stopping,
 }
 
 impl Outbox {
@@ -159,10 +160,21 @@ impl Outbox {
         }
     }
 
-    /// Tells the session that it is over: its device was revoked or its account removed.
-    pub fn expel(&self) {
-        self.lock().is_expelled = true;
+    /// Tells the session that it is over.
+    pub fn end(&self, parting: Parting) {
+        self.lock().parting.get_or_insert(parting);
         self.bell.notify_one();
+    }
+
+    /// Says whether, and why, the session is to end.
+    pub fn parting(&self) -> Option<Parting> {
+        self.lock().parting
+    }
+
+    /// Says whether nothing waits and no call is without its answer.
+    pub fn is_idle(&self) -> bool {
+        let queues = self.lock();
+        queues.is_empty() && queues.n_calls == 0
     }
 
     /// Notes that a call was read; its answer closes it. `false` if as many as allowed are open:
@@ -189,8 +201,9 @@ impl Outbox {
     }
 
     /// Takes everything that waits: `frames` gets replies, then where the session lagged, then events
-    /// in their order, then ephemeral ones; `datagrams` gets the rest.
-    pub fn gather(&self, frames: &mut Vec<Bytes>, datagrams: &mut Vec<Bytes>) -> Gathered {
+    /// in their order, then ephemeral ones; `datagrams` gets the rest. Says whether, and why, the
+    /// session is to end after that.
+    pub fn gather(&self, frames: &mut Vec<Bytes>, datagrams: &mut Vec<Bytes>) -> Option<Parting> {
         let mut queues = self.lock();
         queues.is_rung = false;
         queues.n_calls = queues.n_calls.saturating_sub(queues.replies.len());
@@ -208,7 +221,7 @@ impl Outbox {
         queues.replies.shrink_to(KEPT_SLOTS);
         queues.events.shrink_to(KEPT_SLOTS);
         queues.ephemerals.shrink_to(KEPT_SLOTS);
-        Gathered { is_expelled: queues.is_expelled }
+        queues.parting
     }
 
     /// Queues through `push` and says whether the caller has to [`ring`](Self::ring) afterwards:
@@ -354,7 +367,7 @@ mod tests {
     /// Everything that waits, with the one kind of frame the outbox makes itself spelled out.
     fn told(outbox: &Outbox) -> Vec<String> {
         let (mut frames, mut datagrams) = (Vec::new(), Vec::new());
-        assert!(!outbox.gather(&mut frames, &mut datagrams).is_expelled);
+        assert_eq!(outbox.gather(&mut frames, &mut datagrams), None);
         frames.extend(datagrams);
         frames.iter().map(|frame| lagged(frame).unwrap_or_else(|| text(frame))).collect()
     }

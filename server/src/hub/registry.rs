@@ -31,6 +31,7 @@ pub(super) struct Registry {
     pub(super) changed: HashSet<AccountId>,
     sessions_per_account_max: u32,
     next_session: u64,
+    n_expulsions: u64,
     nobody: Arc<[Listener]>,
 }
 
@@ -74,6 +75,7 @@ impl Registry {
             changed: HashSet::new(),
             sessions_per_account_max,
             next_session: 1,
+            n_expulsions: 0,
             nobody: Arc::from([]),
         }
     }
@@ -226,10 +228,11 @@ impl Registry {
 
     /// The sessions of an account, or only those of one device, whether they hear or not.
     pub(super) fn expelled(
-        &self,
+        &mut self,
         account: AccountId,
         device: Option<DeviceId>,
     ) -> Vec<Arc<Outbox>> {
+        self.n_expulsions += 1;
         let Some(online) = self.accounts.get(&account) else { return Vec::new() };
         let seats = online.sessions.iter().filter_map(|id| self.sessions.get(id));
         seats
@@ -267,6 +270,10 @@ impl Registry {
 
     pub(super) fn accounts_in(&self, room: RoomNumber) -> &[AccountId] {
         self.rooms.get(&room).map_or(&[], |audience| &audience.accounts)
+    }
+
+    pub(super) fn n_expulsions(&self) -> u64 {
+        self.n_expulsions
     }
 
     pub(super) fn n_sessions(&self) -> usize {

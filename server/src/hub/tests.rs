@@ -234,11 +234,13 @@ fn a_revoked_device_is_told_to_go_and_the_others_stay() {
     let town = town();
     let ann = town.enters(1);
     let bob = town.enters_and_hears(2, &[TEAM]);
+    let before = town.hub.n_expulsions();
     town.hub.publish(&[News::Expelled { account: account(1), device: Some(device(1)) }]);
     town.hub.publish(&[News::Expelled { account: account(2), device: Some(device(9)) }]);
+    assert_eq!(town.hub.n_expulsions(), before + 2);
     let mut sink = (Vec::new(), Vec::new());
-    assert!(ann.outbox.gather(&mut sink.0, &mut sink.1).is_expelled);
-    assert!(!bob.outbox.gather(&mut sink.0, &mut sink.1).is_expelled);
+    assert_eq!(ann.outbox.gather(&mut sink.0, &mut sink.1), Some(Parting::Expelled));
+    assert_eq!(bob.outbox.gather(&mut sink.0, &mut sink.1), None);
 }
 
 #[test]

@@ -84,7 +84,8 @@ impl Staging {
         given: &[Wrap],
         targets: &[WrapTarget],
     ) -> Result<Vec<Wrap>, Fault> {
-        let given: HashMap<DeviceId, &Wrap> = given.iter().map(|wrap| (wrap.device, wrap)).collect();
+        let given: HashMap<DeviceId, &Wrap> =
+            given.iter().map(|wrap| (wrap.device, wrap)).collect();
         let staged = self.stages.get(&(account, commit));
         let find = |target: &WrapTarget| {
             let wrap = given

@@ -3,6 +3,7 @@
 //! Rows go in and come out as they are: sealing of open rooms happens above, rules are decided above.
 //! Nothing here reads a clock or knows a session.
 
+pub mod memory;
 pub mod sqlite;
 
 use std::path::Path;
@@ -340,6 +341,10 @@ pub trait Read {
     fn rooms_of(&self, account: AccountId) -> Result<Vec<RoomRow>, StoreError>;
     /// Present members of a room.
     fn members(&self, room: RoomNumber) -> Result<Vec<AccountId>, StoreError>;
+    /// Says whether an account is a present member of a room.
+    fn is_member(&self, room: RoomNumber, account: AccountId) -> Result<bool, StoreError> {
+        Ok(self.members(room)?.contains(&account))
+    }
     /// Where the room's log stands.
     fn head(&self, room: RoomNumber) -> Result<HeadRow, StoreError>;
 

@@ -5,7 +5,7 @@ use mathia_protocol::id::{
 };
 use mathia_server::store::sqlite::SqliteStore;
 use mathia_server::store::{
-    AccountRow, EntryRange, EntryRow, LinkRow, RoomRow, Store, StoreError, Write, Writer, tag,
+    AccountRow, EntryRange, EntryRow, LinkRow, RoomRow, StoreError, Write, Writer, tag,
 };
 use tempfile::TempDir;
 
@@ -18,7 +18,7 @@ pub(crate) const BOBS: DeviceId = DeviceId([22; 16]);
 /// A SQLite store in a directory that lives as long as the test.
 pub(crate) fn sqlite() -> (TempDir, SqliteStore) {
     let home = TempDir::new().unwrap();
-    let store = SqliteStore::open(&home.path().join("data"), || REALM).unwrap();
+    let store = SqliteStore::open(&home.path().join("data/mathia.sqlite"), || REALM).unwrap();
     (home, store)
 }
 
@@ -32,6 +32,17 @@ macro_rules! stories {
             $(#[$doc])*
             fn $name() {
                 let (_home, store) = $crate::store::cast::sqlite();
+                let $store: &dyn Store = &store;
+                $body
+            })*
+        }
+
+        mod in_memory {
+            use super::*;
+            $(#[test]
+            $(#[$doc])*
+            fn $name() {
+                let store = mathia_server::store::memory::MemoryStore::new($crate::store::cast::REALM);
                 let $store: &dyn Store = &store;
                 $body
             })*

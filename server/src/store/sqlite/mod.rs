@@ -19,26 +19,28 @@ mod settings;
 mod write;
 mod writer;
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use mathia_protocol::id::Realm;
 
 use self::database::Database;
-use self::writer::SqliteWriter;
+use self::writer::{SqliteWriter, WriterSeat};
 use super::{Read, Store, StoreError, Writer};
 
-pub use self::open::DATABASE_FILE;
-
-/// A SQLite database in a data directory of its own.
+/// A SQLite database, in a directory that is the server's own.
 #[derive(Debug)]
 pub struct SqliteStore {
-    directory: PathBuf,
+    path: PathBuf,
     n_pages_max: Option<u32>,
+    /// Set while a writer lives; a second process is kept out by the data directory's lock.
+    has_writer: Arc<AtomicBool>,
 }
 
 impl SqliteStore {
-    /// Opens the database in `directory`, making and migrating it as needed.
+    /// Opens the database file at `path`, making and migrating it as needed.
     ///
     /// A new one gets the identity that `make_realm` returns. Time does not depend on how much is
     /// stored, except for at most 64 MiB of write-ahead log after a crash.
@@ -47,12 +49,12 @@ impl SqliteStore {
     ///
     /// [`StoreError::Full`] when the disk has no room; [`StoreError::Broken`] when the directory
     /// cannot be used, or the data was made by a newer server. Neither heals by retrying.
-    pub fn open(directory: &Path, make_realm: impl FnOnce() -> Realm) -> Result<Self, StoreError> {
-        open::create(directory).map_err(StoreError::broken)?;
-        let mut db = open::writing(&directory.join(DATABASE_FILE))?;
+    pub fn open(path: &Path, make_realm: impl FnOnce() -> Realm) -> Result<Self, StoreError> {
+        open::create(path).map_err(StoreError::broken)?;
+        let mut db = open::writing(path)?;
         migrations::apply(&mut db)?;
         settings::ensure_realm(&Database::new(db), make_realm)?;
-        Ok(Self { directory: directory.to_owned(), n_pages_max: None })
+        Ok(Self { path: path.to_owned(), n_pages_max: None, has_writer: Arc::default() })
     }
 
     /// Bounds the file to a number of 4 KiB pages: beyond it the disk counts as full.
@@ -71,54 +73,55 @@ impl SqliteStore {
         migrations::expect_current(&db)?;
         Ok(Box::new(Database::new(db)))
     }
-
-    fn file(&self) -> PathBuf {
-        self.directory.join(DATABASE_FILE)
-    }
-
-    /// Takes the lock that makes the writer the only one, in this process and in others.
-    fn lock(&self) -> Result<File, StoreError> {
-        let lock = open::private_file(&self.directory.join(open::LOCK_FILE));
-        let lock = lock.map_err(StoreError::broken)?;
-        match lock.try_lock() {
-            Ok(()) => Ok(lock),
-            Err(_) => Err(StoreError::broken("another writer has this data directory")),
-        }
-    }
 }
 
 impl Store for SqliteStore {
     fn writer(&self) -> Result<Box<dyn Writer>, StoreError> {
-        let lock = self.lock()?;
-        let db = open::writing(&self.file())?;
+        let seat = WriterSeat::take(&self.has_writer)?;
+        let db = open::writing(&self.path)?;
         if let Some(n_pages_max) = self.n_pages_max {
             db.pragma_update(None, "max_page_count", n_pages_max)?;
         }
-        Ok(Box::new(SqliteWriter::new(db, lock)?))
+        Ok(Box::new(SqliteWriter::new(db, seat)?))
     }
 
     fn reader(&self) -> Result<Box<dyn Read + Send>, StoreError> {
-        Ok(Box::new(Database::new(open::reading(&self.file())?)))
+        Ok(Box::new(Database::new(open::reading(&self.path)?)))
     }
 
     fn copy_to(&self, path: &Path) -> Result<(), StoreError> {
-        let target = path.to_str().ok_or_else(|| StoreError::broken("the path is not UTF-8"))?;
         // VACUUM INTO takes an empty file, so nobody else ever sees the copy open to the world.
         let file = open::new_private_file(path).map_err(StoreError::broken)?;
-        let db = open::reading(&self.file())?;
-        db.execute("VACUUM INTO ?1", [target])?;
-        // SQLite does not sync what VACUUM INTO writes.
-        file.sync_all().map_err(StoreError::broken)?;
-        check_integrity(path)
+        let outcome = self.copy_into(&file, path);
+        if outcome.is_err() {
+            fs::remove_file(path).map_err(StoreError::broken)?;
+        }
+        outcome
     }
 }
 
-/// Runs SQLite's own check over a closed database file.
-fn check_integrity(path: &Path) -> Result<(), StoreError> {
-    let db = open::reading(path)?;
-    let finding: String = db.query_row("PRAGMA integrity_check(1)", (), |row| row.get(0))?;
-    if finding == "ok" {
-        return Ok(());
+impl SqliteStore {
+    /// Runs SQLite's own check over the pages of a database file.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Broken`] with the first finding.
+    pub fn check_integrity(path: &Path) -> Result<(), StoreError> {
+        let db = open::reading(path)?;
+        let finding: String = db.query_row("PRAGMA integrity_check(1)", (), |row| row.get(0))?;
+        if finding == "ok" {
+            return Ok(());
+        }
+        Err(StoreError::broken(format!("the database file is damaged: {finding}")))
     }
-    Err(StoreError::broken(format!("the database file is damaged: {finding}")))
+
+    fn copy_into(&self, file: &File, path: &Path) -> Result<(), StoreError> {
+        let target = path.to_str().ok_or_else(|| StoreError::broken("the path is not UTF-8"))?;
+        // One long read: it never waits for the writer, nor the writer for it. It takes a connection
+        // that could write, because the copy is attached with the same rights.
+        open::writing(&self.path)?.execute("VACUUM INTO ?1", [target])?;
+        // SQLite does not sync what VACUUM INTO writes.
+        file.sync_all().map_err(StoreError::broken)?;
+        Self::check_integrity(path)
+    }
 }

@@ -11,11 +11,6 @@ use rusqlite::{Connection, OpenFlags};
 
 use crate::store::StoreError;
 
-/// The name of the database inside the data directory.
-pub const DATABASE_FILE: &str = "mathia.db";
-/// Held by the one writer as long as it lives; empty.
-pub(super) const LOCK_FILE: &str = "mathia.db.lock";
-
 /// Another process (a backup tool) may hold the database this long before we call it broken.
 pub(super) const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// Statements kept ready: there are about eighty different ones.
@@ -27,15 +22,12 @@ const READER_CACHE_KIB: i32 = 4 * 1024;
 /// A write-ahead log that had to grow is cut back to this many bytes when it restarts.
 const WAL_KEPT_BYTES: i64 = 64 * 1024 * 1024;
 
-/// Makes the data directory (0700) and an empty database file (0600) where there is none.
-pub(super) fn create(directory: &Path) -> io::Result<()> {
-    DirBuilder::new().recursive(true).mode(0o700).create(directory)?;
-    private_file(&directory.join(DATABASE_FILE)).map(drop)
-}
-
-/// Opens a file that only we may read, making it empty if it does not exist.
-pub(super) fn private_file(path: &Path) -> io::Result<File> {
-    OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path)
+/// Makes an empty database file (0600), and its directory (0700), where there is none.
+pub(super) fn create(path: &Path) -> io::Result<()> {
+    if let Some(directory) = path.parent() {
+        DirBuilder::new().recursive(true).mode(0o700).create(directory)?;
+    }
+    OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(path).map(drop)
 }
 
 /// Makes a file that only we may read; fails if there is one.

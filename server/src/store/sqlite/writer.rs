@@ -1,8 +1,7 @@
 //! The one writer: batches, and the checkpoints that keep the write-ahead log short.
 
-use std::fs::File;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
 use rusqlite::Connection;
@@ -18,7 +17,31 @@ const RESTART_PAGES: u32 = 16_384;
 /// Readers get this long to finish then; one that copies the whole database takes longer.
 const RESTART_TIMEOUT: Duration = Duration::from_millis(50);
 
-/// The writing connection, with the lock that makes it the only one.
+/// The right to write, which one writer at a time has.
+#[derive(Debug)]
+pub(super) struct WriterSeat(Arc<AtomicBool>);
+
+impl WriterSeat {
+    /// Takes the seat.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Broken`] while another writer has it.
+    pub(super) fn take(is_taken: &Arc<AtomicBool>) -> Result<Self, StoreError> {
+        if is_taken.swap(true, Ordering::AcqRel) {
+            return Err(StoreError::broken("there is a writer already"));
+        }
+        Ok(Self(Arc::clone(is_taken)))
+    }
+}
+
+impl Drop for WriterSeat {
+    fn drop(&mut self) {
+        self.0.store(false, Ordering::Release);
+    }
+}
+
+/// The writing connection, the only one.
 #[derive(Debug)]
 pub(super) struct SqliteWriter {
     db: Database,
@@ -28,12 +51,12 @@ pub(super) struct SqliteWriter {
     n_wal_pages_before: u32,
     /// A checkpoint runs when the log has this many pages.
     checkpoint_at: u32,
-    /// Released when the file is closed.
-    _lock: File,
+    /// Given up when the writer is dropped.
+    _seat: WriterSeat,
 }
 
 impl SqliteWriter {
-    pub(super) fn new(mut db: Connection, lock: File) -> Result<Self, StoreError> {
+    pub(super) fn new(mut db: Connection, seat: WriterSeat) -> Result<Self, StoreError> {
         let n_wal_pages = Arc::new(AtomicU32::new(0));
         let counter = Arc::clone(&n_wal_pages);
         db.wal_hook(Some(move |_: &mut _, n_pages: i32| {
@@ -46,7 +69,7 @@ impl SqliteWriter {
             n_wal_pages,
             n_wal_pages_before: 0,
             checkpoint_at: CHECKPOINT_PAGES,
-            _lock: lock,
+            _seat: seat,
         })
     }
 
