@@ -68,12 +68,35 @@ pub fn wraps_needed(
     devices_of(commit.changed.iter().filter(is_new), chains)
 }
 
+/// Lists the devices of agents that read only what is sealed to them: in each epoch they need a
+/// sender key of their own to write, and hold no secret of the room (CRYPTO B6).
+///
+/// # Errors
+///
+/// [`CommitFault::NeedChain`] if an agent's chain is not at hand that far: fetch it and try again.
+pub fn agents_to_key(
+    after: &RoomState,
+    chains: &impl Chains,
+) -> Result<Vec<WrapTarget>, CommitFault> {
+    match after.mode() {
+        RoomMode::E2ee => targets(after.members().filter(|m| m.is_mention_agent()), chains),
+        RoomMode::Open => Ok(Vec::new()),
+    }
+}
+
 fn devices_of<'a>(
     members: impl Iterator<Item = &'a Member>,
     chains: &impl Chains,
 ) -> Result<Vec<WrapTarget>, CommitFault> {
+    targets(members.filter(|member| !member.is_mention_agent()), chains)
+}
+
+fn targets<'a>(
+    members: impl Iterator<Item = &'a Member>,
+    chains: &impl Chains,
+) -> Result<Vec<WrapTarget>, CommitFault> {
     let mut targets = Vec::new();
-    for member in members.filter(|member| !member.is_mention_agent()) {
+    for member in members {
         let (account, seq) = (member.account, member.chain_seq);
         let chain = chains
             .chain(account)

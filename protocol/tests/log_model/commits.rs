@@ -8,8 +8,8 @@ use mathia_protocol::crypto::commit::{
 use mathia_protocol::crypto::user_chain::UserChain;
 use mathia_protocol::id::{AccountId, Epoch, Hash, Seq, TimeMs};
 use mathia_protocol::log::{
-    BadSeen, Change, CommitFault, Context, DeviceFault, Note, RoomState, check_seen,
-    propose_create, validate_commit, wrapped_set, wraps_needed,
+    BadSeen, Change, CommitFault, Context, DeviceFault, Note, RoomState, agents_to_key, check_seen,
+    may_have_key, propose_create, validate_commit, wrapped_set, wraps_needed,
 };
 
 use crate::town::{Room, Town};
@@ -478,6 +478,47 @@ fn an_agent_reads_only_as_far_as_the_policy_says_and_commits_nothing() {
     let off = Change::SetPolicy(scope(AgentScope::None), vec![]);
     let applied = room.commit(&town, ann, &off).unwrap();
     assert_eq!((applied.starts_epoch, applied.gone), (true, vec![ai]));
+}
+
+#[test]
+fn keys_are_answered_for_present_members_and_their_own_time() {
+    let Cast { mut town, mut room, ann, zoe, .. } = cast(Policy::GROUP);
+    room.commit(&town, ann, &Change::Add(vec![(zoe, Role::Member)])).unwrap();
+    let may = |town: &Town, room: &Room, account, device, epoch| {
+        may_have_key(&room.state, &town.chains[&account], device, Epoch(epoch))
+    };
+    let zoes = town.device(zoe);
+    assert_eq!([0, 1, 2, 3].map(|e| may(&town, &room, zoe, zoes, e)), [false, false, true, false]);
+    let shared = Policy { history: HistoryRule::All, ..Policy::GROUP };
+    let mut open_past = room.clone();
+    open_past.commit(&town, ann, &Change::SetPolicy(shared, vec![])).unwrap();
+    assert!([1, 2, 3].iter().all(|epoch| may(&town, &open_past, zoe, zoes, *epoch)));
+    room.commit(&town, ann, &Change::Remove(vec![zoe])).unwrap();
+    assert!(!may(&town, &room, zoe, zoes, 2), "gone is gone");
+    let phone = town.add_device(ann);
+    assert!(may(&town, &room, ann, phone, 1), "a new device of a present member");
+    town.revoke(ann, phone);
+    assert!(!may(&town, &room, ann, phone, 1));
+}
+
+#[test]
+fn turning_an_agent_on_never_opens_the_past() {
+    let shared = Policy { history: HistoryRule::All, ..Policy::GROUP };
+    let Cast { mut town, mut room, ann, .. } = cast(shared);
+    let ai = town.agent("mathia");
+    let scope = |agent_scope| Policy { agent_scope, ..shared };
+    let policy = Change::SetPolicy(scope(AgentScope::Mention), vec![ai]);
+    room.commit(&town, ann, &policy).unwrap();
+    let device = town.device(ai);
+    let may = |room: &Room| {
+        [1, 2, 3].map(|e| may_have_key(&room.state, &town.chains[&ai], device, Epoch(e)))
+    };
+    assert_eq!(may(&room), [false, false, false]);
+    let to_key = agents_to_key(&room.state, &town.chains).unwrap();
+    assert_eq!(to_key.iter().map(|target| target.device).collect::<Vec<_>>(), [device]);
+    room.commit(&town, ann, &Change::SetPolicy(scope(AgentScope::All), vec![])).unwrap();
+    assert_eq!(may(&room), [false, false, true]);
+    assert!(agents_to_key(&room.state, &town.chains).unwrap().is_empty());
 }
 
 #[test]

@@ -4,7 +4,7 @@
 
 use std::collections::HashSet;
 
-use mathia_protocol::id::AccountId;
+use mathia_protocol::id::{AccountId, InviteToken};
 use mathia_protocol::wire::{Event, Fault, Reply, Request};
 
 use super::clerk::{Batch, Clerk, Told};
@@ -48,7 +48,7 @@ impl Clerk {
                 }
                 let order = InviteOrder {
                     token: *token,
-                    sealed_token: self.master.seal_token(token_hash(*token), *token),
+                    sealed_token: self.sealed(*token),
                     maker: Some(caller.account),
                     uses: *uses,
                     expires: *expires,
@@ -88,6 +88,10 @@ impl Clerk {
         }
     }
 
+    fn sealed(&self, token: InviteToken) -> Vec<u8> {
+        self.master.seal_token(&mut rand::rng(), token_hash(token), token)
+    }
+
     fn register(
         &mut self,
         b: &mut Batch<'_>,
@@ -96,7 +100,8 @@ impl Clerk {
         let (registered, join) =
             accounts::register(b.tx, &mut self.chains, b.now, self.terms, register)?;
         if let Some(JoinRow { maker, account, sealed_token, token_hash, .. }) = join {
-            let token = self.master.open_token(token_hash, &sealed_token)?;
+            let token =
+                self.master.open_token(token_hash, &sealed_token).map_err(StoreError::from)?;
             b.tell_account(maker, Event::Joined { token, account });
         }
         Ok(registered)
@@ -117,12 +122,13 @@ impl Clerk {
     fn admin(&mut self, b: &mut Batch<'_>, job: AdminJob) -> Result<(), StoreError> {
         match job {
             AdminJob::CreateInvite { token, uses, expires, rooms, answer } => {
-                let sealed_token = self.master.seal_token(token_hash(token), token);
+                let sealed_token = self.sealed(token);
                 let order = InviteOrder { token, sealed_token, maker: None, uses, expires, rooms };
                 let result = check_open(b, &order)
                     .and_then(|()| accounts::create_invite(b.tx, b.now, order));
                 b.told.answer_later(answer, result)
             }
+            AdminJob::Ping { answer } => b.told.answer_later(answer, Ok(())),
             AdminJob::Invites { answer } => {
                 let result = b.tx.invites(None).map_err(Refusal::from);
                 b.told.answer_later(answer, result)
@@ -154,7 +160,9 @@ impl Told {
         let (result, failed) = match result {
             Ok(value) => (Ok(value), None),
             Err(Refusal::Fault(fault)) => (Err(fault), None),
-            Err(Refusal::Store(error)) => (Err(Fault::ServerBusy { retry_after_ms: 0 }), Some(error)),
+            Err(Refusal::Store(error)) => {
+                (Err(Fault::ServerBusy { retry_after_ms: 0 }), Some(error))
+            }
         };
         self.later.push(Box::new(move |instead| {
             // Whoever asked may have gone meanwhile; what was done stays done.

@@ -15,6 +15,7 @@ use super::at_rest::MasterKey;
 use super::job::{Caller, Job};
 use super::room::Room;
 use super::room_cache::RoomCache;
+use super::schedules::unschedule;
 use super::staged::Staging;
 use crate::accounts::{BatchChains, Chains, Terms};
 use crate::hub::{News, event_frame, fault_frame, reply_frame};
@@ -225,7 +226,7 @@ impl Clerk {
             Request::Schedule { room, entry, due } => {
                 self.schedule(b, caller, *room, take(entry), *due)
             }
-            Request::Unschedule { room, id } => self.unschedule(b, caller, *room, *id),
+            Request::Unschedule { room, id } => unschedule(b, caller, *room, *id),
             Request::CreateInvite { .. }
             | Request::RevokeInvite { .. }
             | Request::FinishJoin { .. } => self.invite_call(b, caller, request),

@@ -219,9 +219,7 @@ fn visible_room(
     room: RoomId,
     is_commits: bool,
 ) -> Result<RoomRow, Refusal> {
-    if is_commits
-        && let Some(row) = read.room(room)?.filter(is_open)
-    {
+    if is_commits && let Some(row) = read.room(room)?.filter(is_open) {
         return Ok(row);
     }
     own_room(read, account, room)

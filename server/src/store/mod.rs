@@ -3,6 +3,7 @@
 //! Rows go in and come out as they are: sealing of open rooms happens above, rules are decided above.
 //! Nothing here reads a clock or knows a session.
 
+pub mod memory;
 pub mod sqlite;
 
 use std::path::Path;

@@ -19,6 +19,7 @@ mod settings;
 mod write;
 mod writer;
 
+use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -89,23 +90,38 @@ impl Store for SqliteStore {
     }
 
     fn copy_to(&self, path: &Path) -> Result<(), StoreError> {
-        let target = path.to_str().ok_or_else(|| StoreError::broken("the path is not UTF-8"))?;
         // VACUUM INTO takes an empty file, so nobody else ever sees the copy open to the world.
         let file = open::new_private_file(path).map_err(StoreError::broken)?;
-        let db = open::reading(&self.path)?;
-        db.execute("VACUUM INTO ?1", [target])?;
-        // SQLite does not sync what VACUUM INTO writes.
-        file.sync_all().map_err(StoreError::broken)?;
-        check_integrity(path)
+        let outcome = self.copy_into(&file, path);
+        if outcome.is_err() {
+            fs::remove_file(path).map_err(StoreError::broken)?;
+        }
+        outcome
     }
 }
 
-/// Runs SQLite's own check over a closed database file.
-fn check_integrity(path: &Path) -> Result<(), StoreError> {
-    let db = open::reading(path)?;
-    let finding: String = db.query_row("PRAGMA integrity_check(1)", (), |row| row.get(0))?;
-    if finding == "ok" {
-        return Ok(());
+impl SqliteStore {
+    /// Runs SQLite's own check over the pages of a database file.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Broken`] with the first finding.
+    pub fn check_integrity(path: &Path) -> Result<(), StoreError> {
+        let db = open::reading(path)?;
+        let finding: String = db.query_row("PRAGMA integrity_check(1)", (), |row| row.get(0))?;
+        if finding == "ok" {
+            return Ok(());
+        }
+        Err(StoreError::broken(format!("the database file is damaged: {finding}")))
     }
-    Err(StoreError::broken(format!("the database file is damaged: {finding}")))
+
+    fn copy_into(&self, file: &File, path: &Path) -> Result<(), StoreError> {
+        let target = path.to_str().ok_or_else(|| StoreError::broken("the path is not UTF-8"))?;
+        // One long read: it never waits for the writer, nor the writer for it. It takes a connection
+        // that could write, because the copy is attached with the same rights.
+        open::writing(&self.path)?.execute("VACUUM INTO ?1", [target])?;
+        // SQLite does not sync what VACUUM INTO writes.
+        file.sync_all().map_err(StoreError::broken)?;
+        Self::check_integrity(path)
+    }
 }
