@@ -342,9 +342,7 @@ pub trait Read {
     /// Present members of a room.
     fn members(&self, room: RoomNumber) -> Result<Vec<AccountId>, StoreError>;
     /// Says whether an account is a present member of a room.
-    fn is_member(&self, room: RoomNumber, account: AccountId) -> Result<bool, StoreError> {
-        Ok(self.members(room)?.contains(&account))
-    }
+    fn is_member(&self, room: RoomNumber, account: AccountId) -> Result<bool, StoreError>;
     /// Where the room's log stands.
     fn head(&self, room: RoomNumber) -> Result<HeadRow, StoreError>;
 
