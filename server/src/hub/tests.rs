@@ -56,7 +56,7 @@ impl Town {
 impl Person {
     fn events(&self) -> Vec<Event> {
         let (mut frames, mut datagrams) = (Vec::new(), Vec::new());
-        let _ = self.outbox.gather(&mut frames, &mut datagrams);
+        self.outbox.gather(&mut frames, &mut datagrams);
         let mut bytes: BytesMut = frames.concat().as_slice().into();
         let mut events = Vec::new();
         while let Some(body) = take_frame(&mut bytes, FRAME_LEN_MAX).unwrap() {
@@ -89,7 +89,7 @@ impl Person {
 
     fn datagrams(&self) -> Vec<ServerDatagram> {
         let (mut frames, mut datagrams) = (Vec::new(), Vec::new());
-        let _ = self.outbox.gather(&mut frames, &mut datagrams);
+        self.outbox.gather(&mut frames, &mut datagrams);
         datagrams.iter().map(|datagram| decode(datagram).unwrap()).collect()
     }
 }
@@ -174,7 +174,7 @@ fn an_account_has_no_more_sessions_than_allowed() {
         town.hub.enter(Session { account: account(1), device: device(1), outbox })
     };
     assert_eq!(another(), Err(TooManySessions { max: 2 }));
-    let _ = town.hub.leave(one.id);
+    assert!(!town.hub.leave(one.id).was_last);
     assert!(another().is_ok());
 }
 

@@ -51,7 +51,7 @@ impl Town {
         config.limits.handshakes_burst = 1_000;
         config.limits.failed_logins_per_minute = 1_000;
         change(&mut config.limits);
-        let server = Server::start(config)?;
+        let server = Server::start(&config)?;
         let mut dialer = Endpoint::client("127.0.0.1:0".parse()?)?;
         dialer.set_default_client_config(client_config()?);
         Ok(Self { server, _dir: dir, dialer })
