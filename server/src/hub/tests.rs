@@ -256,3 +256,19 @@ fn events_for_an_account_or_a_device_reach_its_sessions() {
     ]);
     assert_eq!((ann.events().len(), bob.events().len()), (2, 0));
 }
+
+#[test]
+fn the_absent_are_known_by_when_they_left() {
+    let town = town();
+    let ann = town.enters_and_hears(1, &[TEAM]);
+    let _bob = town.enters_and_hears(2, &[TEAM]);
+    let gone_at = town.clock.now_ms();
+    assert!(town.hub.leave(ann.id).was_last);
+    let people = [account(1), account(2), account(3)];
+    assert_eq!(town.hub.absent(&people), [(account(1), Some(gone_at)), (account(3), None)]);
+    town.clock.advance(5_000);
+    town.hub.tell_presence();
+    town.hub.note_last_seen(account(3), TimeMs(7));
+    let absent = town.hub.absent(&people);
+    assert_eq!(absent, [(account(1), Some(gone_at)), (account(3), Some(TimeMs(7)))]);
+}
