@@ -12,7 +12,7 @@ use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::{Bytes, BytesMut};
-use mathia_protocol::id::{AccountId, DeviceId, RoomNumber, Seq};
+use mathia_protocol::id::{AccountId, DeviceId, RoomNumber, Seq, TimeMs};
 use mathia_protocol::wire::{ServerDatagram, encode_body};
 
 pub use news::{EphemeralKey, News};
@@ -119,6 +119,32 @@ impl Hub {
         let mut to_ring = self.to_ring();
         self.registry().tell_presence(now, &mut to_ring);
         ring_all(&mut to_ring);
+    }
+
+    /// Which of these people have no session, each with the time it was last seen if that is known
+    /// here.
+    pub fn absent(&self, people: &[AccountId]) -> Vec<(AccountId, Option<TimeMs>)> {
+        let registry = self.registry();
+        people
+            .iter()
+            .filter(|account| !registry.is_there(**account))
+            .map(|account| (*account, registry.last_seen(*account)))
+            .collect()
+    }
+
+    /// Remembers when an account was last seen, as the store says, to spare the next who asks.
+    pub fn note_last_seen(&self, account: AccountId, time: TimeMs) {
+        self.registry().note_last_seen(account, time);
+    }
+
+    /// Says whether a room was found too large to tell of the absent in it.
+    pub fn is_large(&self, room: RoomNumber) -> bool {
+        self.registry().large_rooms.contains(&room)
+    }
+
+    /// Remembers that a room is large.
+    pub fn note_large(&self, room: RoomNumber) {
+        self.registry().large_rooms.insert(room);
     }
 
     /// Passes on that somebody types, or no longer does, to the others in a room. Says `false` if

@@ -63,3 +63,18 @@ async fn serve(connecting: Connecting, mut admission: Admission, shared: Arc<Sha
     }
     debug!(ending = ending.word(), "a connection ended");
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn size_of_future<F>(_: impl FnOnce(Connecting, Admission, Arc<Shared>) -> F) -> usize {
+        size_of::<F>()
+    }
+
+    /// What a connection's task keeps from its first packet to its last.
+    #[test]
+    fn the_task_of_a_connection_is_small() {
+        assert!(size_of_future(serve) <= 4 * 1024, "{}", size_of_future(serve));
+    }
+}

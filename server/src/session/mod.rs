@@ -4,6 +4,7 @@
 //! readers, and what others do comes through the outbox. A session never waits for its peer without
 //! a limit, and no other session ever waits for it.
 
+mod absent;
 mod bulk;
 mod dispatch;
 mod ending;
