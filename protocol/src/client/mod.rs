@@ -11,6 +11,7 @@ mod event;
 mod events;
 mod handle;
 mod identity;
+mod link;
 mod login;
 mod memory;
 mod record;

@@ -128,6 +128,7 @@ impl Clerk {
                     .and_then(|()| accounts::create_invite(b.tx, b.now, order));
                 b.told.answer_later(answer, result)
             }
+            AdminJob::Ping { answer } => b.told.answer_later(answer, Ok(())),
             AdminJob::Invites { answer } => {
                 let result = b.tx.invites(None).map_err(Refusal::from);
                 b.told.answer_later(answer, result)

@@ -92,12 +92,16 @@ impl Talk {
         let mut streams = pin!(connection.accept_bi());
         let mut datagrams = pin!(connection.read_datagram());
         loop {
-            self.answer_frames()?;
             self.write().await?;
             if let Some(ending) = self.leaving
                 && (ending == Ending::Expelled || self.has_said_all())
             {
                 return Err(ending);
+            }
+            // After the write, which closes calls: then there is room for the next.
+            self.answer_frames()?;
+            if self.has_rung && self.waiting.is_empty() {
+                continue;
             }
             let deadline = self.deadline();
             let may_read = self.leaving.is_none() && seat.outbox.may_open_call();

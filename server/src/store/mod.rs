@@ -90,7 +90,7 @@ pub struct AccountRow {
 /// A link of a user chain.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LinkRow {
-    /// Its number, 0 for the genesis.
+    /// Its number, 1 for the genesis.
     pub seq: u32,
     /// Its hash.
     pub hash: Hash,

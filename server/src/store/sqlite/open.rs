@@ -89,3 +89,37 @@ fn synchronous() -> &'static str {
         _ => "FULL",
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_writing_connection_is_as_safe_as_the_specification_says() {
+        let home = tempfile::TempDir::new().unwrap();
+        let path = home.path().join("mathia.sqlite");
+        create(&path).unwrap();
+        let db = writing(&path).unwrap();
+        let value =
+            |name: &str| -> i64 { db.pragma_query_value(None, name, |row| row.get(0)).unwrap() };
+        assert_eq!(value("synchronous"), 2, "FULL");
+        assert_eq!(value("secure_delete"), 2, "FAST");
+        assert_eq!(value("foreign_keys"), 1);
+        assert_eq!(value("trusted_schema"), 0);
+        assert_eq!(value("cell_size_check"), 1);
+        assert_eq!(value("mmap_size"), 0);
+        assert_eq!(value("temp_store"), 2, "MEMORY");
+        let mode: String = db.pragma_query_value(None, "journal_mode", |row| row.get(0)).unwrap();
+        assert_eq!(mode, "wal");
+    }
+
+    #[test]
+    fn a_reading_connection_cannot_write() {
+        let home = tempfile::TempDir::new().unwrap();
+        let path = home.path().join("mathia.sqlite");
+        create(&path).unwrap();
+        writing(&path).unwrap().execute_batch("CREATE TABLE t (x INTEGER) STRICT").unwrap();
+        let db = reading(&path).unwrap();
+        assert!(db.execute("INSERT INTO t VALUES (1)", ()).is_err());
+    }
+}
