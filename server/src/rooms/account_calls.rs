@@ -142,10 +142,20 @@ impl Clerk {
                 b.told.answer_later(answer, result)
             }
             AdminJob::RemoveAccount { handle, answer } => {
-                let result = remove_account(b, &handle);
+                let result = self.remove_account(b, &handle);
                 b.told.answer_later(answer, result)
             }
         }
+    }
+
+    fn remove_account(&mut self, b: &mut Batch<'_>, handle: &str) -> Result<AccountId, Refusal> {
+        let account = b.tx.account_by_handle(handle)?.ok_or(Fault::NotFound)?.account;
+        b.tx.remove_account(account)?;
+        if self.expelled.insert(account) {
+            self.expelled_now.push(account);
+        }
+        b.tell(News::Expelled { account, device: None });
+        Ok(account)
     }
 }
 
@@ -184,13 +194,6 @@ fn tell_grown(b: &mut Batch<'_>, account: AccountId, grown: Grown) -> Result<(),
         b.tell(News::Expelled { account, device: Some(device) });
     }
     Ok(())
-}
-
-fn remove_account(b: &mut Batch<'_>, handle: &str) -> Result<AccountId, Refusal> {
-    let row = b.tx.account_by_handle(handle)?.ok_or(Fault::NotFound)?;
-    b.tx.remove_account(row.account)?;
-    b.tell(News::Expelled { account: row.account, device: None });
-    Ok(row.account)
 }
 
 /// The server can enrol nobody in an end-to-end room, so its invites name open ones only.

@@ -25,7 +25,7 @@ use mathia_protocol::wire::{
     BulkReply, BulkRequest, EntryBody, Event, Fault, Register, Reply, Request, ServerFrame, Wrap,
     decode, take_frame,
 };
-use mathia_server::hub::{Bounds, Outbox, Session, SessionId};
+use mathia_server::hub::{Bounds, Outbox, Parting, Session, SessionId};
 use mathia_server::rooms::{Asker, Caller, Job, Resuming};
 use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
@@ -212,7 +212,7 @@ impl Person {
 
     /// Whether the server has ended the session.
     pub(crate) fn is_expelled(&self) -> bool {
-        self.outbox.gather(&mut Vec::new(), &mut Vec::new()).is_expelled
+        self.outbox.gather(&mut Vec::new(), &mut Vec::new()) == Some(Parting::Expelled)
     }
 
     /// Fetches the room's whole log and checks it.
@@ -332,6 +332,19 @@ impl Person {
         self.founds(town, &commit, Vec::new())
     }
 
+    /// Gives an open room another name.
+    pub(crate) fn renames(&mut self, town: &Town, room: RoomId, name: &str) -> Result<Seq, Fault> {
+        let chains = people(self, &[]);
+        let committer = self.committer(town);
+        let view = &self.rooms[&room];
+        let mut proposal =
+            propose(&view.state, &Change::Rotate, view.log, committer, &chains).unwrap();
+        let settings = RoomSettings::named(name.parse().unwrap());
+        proposal.fields.settings_box = Some(settings.encode());
+        let commit = proposal.fields.sign(&self.key).unwrap();
+        self.commits(town, room, (commit, Vec::new()))
+    }
+
     /// Sends a Create.
     pub(crate) fn founds(
         &mut self,
@@ -438,7 +451,12 @@ pub(crate) fn accepted(answer: Result<Reply, Fault>) -> Result<Seq, Fault> {
     }
 }
 
-fn log_in(town: &Town, account: AccountId, device: DeviceId) -> (Arc<Outbox>, SessionId) {
+/// Opens a session that hears its account's rooms.
+pub(crate) fn log_in(
+    town: &Town,
+    account: AccountId,
+    device: DeviceId,
+) -> (Arc<Outbox>, SessionId) {
     let outbox = Arc::new(Outbox::new(Bounds::from(&town.limits)));
     let session = Session { account, device, outbox: Arc::clone(&outbox) };
     let session = town.hub.enter(session).unwrap();

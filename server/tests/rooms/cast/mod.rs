@@ -5,7 +5,7 @@
 mod person;
 mod stage;
 
-pub(crate) use person::{Person, RoomView};
+pub(crate) use person::{Person, accepted, log_in};
 pub(crate) use stage::{Stage, StageStore};
 
 use std::sync::Arc;
@@ -18,12 +18,15 @@ use mathia_server::clock::{Clock as _, ManualClock};
 use mathia_server::hub::Hub;
 use mathia_server::limits::Limits;
 use mathia_server::rooms::{AdminJob, AnswerTo, Desk, DeskParts, Fatal, Job, MasterKey, Reads};
+use mathia_server::store::memory::MemoryStore;
 use mathia_server::store::sqlite::SqliteStore;
 use mathia_server::store::{Read, Store};
 use tokio::sync::oneshot;
 
 /// When every story begins.
 const START: TimeMs = TimeMs(1_800_000_000_000);
+/// The identity of every town's data.
+const REALM: Realm = Realm([7; 16]);
 /// Longer than any honest wait on a busy machine.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(20);
 
@@ -38,22 +41,32 @@ pub(crate) struct Town {
     pub(crate) limits: Limits,
     pub(crate) registration: Registration,
     desk: Option<Desk>,
-    _directory: tempfile::TempDir,
+    _directory: Option<tempfile::TempDir>,
 }
 
 impl Town {
     /// A town where everybody may register and nobody talks too much.
     pub(crate) fn start() -> Self {
-        Self::start_with(Limits { commits_per_hour: 10_000, ..Limits::default() })
+        Self::start_with(generous())
     }
 
     /// A town with its own bounds.
     pub(crate) fn start_with(limits: Limits) -> Self {
+        Self::start_on(Arc::new(MemoryStore::new(REALM)), limits)
+    }
+
+    /// A town whose memory is a real file.
+    pub(crate) fn start_on_disk() -> Self {
         let directory = tempfile::tempdir().unwrap();
-        let path = directory.path().join("mathia.db");
-        let inner = SqliteStore::open(&path, || Realm([7; 16])).unwrap();
+        let store = SqliteStore::open(&directory.path().join("mathia.db"), || REALM).unwrap();
+        let mut town = Self::start_on(Arc::new(store), generous());
+        town._directory = Some(directory);
+        town
+    }
+
+    fn start_on(inner: Arc<dyn Store>, limits: Limits) -> Self {
         let stage = Arc::new(Stage::default());
-        let store = Arc::new(StageStore::new(Arc::new(inner), Arc::clone(&stage)));
+        let store = Arc::new(StageStore::new(inner, Arc::clone(&stage)));
         let clock = Arc::new(ManualClock::at(START));
         let mut town = Self {
             store,
@@ -65,7 +78,7 @@ impl Town {
             limits,
             registration: Registration::Open,
             desk: None,
-            _directory: directory,
+            _directory: None,
         };
         town.open_desk();
         town
@@ -78,6 +91,12 @@ impl Town {
         }
         self.hub = Arc::new(Hub::new(self.clock.clone(), 16));
         self.open_desk();
+    }
+
+    /// The disk works again, and the server that ended itself is started anew.
+    pub(crate) fn is_repaired(&mut self) {
+        self.stage.repair();
+        self.restarts();
     }
 
     fn open_desk(&mut self) {
@@ -157,6 +176,10 @@ impl Drop for Town {
             desk.stop();
         }
     }
+}
+
+fn generous() -> Limits {
+    Limits { commits_per_hour: 10_000, messages_burst: 1_000, ..Limits::default() }
 }
 
 fn master() -> MasterKey {

@@ -35,6 +35,11 @@ impl Stage {
         self.is_broken.store(true, Ordering::SeqCst);
     }
 
+    /// The disk works again.
+    pub(crate) fn repair(&self) {
+        self.is_broken.store(false, Ordering::SeqCst);
+    }
+
     /// Batches stop right before their commit.
     pub(crate) fn shut_gate(&self) {
         self.gate.lock().unwrap().is_shut = true;
