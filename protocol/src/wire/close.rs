@@ -44,10 +44,7 @@ impl CloseCode {
 
     /// Reads a number from the wire; unknown ones mean [`Self::Bye`].
     pub fn from_number(number: u64) -> Self {
-        Self::ALL
-            .into_iter()
-            .find(|code| u64::from(code.number()) == number)
-            .unwrap_or(Self::Bye)
+        Self::ALL.into_iter().find(|code| u64::from(code.number()) == number).unwrap_or(Self::Bye)
     }
 }
 
