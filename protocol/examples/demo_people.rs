@@ -8,7 +8,6 @@ use std::io::Write as _;
 use std::time::Duration;
 
 use mathia_protocol::client::{Bot, BotError, Command, CommandError, Heard};
-use tokio::io::AsyncReadExt as _;
 
 /// What somebody says when they hear a text with these words in it.
 struct Line {
@@ -46,13 +45,16 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let cleo = Bot::join(&link, "cleo").await?;
     writeln!(std::io::stdout(), "ready")?;
     std::io::stdout().flush()?;
-    let mut stdin = tokio::io::stdin();
-    let mut ignored = [0; 64];
+    let (gone, is_gone) = tokio::sync::oneshot::channel();
+    std::thread::spawn(move || {
+        // Reads to the end, which comes when whoever started the demo has gone.
+        drop(std::io::copy(&mut std::io::stdin(), &mut std::io::sink()));
+        drop(gone.send(()));
+    });
     tokio::select! {
         talked = talk(bob, BOB, SMALL_TALK) => talked?,
         talked = talk(cleo, CLEO, &[]) => talked?,
-        // Whoever started the demo has gone.
-        () = async { while stdin.read(&mut ignored).await.is_ok_and(|n_read| n_read > 0) {} } => {}
+        _ = is_gone => {}
     }
     Ok(())
 }
