@@ -25,7 +25,7 @@ use mathia_protocol::wire::{
     BulkReply, BulkRequest, EntryBody, Event, Fault, Register, Reply, Request, ServerFrame, Wrap,
     decode, take_frame,
 };
-use mathia_server::hub::{Bounds, Outbox, Session, SessionId};
+use mathia_server::hub::{Bounds, Outbox, Parting, Session, SessionId};
 use mathia_server::rooms::{Asker, Caller, Job, Resuming};
 use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
@@ -212,7 +212,7 @@ impl Person {
 
     /// Whether the server has ended the session.
     pub(crate) fn is_expelled(&self) -> bool {
-        self.outbox.gather(&mut Vec::new(), &mut Vec::new()).is_expelled
+        self.outbox.parting() == Some(Parting::Expelled)
     }
 
     /// Fetches the room's whole log and checks it.
