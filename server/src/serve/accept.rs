@@ -61,6 +61,7 @@ async fn serve(connecting: Connecting, mut admission: Admission, shared: Arc<Sha
     if ending == Ending::LoginFailed {
         admission.note_failed_login(shared.clock.now_ms());
     }
+    metrics::counter!("mathia_connections_ended_total", "ending" => ending.word()).increment(1);
     debug!(ending = ending.word(), "a connection ended");
 }
 

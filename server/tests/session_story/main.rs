@@ -215,19 +215,26 @@ async fn joins_the_team(town: &Town, name: &str) -> TestResult<Session> {
 const BATCHES: u64 = 80;
 const BATCH: u64 = 50;
 
-#[tokio::test]
-async fn a_slow_reader_is_told_where_it_lags_and_nobody_waits_for_it() -> TestResult {
-    let town = Town::start()?;
-    let mut slow = joins_the_team(&town, "slow").await?;
-    let mut quick = joins_the_team(&town, "quick").await?;
+/// Publishes all batches, each once `quick` has got the one before: so the server had time to write
+/// to the slow one as well.
+async fn flood(town: &Town, quick: &mut Session) -> TestResult {
     for batch in 0..BATCHES {
         let seqs = batch * BATCH + 1..(batch + 1) * BATCH + 1;
-        publish(&town, seqs.clone());
+        publish(town, seqs.clone());
         for expected in seqs {
             let entry = quick.event(|event| matches!(event, Event::Entry { .. })).await?;
             assert!(matches!(entry, Event::Entry { seq, .. } if seq == Seq(expected)));
         }
     }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_slow_reader_is_told_where_it_lags_and_nobody_waits_for_it() -> TestResult {
+    let town = Town::start()?;
+    let mut slow = joins_the_team(&town, "slow").await?;
+    let mut quick = joins_the_team(&town, "quick").await?;
+    flood(&town, &mut quick).await?;
     // Asked while nothing is read: answered all the same, and not lost.
     slow.call(5, Request::SetAway { is_away: false }).await?;
 
@@ -258,10 +265,8 @@ async fn a_slow_reader_is_told_where_it_lags_and_nobody_waits_for_it() -> TestRe
 async fn a_reader_that_takes_nothing_for_ten_seconds_is_closed() -> TestResult {
     let town = Town::start()?;
     let stalled = joins_the_team(&town, "stalled").await?;
-    for batch in 0..BATCHES {
-        publish(&town, batch * BATCH..(batch + 1) * BATCH);
-        tokio::task::yield_now().await;
-    }
+    let mut quick = joins_the_team(&town, "quick").await?;
+    flood(&town, &mut quick).await?;
     // The client never reads its stream, so nothing that is written makes room for more.
     let ended = stalled.stranger.ending().await?;
     assert_eq!(ended, CloseCode::TooSlow);
