@@ -350,6 +350,7 @@ fn everything(read: &dyn Read) -> Result<Vec<String>, StoreError> {
         for id in 0..3 {
             all.push(format!("{:?}", read.lane(number, device(id))?));
             all.push(format!("{:?}", read.mark(number, who(id))?));
+            all.push(format!("{:?}", read.is_member(number, who(id))?));
             all.push(format!("{:?}", read.wraps(number, device(id), Epoch(1))?));
             all.push(format!("{:?}", read.grants(number, device(id))?));
             for used in [0, 1, u64::MAX] {
