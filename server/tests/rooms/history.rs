@@ -4,7 +4,6 @@ use mathia_protocol::id::{Hash, RoomId, Seq};
 use mathia_protocol::log::LogHash;
 use mathia_protocol::wire::{BulkReply, BulkRequest, EntryBody, Reply};
 use mathia_server::rooms::{Asker, Resuming};
-use mathia_server::store::Read as _;
 
 use super::cast::{Person, Town};
 

@@ -9,7 +9,7 @@ use super::cast::{Person, Town};
 
 const HOUR_MS: u64 = 3_600_000;
 /// Scheduled entries have numbers with the highest bit set.
-const ID: u64 = 1 << 63 | 77;
+const ID: u64 = 0x8000_0000_0000_0077;
 
 fn later(town: &Town, ann: &mut Person, room: mathia_protocol::id::RoomId) -> (Request, Vec<u8>) {
     let entry = ann.seals_as(town, room, "remember the milk", Placement::Scheduled { id: ID });

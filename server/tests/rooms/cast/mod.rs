@@ -5,7 +5,7 @@
 mod person;
 mod stage;
 
-pub(crate) use person::{Person, accepted, log_in};
+pub(crate) use person::{Person, log_in};
 pub(crate) use stage::{Stage, StageStore};
 
 use std::sync::Arc;
@@ -41,7 +41,8 @@ pub(crate) struct Town {
     pub(crate) limits: Limits,
     pub(crate) registration: Registration,
     desk: Option<Desk>,
-    _directory: Option<tempfile::TempDir>,
+    /// Removed with the town.
+    directory: Option<tempfile::TempDir>,
 }
 
 impl Town {
@@ -57,10 +58,10 @@ impl Town {
 
     /// A town whose memory is a real file.
     pub(crate) fn start_on_disk() -> Self {
-        let directory = tempfile::tempdir().unwrap();
-        let store = SqliteStore::open(&directory.path().join("mathia.db"), || REALM).unwrap();
+        let home = tempfile::tempdir().unwrap();
+        let store = SqliteStore::open(&home.path().join("mathia.db"), || REALM).unwrap();
         let mut town = Self::start_on(Arc::new(store), generous());
-        town._directory = Some(directory);
+        town.directory = Some(home);
         town
     }
 
@@ -78,7 +79,7 @@ impl Town {
             limits,
             registration: Registration::Open,
             desk: None,
-            _directory: None,
+            directory: None,
         };
         town.open_desk();
         town
