@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crossterm::event::{Event as TermEvent, EventStream, KeyEventKind};
-use futures_util::{FutureExt, StreamExt};
+use futures_util::StreamExt;
 use jiff::tz::TimeZone;
 use mathia_protocol::client::{ClientEvent, ConnectionState};
 use mathia_protocol::id::RoomId;
@@ -164,7 +164,7 @@ impl Shell {
             self.draw_if_due()?;
             let msg = self.next().await;
             self.fold(msg)?;
-            self.fold_what_waits()?;
+            self.fold_what_waits().await?;
         }
     }
 
@@ -207,16 +207,13 @@ impl Shell {
     }
 
     /// Folds what has happened already, so that a flood costs one frame; a key goes first.
-    fn fold_what_waits(&mut self) -> io::Result<()> {
+    async fn fold_what_waits(&mut self) -> io::Result<()> {
         for _ in 0..FOLDED_MAX {
             if self.ending.is_some() {
                 return Ok(());
             }
-            if let Some(event) = self.input.next().now_or_never() {
-                let msg = match event {
-                    Some(Ok(event)) => of_terminal(event),
-                    Some(Err(_)) | None => Some(Msg::Terminate),
-                };
+            if let Some(event) = self.key_that_waits().await {
+                let msg = event.map_or(Some(Msg::Terminate), of_terminal);
                 self.fold(msg)?;
                 continue;
             }
@@ -228,6 +225,18 @@ impl Shell {
             }
         }
         Ok(())
+    }
+
+    /// What the terminal has told already. The stream keeps the waker it is first asked with, so it
+    /// must be the one of this task, never one that does nothing.
+    async fn key_that_waits(&mut self) -> Option<io::Result<TermEvent>> {
+        tokio::select! {
+            biased;
+            event = self.input.next() => {
+                Some(event.unwrap_or_else(|| Err(io::ErrorKind::UnexpectedEof.into())))
+            }
+            () = std::future::ready(()) => None,
+        }
     }
 
     fn fold(&mut self, msg: Option<Msg>) -> io::Result<()> {

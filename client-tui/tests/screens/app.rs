@@ -67,6 +67,11 @@ impl TestApp {
         app
     }
 
+    /// Changes the looks.
+    pub(crate) fn looks(&mut self, theme: Theme) {
+        self.model.set_theme(theme);
+    }
+
     pub(crate) fn online(&mut self) {
         let rtt = Duration::from_millis(24);
         let online = ConnectionState::Online { rtt, is_caught_up: true };

@@ -2,4 +2,10 @@
 
 mod app;
 mod cast;
-mod look;
+mod delivery;
+mod first_start;
+mod hints;
+mod looks;
+mod reading;
+mod scrolling;
+mod writing;
