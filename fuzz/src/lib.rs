@@ -78,7 +78,11 @@ mod tests {
             assert!(!made.is_empty(), "{} has no seeds", target.name);
             for (name, bytes) in made {
                 let stored = std::fs::read(directory.join(&name)).unwrap_or_default();
-                assert_eq!(stored, bytes, "{}/{name} is not what the code makes", target.name);
+                assert_eq!(
+                    stored, bytes,
+                    "run fuzz-stable seeds: {}/{name} is another",
+                    target.name
+                );
             }
         }
     }

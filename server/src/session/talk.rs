@@ -223,3 +223,18 @@ impl Talk {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn size_of_future<F>(_: impl FnOnce(Talk) -> F) -> usize {
+        size_of::<F>()
+    }
+
+    /// Thousands of sessions idle: what each keeps beside the transport's share is bounded here.
+    #[test]
+    fn an_idle_session_is_small() {
+        assert!(size_of_future(Talk::run) <= 2 * 1024, "{}", size_of_future(Talk::run));
+    }
+}

@@ -4,14 +4,16 @@ mod town;
 
 use std::time::Duration;
 
-use mathia_protocol::id::{RoomId, Seq};
+use mathia_protocol::id::{RoomId, RoomNumber, Seq, TimeMs};
 use mathia_protocol::limits::{FRAME_LEN_MAX, HELLO_TIMEOUT, REQUESTS_MAX};
 use mathia_protocol::wire::{
-    BulkReply, BulkRequest, CloseCode, Event, Fault, Opening, OpeningReply, Reply, Request,
+    BulkReply, BulkRequest, ClientDatagram, CloseCode, Event, Fault, Opening, OpeningReply, Reply,
+    Request, ServerDatagram, ServerFrame, decode, encode_body,
 };
+use mathia_server::hub::{News, event_frame};
 use tokio::time::{Instant, timeout};
 
-use town::{PATIENCE, Person, TestResult, Town, ending};
+use town::{PATIENCE, Person, Session, TestResult, Town, ending};
 
 #[tokio::test]
 async fn a_newcomer_registers_and_logs_in_again() -> TestResult {
@@ -184,5 +186,107 @@ async fn a_stop_tells_everybody_and_closes_with_its_reason() -> TestResult {
     assert_eq!(ann.stranger.ending().await?, CloseCode::Stopping);
     assert_eq!(waiting.ending().await?, CloseCode::Stopping);
     timeout(PATIENCE, stopping).await??;
+    Ok(())
+}
+
+const TEAM: RoomNumber = RoomNumber(1);
+
+/// Entries that the server tells everybody in the team about, after the commit as it were.
+fn publish(town: &Town, seqs: std::ops::Range<u64>) {
+    let news: Vec<News> = seqs
+        .map(|seq| {
+            let entry = vec![2; 1_000];
+            let event = Event::Entry { room: TEAM, seq: Seq(seq), time: TimeMs(1), entry };
+            News::Entry { room: TEAM, seq: Seq(seq), frame: event_frame(event) }
+        })
+        .collect();
+    town.server.shared().hub.publish(&news);
+}
+
+async fn joins_the_team(town: &Town, name: &str) -> TestResult<Session> {
+    let mut session = town.newcomer(name).await?;
+    session.ask(Request::Resume { cursors: Vec::new(), is_last: true }).await??;
+    let account = session.person.account();
+    town.server.shared().hub.publish(&[News::Joined { room: TEAM, account }]);
+    Ok(session)
+}
+
+/// More than every window between server and reader holds, in batches that a reader keeps up with.
+const BATCHES: u64 = 80;
+const BATCH: u64 = 50;
+
+/// Publishes all batches, each once `quick` has got the one before: so the server had time to write
+/// to the slow one as well.
+async fn flood(town: &Town, quick: &mut Session) -> TestResult {
+    for batch in 0..BATCHES {
+        let seqs = batch * BATCH + 1..(batch + 1) * BATCH + 1;
+        publish(town, seqs.clone());
+        for expected in seqs {
+            let entry = quick.event(|event| matches!(event, Event::Entry { .. })).await?;
+            assert!(matches!(entry, Event::Entry { seq, .. } if seq == Seq(expected)));
+        }
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_slow_reader_is_told_where_it_lags_and_nobody_waits_for_it() -> TestResult {
+    let town = Town::start()?;
+    let mut slow = joins_the_team(&town, "slow").await?;
+    let mut quick = joins_the_team(&town, "quick").await?;
+    flood(&town, &mut quick).await?;
+    // Asked while nothing is read: answered all the same, and not lost.
+    slow.call(5, Request::SetAway { is_away: false }).await?;
+
+    let (mut next, mut is_answered) = (1, false);
+    let lagged_at = loop {
+        match slow.hear().await? {
+            ServerFrame::Event(Event::Entry { seq, .. }) => {
+                assert_eq!(seq, Seq(next), "no gap before it is told of one");
+                next += 1;
+            }
+            ServerFrame::Event(Event::Lagged { room: TEAM, next_seq }) => break next_seq,
+            ServerFrame::Reply { id: 5, .. } => is_answered = true,
+            _ => {}
+        }
+    };
+    assert_eq!(lagged_at, Seq(next), "it lags from the first entry it did not get");
+    assert!(next < BATCHES * BATCH, "it did not get everything");
+    if !is_answered {
+        assert_eq!(slow.answer().await?, (5, Ok(Reply::Done)));
+    }
+    publish(&town, 9_000..9_001);
+    let live = slow.event(|event| matches!(event, Event::Entry { .. })).await?;
+    assert!(matches!(live, Event::Entry { seq: Seq(9_000), .. }), "live again");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_reader_that_takes_nothing_for_ten_seconds_is_closed() -> TestResult {
+    let town = Town::start()?;
+    let stalled = joins_the_team(&town, "stalled").await?;
+    let mut quick = joins_the_team(&town, "quick").await?;
+    flood(&town, &mut quick).await?;
+    // The client never reads its stream, so nothing that is written makes room for more.
+    let ended = stalled.stranger.ending().await?;
+    assert_eq!(ended, CloseCode::TooSlow);
+    Ok(())
+}
+
+#[tokio::test]
+async fn typing_reaches_the_room_and_a_revoked_device_is_shown_out() -> TestResult {
+    let town = Town::start()?;
+    let ann = joins_the_team(&town, "ann").await?;
+    let bob = joins_the_team(&town, "bob").await?;
+    let typing = encode_body(&ClientDatagram::Typing { room: TEAM });
+    ann.connection().send_datagram(typing.into())?;
+    let heard = timeout(PATIENCE, bob.connection().read_datagram()).await??;
+    let expected = ServerDatagram::Typing { room: TEAM, account: ann.person.account() };
+    assert_eq!(decode::<ServerDatagram>(&heard)?, expected);
+
+    let (account, device) = (ann.person.account(), Some(ann.person.key.device_id()));
+    town.server.shared().hub.publish(&[News::Expelled { account, device }]);
+    assert_eq!(ann.stranger.ending().await?, CloseCode::Expelled);
+    assert_eq!(bob.connection().close_reason(), None);
     Ok(())
 }

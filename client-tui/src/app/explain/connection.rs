@@ -26,7 +26,7 @@ pub(super) fn panel(model: &Model) -> Panel {
             ]
         }
         Connection::Offline { lost_at, retry_at, cause } => vec![
-            PanelRow::Warn(format!("{cause}")),
+            PanelRow::Warn(sentence(cause.as_str())),
             PanelRow::Text(format!(
                 "Offline for {}; the next attempt begins in {} s. Ctrl-R tries now.",
                 stamp::running(run.saturating_sub(*lost_at)),
@@ -40,7 +40,7 @@ pub(super) fn panel(model: &Model) -> Panel {
             } else {
                 "No further attempt is made."
             };
-            vec![PanelRow::Warn(cause.as_str().to_owned()), PanelRow::Text(next.to_owned())]
+            vec![PanelRow::Warn(sentence(cause.as_str())), PanelRow::Text(next.to_owned())]
         }
     };
     let n_queued = model.n_queued();
@@ -50,4 +50,12 @@ pub(super) fn panel(model: &Model) -> Panel {
         n => format!("{n} texts wait to be sent (/outbox)."),
     }));
     Panel { title: "connection".to_owned(), rows, keys: vec![("Esc", "back")] }
+}
+
+/// A cause told as a sentence of its own.
+fn sentence(cause: &str) -> String {
+    let mut chars = cause.chars();
+    let first = chars.next().map(|c| c.to_uppercase().to_string()).unwrap_or_default();
+    let end = if cause.ends_with(['.', '!', '?']) { "" } else { "." };
+    format!("{first}{}{end}", chars.as_str())
 }

@@ -170,6 +170,21 @@ impl Model {
         }
     }
 
+    /// Changes the looks.
+    pub fn set_theme(&mut self, theme: Theme) {
+        self.theme = theme;
+    }
+
+    /// What is being written.
+    pub fn written(&self) -> &str {
+        self.composer.text()
+    }
+
+    /// The room one is in, if any.
+    pub fn place(&self) -> Option<RoomId> {
+        self.place
+    }
+
     /// The room one is in.
     pub(crate) fn room(&self) -> Option<&Room> {
         self.rooms.get(&self.place?)

@@ -152,6 +152,12 @@ impl Timeline {
         }
     }
 
+    /// Says whether the entry at a place is loaded.
+    pub(crate) fn has(&self, seq: Seq) -> bool {
+        let key = ItemKey::Placed(seq, 0);
+        self.placed.get(self.index_of(key)).is_some_and(|placed| placed.key() == key)
+    }
+
     /// The place before which entries are missing, if the entry at `seq` has a hole before it.
     pub(crate) fn hole_before(&self, seq: Seq) -> Option<Seq> {
         let index = self.index_of(ItemKey::Placed(seq, 0));

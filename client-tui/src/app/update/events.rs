@@ -247,8 +247,7 @@ fn accepted(
     text: SafeText,
     (seq, time): (Seq, TimeMs),
 ) {
-    let is_told = room.timeline.entries().rev().any(|entry| entry.seq == seq);
-    if !is_told {
+    if !room.timeline.has(seq) {
         room.timeline.insert(Entry {
             seq,
             time,

@@ -109,6 +109,3 @@ fn say(model: &mut Model, text: &str, is_error: bool) {
 fn plain(command: Command, done: &str) -> Effect {
     Effect::Command { ask: Ask::Plain(done.to_owned()), command }
 }
-
-#[cfg(test)]
-mod tests;

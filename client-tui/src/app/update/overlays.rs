@@ -41,8 +41,10 @@ fn in_switcher(model: &mut Model, action: Action, armed: Option<Armed>) -> Vec<E
     let Some(Overlay::Switcher(switcher)) = model.overlays.last_mut() else { return Vec::new() };
     let last = candidates.len().saturating_sub(1);
     match action {
-        Action::ListUp => switcher.selected = switcher.selected.saturating_sub(1),
-        Action::ListDown => switcher.selected = (switcher.selected + 1).min(last),
+        // Past either end is the other one.
+        Action::ListUp => switcher.selected = switcher.selected.checked_sub(1).unwrap_or(last),
+        Action::ListDown if switcher.selected >= last => switcher.selected = 0,
+        Action::ListDown => switcher.selected += 1,
         Action::PageUp => switcher.selected = switcher.selected.saturating_sub(10),
         Action::PageDown => switcher.selected = (switcher.selected + 10).min(last),
         Action::Edit(edit) => {

@@ -14,7 +14,7 @@ const LENGTH_TOLD_FROM: usize = MESSAGE_TEXT_LEN_MAX * 3 / 4;
 
 pub(super) fn draw(pen: &mut Pen<'_>, areas: &Areas, model: &Model) -> Option<Position> {
     let area = areas.composer;
-    let rule = Rect { y: area.y.saturating_sub(1), height: 1, ..area };
+    let rule = super::inset(Rect { y: area.y.saturating_sub(1), height: 1, ..area }, areas);
     pen.rule(rule, 0);
     length(pen, rule, model);
     let stopped = model.room().and_then(|room| room.facts.sending_stopped.as_ref());

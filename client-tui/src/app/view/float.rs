@@ -4,8 +4,9 @@ use ratatui::layout::Rect;
 
 use super::pen::{Pen, columns};
 use crate::app::explain::{self, PAIR_LEFT, PanelRow};
+use crate::app::layout::Page;
 use crate::app::model::Model;
-use crate::app::model::areas;
+use crate::app::model::areas::{self, Areas};
 use crate::app::model::overlay::{Question, Topic};
 use crate::app::theme::Role;
 use crate::app::wrap;
@@ -18,7 +19,8 @@ pub(super) fn panel(pen: &mut Pen<'_>, model: &Model, topic: &Topic, scroll: usi
     let n_max = areas::float_rows_max(model.screen);
     let n_shown = rows.len().min(n_max);
     // The text, and the row of keys.
-    let inner = pen.float(areas::float(model.screen, width, n_shown + 1), &panel.title);
+    let place = beside(model, topic, areas::float(model.screen, width, n_shown + 1));
+    let inner = pen.float(place, &panel.title);
     let scroll = scroll.min(rows.len() - n_shown);
     for (row, line) in (0..).zip(rows.iter().skip(scroll).take(n_shown)) {
         draw_row(pen, inner, (row, line));
@@ -29,6 +31,24 @@ pub(super) fn panel(pen: &mut Pen<'_>, model: &Model, topic: &Topic, scroll: usi
     if rows.len() - scroll > n_shown {
         let last = Rect { y: inner.bottom().saturating_sub(1), height: 1, ..inner };
         pen.put_right(last, 0, "↓ more", Role::Dim);
+    }
+}
+
+/// Moves a place so that it does not cover the thing it explains, if there is room.
+fn beside(model: &Model, topic: &Topic, place: Rect) -> Rect {
+    let (Topic::Why(key) | Topic::Ticks(key)) = topic else { return place };
+    let Some(page) = Page::of(model) else { return place };
+    let area = Areas::of(model).timeline;
+    let window = page.window();
+    let above = area.height.saturating_sub(u16::try_from(window.len()).unwrap_or(area.height));
+    let rows = || (area.y + above..).zip(&window).filter(|(_, line)| line.key == *key);
+    let (Some((first, _)), Some((last, _))) = (rows().next(), rows().last()) else { return place };
+    if last + 1 + place.height <= area.bottom() + 1 {
+        Rect { y: last + 1, ..place }
+    } else if first >= place.height {
+        Rect { y: first - place.height, ..place }
+    } else {
+        place
     }
 }
 

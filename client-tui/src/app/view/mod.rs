@@ -41,6 +41,14 @@ pub fn draw(model: &Model, frame: &mut Frame<'_>) {
     }
 }
 
+/// A rule keeps a column of space to the rules beside it.
+fn inset(area: Rect, areas: &Areas) -> Rect {
+    if areas.sidebar.is_none() {
+        return area;
+    }
+    Rect { x: area.x + 1, width: area.width.saturating_sub(2), ..area }
+}
+
 fn chat(pen: &mut Pen<'_>, model: &Model) -> Option<Position> {
     let areas = Areas::of(model);
     if let Some(area) = areas.sidebar {
@@ -52,7 +60,7 @@ fn chat(pen: &mut Pen<'_>, model: &Model) -> Option<Position> {
         pen.column_rule(area.x - 1, area.height);
     }
     title::draw(pen, areas.title, model);
-    pen.rule(Rect { y: areas.title.bottom(), ..areas.title }, 0);
+    pen.rule(inset(Rect { y: areas.title.bottom(), ..areas.title }, &areas), 0);
     timeline::draw(pen, areas.timeline, model);
     talk::draw(pen, areas.talk, model);
     let cursor = composer::draw(pen, &areas, model);

@@ -68,6 +68,8 @@ impl<'a> Pen<'a> {
         text: &str,
         style: Style,
     ) -> u16 {
+        // Whatever was computed, nothing is written beyond the screen.
+        let area = area.intersection(self.buffer.area);
         if row >= area.height || col >= area.width {
             return col;
         }

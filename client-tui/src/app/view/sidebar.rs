@@ -106,10 +106,9 @@ fn place(
 ) {
     let is_here = room.is_some_and(|room| model.place == Some(room.facts.room));
     let n_unread = room.map_or(0, |room| room.facts.n_unread);
-    let mut right = area.width.saturating_sub(1);
-    if let Some(room) = room {
-        right = counts(pen, Rect { width: right, ..area }, model, room);
-    }
+    let full = area.width.saturating_sub(1);
+    let counted = room.map_or(full, |room| counts(pen, Rect { width: full, ..area }, model, room));
+    let right = if counted < full { counted.saturating_sub(1) } else { full };
     let role = match (is_here, n_unread > 0) {
         (true, _) => Role::Mine,
         (false, true) => Role::Name,
@@ -119,7 +118,7 @@ fn place(
         pen.put(area, (0, 0), "▌", Role::Accent);
     }
     pen.put(area, (1, 0), sign.0, sign.1);
-    pen.put_cut(Rect { width: right.saturating_sub(1), ..area }, (3, 0), name, role);
+    pen.put_cut(Rect { width: right, ..area }, (3, 0), name, role);
 }
 
 /// Writes what is unread at the right edge; returns the column where it begins.

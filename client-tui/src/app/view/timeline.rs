@@ -145,7 +145,7 @@ fn empty(pen: &mut Pen<'_>, area: Rect, model: &Model) {
     };
     let n_rows = u16::try_from(sentences.len()).unwrap_or(0);
     let widest = sentences.iter().map(|text| columns(text)).max().unwrap_or(0);
-    let col = area.width.saturating_sub(widest) / 2;
+    let col = (area.width.saturating_sub(widest) / 2).max(1);
     for (row, sentence) in (area.height.saturating_sub(n_rows) / 2..).zip(sentences) {
         let indent = if sentences.len() == 1 {
             area.width.saturating_sub(columns(sentence)) / 2

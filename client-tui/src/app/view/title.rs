@@ -50,20 +50,18 @@ fn versions(facts: &RoomFacts) -> Vec<Vec<Part>> {
     let kind = dim(kind(facts.kind).to_owned());
     let lock = lock(facts.mode);
     let code = (!facts.code.is_empty()).then(|| dim(facts.code_groups(2)));
-    let people = match facts.kind {
-        RoomKind::Direct => None,
-        _ => Some(dim(people(facts))),
-    };
-    let short = match facts.kind {
-        RoomKind::Direct => None,
-        _ => Some(dim(facts.n_people().to_string())),
-    };
+    let is_direct = facts.kind == RoomKind::Direct;
+    let people_of = |words: Words| (!is_direct).then(|| dim(people(facts, words)));
+    let (full, short, least) =
+        (people_of(Words::All), people_of(Words::Few), people_of(Words::Least));
     let join = |parts: [Option<Part>; 4]| parts.into_iter().flatten().collect();
     vec![
-        join([Some(kind), Some(lock.clone()), people.clone(), code.clone()]),
-        join([None, Some(lock.clone()), people, code.clone()]),
-        join([None, Some(lock.clone()), short.clone(), code]),
+        join([Some(kind), Some(lock.clone()), full.clone(), code.clone()]),
+        join([None, Some(lock.clone()), full, code.clone()]),
+        join([None, Some(lock.clone()), short.clone(), code.clone()]),
+        join([None, Some(lock.clone()), least.clone(), code]),
         join([None, Some(lock.clone()), short, None]),
+        join([None, Some(lock.clone()), least, None]),
         join([None, Some(lock), None, None]),
     ]
 }
@@ -83,10 +81,19 @@ fn lock(mode: RoomMode) -> Part {
     }
 }
 
-fn people(facts: &RoomFacts) -> String {
-    let people = match facts.n_people() {
-        0 | 1 => "only you".to_owned(),
-        n => format!("{n} people"),
+/// How many words are spent on who can read.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Words {
+    All,
+    Few,
+    Least,
+}
+
+fn people(facts: &RoomFacts, words: Words) -> String {
+    let people = match (facts.n_people(), words) {
+        (0 | 1, Words::All) => "only you".to_owned(),
+        (n, Words::All) => format!("{n} people"),
+        (n, _) => n.to_string(),
     };
     let agent = facts.members.iter().find(|member| member.is_agent);
     let scope = match facts.agent_scope {
@@ -95,5 +102,8 @@ fn people(facts: &RoomFacts) -> String {
         AgentScope::All => "reads all",
     };
     let name = agent.map_or("assistant", |agent| agent.handle.as_str());
-    format!("{people} + {name} ({scope})")
+    match words {
+        Words::Least => format!("{people} + {name}"),
+        Words::All | Words::Few => format!("{people} + {name} ({scope})"),
+    }
 }

@@ -22,15 +22,18 @@ pub(super) fn draw(pen: &mut Pen<'_>, area: Rect, wizard: &Wizard) -> Option<Pos
         words_page(pen, Rect { x, width, ..area }, words);
         return None;
     }
-    // Where rows are few, the empty ones go.
+    // Where rows are few, only what is asked now is shown.
     let is_tight = area.height < 18;
     let top = if is_tight { 0 } else { area.height / 6 };
     let inner = Rect { x, y: area.y + top, width, height: area.height - top };
-    let mut page = Page { pen, area: inner, row: 0, is_tight, cursor: None };
-    page.pen.put(inner, (0, 0), "mathia", Role::Mine);
-    page.row = 1;
-    page.text("Rooms that only their members can read.", Role::Dim);
-    page.space();
+    let text = Rect { height: inner.height.saturating_sub(1), ..inner };
+    let mut page = Page { pen, area: text, row: 0, is_tight, cursor: None };
+    if !is_tight {
+        page.pen.put(inner, (0, 0), "mathia", Role::Mine);
+        page.row = 1;
+        page.text("Rooms that only their members can read.", Role::Dim);
+        page.space();
+    }
     match &wizard.step {
         Step::Link => page.link(wizard, true),
         Step::Name => {
@@ -59,13 +62,8 @@ pub(super) fn draw(pen: &mut Pen<'_>, area: Rect, wizard: &Wizard) -> Option<Pos
         page.text(&format!("✗ {error}"), Role::Failed);
     }
     let cursor = page.cursor;
-    let keys = keys(&wizard.step);
-    let keys_area = Rect { height: area.height, y: area.y, ..inner };
-    keys_row(
-        pen,
-        Rect { height: keys_area.height.saturating_sub(u16::from(!is_tight)), ..keys_area },
-        keys.iter().copied(),
-    );
+    let bottom = Rect { height: inner.height.saturating_sub(u16::from(!is_tight)), ..inner };
+    keys_row(pen, bottom, keys(&wizard.step).iter().copied());
     cursor
 }
 
@@ -101,9 +99,12 @@ impl Page<'_, '_> {
     }
 
     fn link(&mut self, wizard: &Wizard, is_asked: bool) {
+        if self.is_tight && !is_asked {
+            return;
+        }
         self.field("Paste the invite link somebody gave you.", &wizard.link, is_asked);
         if is_asked {
-            self.text("It begins with mathia:// and works for you alone.", Role::Dim);
+            self.text("It begins with mathia:// and is a secret: it lets you in.", Role::Dim);
         }
         self.space();
     }
@@ -145,8 +146,12 @@ fn words_page(pen: &mut Pen<'_>, area: Rect, words: &[Zeroizing<String>]) {
     let n_columns = (area.width / WORD_WIDTH).clamp(1, 4);
     let n_words = u16::try_from(words.len()).unwrap_or(0);
     let n_rows = n_words.div_ceil(n_columns);
-    let text = "Write these words down, in this order, on paper. They bring your account back if \
-                you lose this device. They are shown only now, and nobody else has them.";
+    let text = if area.height < 18 {
+        "Write these words down. They bring your account back; nobody else has them."
+    } else {
+        "Write these words down, in this order, on paper. They bring your account back if you lose \
+         this device. They are shown only now, and nobody else has them."
+    };
     let sentences = wrap::rows(text, usize::from(area.width));
     let n_sentences = u16::try_from(sentences.len()).unwrap_or(0);
     // Text, a row of space, words, a row of space, keys: the spaces go where rows are few.

@@ -212,7 +212,7 @@ impl Person {
 
     /// Whether the server has ended the session.
     pub(crate) fn is_expelled(&self) -> bool {
-        self.outbox.gather(&mut Vec::new(), &mut Vec::new()) == Some(Parting::Expelled)
+        self.outbox.parting() == Some(Parting::Expelled)
     }
 
     /// Fetches the room's whole log and checks it.
