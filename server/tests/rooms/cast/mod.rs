@@ -65,6 +65,11 @@ impl Town {
         town
     }
 
+    /// The file of a town whose memory is one.
+    pub(crate) fn file(&self) -> std::path::PathBuf {
+        self.directory.as_ref().unwrap().path().join("mathia.db")
+    }
+
     fn start_on(inner: Arc<dyn Store>, limits: Limits) -> Self {
         let stage = Arc::new(Stage::default());
         let store = Arc::new(StageStore::new(inner, Arc::clone(&stage)));
