@@ -39,7 +39,7 @@ pub struct Global {
     /// Answer yes to questions (a changed server key is never accepted by it).
     #[arg(long, short = 'y', global = true)]
     pub yes: bool,
-    /// Use another profile: its own account, keys and history [env: MATHIA_PROFILE].
+    /// Use another profile: its own account, keys and history [env: `MATHIA_PROFILE`].
     #[arg(long, global = true, value_name = "NAME")]
     pub profile: Option<String>,
     /// Read this configuration instead of the usual file.
@@ -250,7 +250,8 @@ pub enum RoomVerb {
         /// To what.
         role: RoleWord,
     },
-    /// Change a setting: history (since_join, all), who_adds (admin, any), retention_days, topic.
+    /// Change a setting: `history` (`since_join`, `all`), `who_adds` (`admin`, `any`),
+    /// `retention_days`, `topic`.
     Set {
         /// Where.
         room: String,

@@ -62,7 +62,7 @@ mod tests {
     fn spans_need_a_unit() {
         assert_eq!(parse_span("10s"), Some(Duration::from_secs(10)));
         assert_eq!(parse_span("500ms"), Some(Duration::from_millis(500)));
-        assert_eq!(parse_span("7d"), Some(Duration::from_secs(7 * 86_400)));
+        assert_eq!(parse_span("7d"), Some(Duration::from_hours(7 * 24)));
         for bad in ["", "10", "s", "-1s", "1y", "99999999999999999999d"] {
             assert_eq!(parse_span(bad), None, "{bad}");
         }

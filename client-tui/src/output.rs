@@ -56,6 +56,7 @@ impl Line {
     }
 
     /// The JSON object, without a newline.
+    #[expect(clippy::missing_panics_doc, reason = "writing strings to memory cannot fail")]
     pub fn to_json(&self) -> String {
         let mut bytes = Vec::with_capacity(256);
         let mut serializer = serde_json::Serializer::with_formatter(&mut bytes, PlainJson);

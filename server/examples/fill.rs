@@ -7,6 +7,7 @@ use mathia_protocol::id::{
     AccountId, Counter, DeviceId, Hash, Realm, RoomId, RoomNumber, Seq, TimeMs, WorkspaceId,
 };
 use mathia_protocol::log::LogHash;
+use mathia_server::admin::data_dir::DATABASE_FILE;
 use mathia_server::store::sqlite::SqliteStore;
 use mathia_server::store::{AccountRow, EntryRow, LinkRow, RoomRow, Store as _, StoreError, Write};
 use rand::Rng as _;
@@ -24,7 +25,7 @@ fn main() -> Result<(), Failure> {
     let mut args = std::env::args().skip(1);
     let dir = args.next().ok_or("usage: fill DIR N_MESSAGES")?;
     let n_messages: u64 = args.next().ok_or("usage: fill DIR N_MESSAGES")?.parse()?;
-    let store = SqliteStore::open(Path::new(&dir), || Realm([5; 16]))?;
+    let store = SqliteStore::open(&Path::new(&dir).join(DATABASE_FILE), || Realm([5; 16]))?;
     let mut writer = store.writer()?;
     let mut heads = Vec::new();
     writer.batch(&mut |write| {

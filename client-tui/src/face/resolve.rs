@@ -18,7 +18,7 @@ const PREFIX_LEN_MIN: usize = 4;
 /// # Errors
 ///
 /// Exit 3 if nothing fits; exit 2 with the identifiers if several do.
-pub fn room<'a>(rooms: &'a [RoomView], word: &str) -> Result<&'a RoomView, Failure> {
+pub(super) fn room<'a>(rooms: &'a [RoomView], word: &str) -> Result<&'a RoomView, Failure> {
     let named = |name: &str, direct_only: bool| -> Vec<&RoomView> {
         rooms
             .iter()
@@ -58,13 +58,15 @@ fn is_prefix(hex: &str, word: &str) -> bool {
 /// # Errors
 ///
 /// Exit 2 if it can be neither.
-pub fn person(word: &str) -> Result<PersonRef, Failure> {
+pub(super) fn person(word: &str) -> Result<PersonRef, Failure> {
     if let Some(account) = AccountId::from_hex(word) {
         return Ok(PersonRef::Account(account));
     }
-    let handle: Handle = word.strip_prefix('@').unwrap_or(word).parse().map_err(|error| {
-        Failure::new(Exit::Usage, format!("{word:?} is no name: {error}"))
-    })?;
+    let handle: Handle = word
+        .strip_prefix('@')
+        .unwrap_or(word)
+        .parse()
+        .map_err(|error| Failure::new(Exit::Usage, format!("{word:?} is no name: {error}")))?;
     Ok(PersonRef::Handle(handle))
 }
 
@@ -73,7 +75,7 @@ pub fn person(word: &str) -> Result<PersonRef, Failure> {
 /// # Errors
 ///
 /// Exit 3 if nothing fits; exit 2 with the identifiers if several do.
-pub fn device<'a>(
+pub(super) fn device<'a>(
     devices: impl Iterator<Item = (DeviceId, &'a str)>,
     word: &str,
 ) -> Result<DeviceId, Failure> {

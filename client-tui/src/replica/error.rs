@@ -3,9 +3,10 @@
 use mathia_protocol::client::{StorageError, Stored};
 use rusqlite::ErrorCode;
 
-/// Extended result codes of SQLite that mean "no space for the shared memory file".
-const IOERR_SHMOPEN: i32 = 10 | (18 << 8);
-const IOERR_SHMSIZE: i32 = 10 | (19 << 8);
+/// Extended result codes of SQLite that mean "no space for the shared memory file": 10 is the code
+/// of an I/O error, 18 and 19 say which.
+const IOERR_SHMOPEN: i32 = 18 * 256 + 10;
+const IOERR_SHMSIZE: i32 = 19 * 256 + 10;
 
 /// Wraps any failure that mending the disk does not help.
 pub(super) fn broken(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> StorageError {

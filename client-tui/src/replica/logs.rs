@@ -3,6 +3,7 @@
 use mathia_protocol::client::{
     Batch, Commitment, Content, DeviceLane, EntryRecord, Stored, UnreadableCause,
 };
+use mathia_protocol::crypto::hash::sha256;
 use mathia_protocol::id::{AccountId, Counter, DeviceId, Hash, RoomId, Seq, TimeMs};
 use mathia_protocol::wire::EntryBody;
 use rusqlite::{Connection, OptionalExtension as _, Params, Row, params};
@@ -153,6 +154,17 @@ fn entry(row: &Row<'_>, seal: &RowSeal, room: RoomId) -> Stored<EntryRecord> {
 }
 
 pub(super) fn hash_at(conn: &Connection, room: RoomId, seq: Seq) -> Stored<Option<Hash>> {
+    let mut ask = stored(conn.prepare_cached("SELECT seq, hash FROM rooms WHERE room = ?"))?;
+    let cursor = stored(
+        ask.query_row([room.0], |row| Ok((row.get::<_, i64>(0)?, row.get(1).map(Hash)?)))
+            .optional(),
+    )?;
+    match (seq, cursor) {
+        (_, None) => return Ok(None),
+        (Seq(0), _) => return Ok(Some(room.as_hash())),
+        (_, Some((at, hash))) if at.cast_unsigned() == seq.0 => return Ok(Some(hash)),
+        _ => {}
+    }
     let mut ask =
         stored(conn.prepare_cached("SELECT hash FROM entries WHERE room = ? AND seq = ?"))?;
     stored(
@@ -183,6 +195,19 @@ pub(super) fn put_content(
     let mut put = stored(conn.prepare_cached(sql))?;
     let unreadable = unreadable_number(content);
     stored(put.execute(params![sealed, unreadable, is_mention, room.0, seq.0.cast_signed()]))?;
+    if *content == Content::Expired { expire_body(conn, seal, room, seq) } else { Ok(()) }
+}
+
+/// Leaves of an entry only its hash, by which the rolling hash can still be computed.
+fn expire_body(conn: &Connection, seal: &RowSeal, room: RoomId, seq: Seq) -> Stored<()> {
+    let sql = "SELECT sealed_body FROM entries
+        WHERE room = ? AND seq = ? AND sealed_body IS NOT NULL";
+    let params = params![room.0, seq.0.cast_signed()];
+    let body: Option<Vec<u8>> = rows(conn, sql, params, |row| stored(row.get(0)))?.pop();
+    let Some(sealed) = body else { return Ok(()) };
+    let hash = sha256(&[&seal.open(body_place(&room, seq), &sealed)?]);
+    let sql = "UPDATE entries SET sealed_body = NULL, gone_hash = ? WHERE room = ? AND seq = ?";
+    stored(conn.execute(sql, params![hash.0, room.0, seq.0.cast_signed()]))?;
     Ok(())
 }
 

@@ -43,6 +43,8 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 const STATEMENTS_MAX: usize = 64;
 /// The name of the value that tells whether the file belongs to this key.
 const KEY_CHECK: &str = "replica.key_check";
+/// The name of the value that tells whether the account exists at the server.
+const JOINED: &str = "profile.joined";
 
 /// The replica of one device in one SQLite file, shared by all its processes.
 #[derive(Debug)]
@@ -89,6 +91,24 @@ impl SqliteReplica {
             let text: String =
                 stored(conn.pragma_query_value(None, "integrity_check", |row| row.get(0)))?;
             Ok((text != "ok").then_some(text))
+        })
+    }
+
+    /// Whether the server ever answered the join that made this replica.
+    pub fn is_joined(&self) -> Stored<bool> {
+        Ok(self.setting(JOINED)?.is_some())
+    }
+
+    /// Notes that the server answered the join.
+    pub fn mark_joined(&self) -> Stored<()> {
+        self.put_setting(JOINED, b"1")
+    }
+
+    /// Forgets the server's key, so that the next contact counts as the first one.
+    pub fn forget_server(&self) -> Stored<()> {
+        self.write(|tx, _| {
+            stored(tx.execute("DELETE FROM server", []))?;
+            Ok(())
         })
     }
 

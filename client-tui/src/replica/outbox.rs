@@ -7,10 +7,10 @@ use mathia_protocol::client::{DeviceLane, OutboxRow, RowState, Sealer, Stored};
 use mathia_protocol::id::{Counter, RoomId, Seq, TimeMs};
 use rusqlite::{Connection, Params, Row, params};
 
-use super::Place;
 use super::error::{broken, stored};
 use super::logs::{id, number, rows};
 use super::row_seal::RowSeal;
+use super::{Place, rooms};
 
 /// How many rows stay after they are settled, for processes that wait for the outcome.
 const SETTLED_KEPT: i64 = 1_000;
@@ -129,6 +129,9 @@ pub(super) fn seal_next(
     room: RoomId,
     seal: &mut Sealer<'_>,
 ) -> Stored<Option<OutboxRow>> {
+    if !rooms::is_known(conn, room)? {
+        return Ok(None);
+    }
     let oldest = "room = ? AND state = 0 ORDER BY local_id LIMIT 1";
     let Some(mut row) = select(conn, row_seal, oldest, [room.0])?.pop() else { return Ok(None) };
     let lane = own_lane(conn, room)?;

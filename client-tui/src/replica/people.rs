@@ -91,9 +91,14 @@ pub(super) fn put_chain_links(
     first_seq: u32,
     links: &[Vec<u8>],
 ) -> Stored<()> {
-    let sql = "INSERT OR IGNORE INTO chain_links (account, seq, sealed_link) VALUES (?, ?, ?)";
+    let sql = "SELECT COUNT(*) FROM chain_links WHERE account = ?";
+    let n_links: u32 = stored(conn.query_row(sql, [account.0], |row| row.get(0)))?;
+    let sql = "INSERT INTO chain_links (account, seq, sealed_link) VALUES (?, ?, ?)";
     let mut put = stored(conn.prepare_cached(sql))?;
-    for (seq, link) in (first_seq..).zip(links) {
+    // A chain has no holes: links behind one that is missing are not taken.
+    let fresh =
+        (first_seq..).zip(links).filter(|(seq, _)| *seq > n_links && first_seq <= n_links + 1);
+    for (seq, link) in fresh {
         let sealed = seal.seal(link_place(&account, seq), link);
         stored(put.execute(params![account.0, seq, sealed]))?;
     }

@@ -19,6 +19,12 @@ pub(super) fn one(conn: &Connection, seal: &RowSeal, room: RoomId) -> Stored<Opt
     Ok(rows(conn, sql, [room.0], |row| record(row, seal))?.pop())
 }
 
+/// Whether a room is kept; a forgotten one takes nothing any more.
+pub(super) fn is_known(conn: &Connection, room: RoomId) -> Stored<bool> {
+    let mut ask = stored(conn.prepare_cached("SELECT 1 FROM rooms WHERE room = ?"))?;
+    stored(ask.exists([room.0]))
+}
+
 fn record(row: &Row<'_>, seal: &RowSeal) -> Stored<RoomRecord> {
     let room = RoomId(id(row, 0)?);
     let sealed: Vec<u8> = stored(row.get(3))?;

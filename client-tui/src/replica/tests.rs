@@ -4,6 +4,7 @@ use mathia_protocol::client::PinSource;
 use mathia_protocol::client::SealedMessage;
 use mathia_protocol::client::TrustState;
 use mathia_protocol::crypto::commit::{RoomKind, RoomMode};
+use mathia_protocol::crypto::hash::sha256;
 use mathia_protocol::crypto::user_chain::ChainHead;
 use mathia_protocol::id::{Realm, RoomNumber, WorkspaceId};
 use mathia_protocol::wire::{EntryBody, MarkStep};
@@ -58,6 +59,7 @@ fn seqs(entries: &[EntryRecord]) -> Vec<u64> {
     entries.iter().map(|entry| entry.seq.0).collect()
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "the engine's sealer may decline")]
 /// Seals as the engine does: the next counter, and bytes that name it.
 fn sealing(lane: &DeviceLane, row: &OutboxRow) -> Option<SealedMessage> {
     let last = lane.last.next();
@@ -101,6 +103,8 @@ fn pages_come_in_rising_order_from_either_end(replica: &dyn Replica) {
     assert_eq!(replica.entries_after(TEAM, Seq(4), 1).unwrap()[0], entry(5, "x"));
     assert_eq!(replica.hash_at(TEAM, Seq(5)).unwrap(), Some(Hash([5; 32])));
     assert_eq!(replica.hash_at(TEAM, Seq(21)).unwrap(), None);
+    assert_eq!(replica.hash_at(TEAM, Seq(0)).unwrap(), Some(TEAM.as_hash()));
+    assert_eq!(replica.hash_at(OPS, Seq(0)).unwrap(), None);
 }
 
 fn writing_an_entry_twice_changes_nothing_and_the_cursor_never_goes_back(replica: &dyn Replica) {
@@ -153,6 +157,17 @@ fn what_could_not_be_read_becomes_readable(replica: &dyn Replica) {
     assert_eq!(entries[2], gone);
     assert_eq!(replica.n_mentions(TEAM, Seq(0)).unwrap(), 1);
     assert_eq!(replica.n_mentions(TEAM, Seq(1)).unwrap(), 0);
+}
+
+fn an_expired_entry_leaves_only_its_hash(replica: &dyn Replica) {
+    replica.put_room(TEAM, &facts("team")).unwrap();
+    replica.apply(TEAM, &batch(vec![entry(1, "one")])).unwrap();
+    for _ in 0..2 {
+        replica.put_content(TEAM, Seq(1), &Content::Expired, false).unwrap();
+    }
+    let left = &replica.entries_after(TEAM, Seq(0), 1).unwrap()[0];
+    assert_eq!(left.body, EntryBody::Gone(sha256(&[b"one"])));
+    assert_eq!(left.content, Content::Expired);
 }
 
 fn a_text_goes_out_once_and_in_order(replica: &dyn Replica) {
@@ -240,6 +255,8 @@ fn people_and_their_chains_are_kept(replica: &dyn Replica) {
     replica.put_chain_links(ann, 2, &[b"other".to_vec(), b"revoke".to_vec()]).unwrap();
     let links = replica.chain_links(ann).unwrap();
     assert_eq!(links, [b"genesis".to_vec(), b"add".to_vec(), b"revoke".to_vec()]);
+    replica.put_chain_links(ann, 5, &[b"behind a hole".to_vec()]).unwrap();
+    assert_eq!(replica.chain_links(ann).unwrap(), links);
     assert_eq!(replica.chain_accounts().unwrap(), [ann]);
     let mut contact = Contact {
         handle: "ann".to_owned(),
@@ -335,6 +352,15 @@ macro_rules! contract {
                 }
             )+
         }
+
+        mod memory {
+            $(
+                #[test]
+                fn $story() {
+                    super::$story(&mathia_protocol::client::MemoryReplica::new());
+                }
+            )+
+        }
     };
 }
 
@@ -343,6 +369,7 @@ contract! {
     pages_come_in_rising_order_from_either_end
     writing_an_entry_twice_changes_nothing_and_the_cursor_never_goes_back
     what_could_not_be_read_becomes_readable
+    an_expired_entry_leaves_only_its_hash
     a_text_goes_out_once_and_in_order
     a_new_epoch_seals_all_sent_texts_anew_or_none
     only_what_was_never_sealed_can_be_taken_back

@@ -362,6 +362,20 @@ pub struct MarkCounts {
     pub read: Vec<MarkStep>,
 }
 
+impl MarkCounts {
+    /// How many others have received and read an own entry: `(delivered, read)`.
+    ///
+    /// The steps include the own person, whose marks cover what it wrote itself.
+    pub fn reached(&self, seq: Seq) -> (u32, u32) {
+        let others = |steps: &[MarkStep]| {
+            let counts = steps.iter().filter(|step| step.upto >= seq).map(|step| step.n_accounts);
+            counts.max().unwrap_or(0).saturating_sub(1).min(self.n_others)
+        };
+        let n_read = others(&self.read);
+        (others(&self.delivered).max(n_read), n_read)
+    }
+}
+
 /// What failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AlarmCause {

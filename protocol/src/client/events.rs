@@ -152,11 +152,6 @@ impl EventQueue {
         self.shared.changed.notify_one();
     }
 
-    /// Whether the face is gone.
-    pub(super) fn is_abandoned(&self) -> bool {
-        self.lock().is_abandoned
-    }
-
     fn abandon(&self) {
         let mut state = self.lock();
         state.is_abandoned = true;

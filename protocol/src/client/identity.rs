@@ -8,6 +8,7 @@ use std::fmt;
 use rand::CryptoRng;
 use zeroize::Zeroizing;
 
+use crate::crypto::auth::AuthScope;
 use crate::crypto::identity::{HpkeSecret, SigningKey};
 use crate::id::{AccountId, DeviceId, Realm, TimeMs};
 use crate::name::Handle;
@@ -42,6 +43,11 @@ impl Identity {
     /// The device.
     pub fn device(&self) -> DeviceId {
         self.signing.device_id()
+    }
+
+    /// What a login signs besides the connection.
+    pub(super) fn hello_scope(&self) -> AuthScope {
+        AuthScope { realm: self.realm, account: self.account, device: self.device() }
     }
 
     /// The key of a generation, while it is kept.

@@ -6,9 +6,8 @@
 use quinn::Connection;
 
 use super::connect::{FrameReader, FrameWriter, StreamError};
-use super::identity::Identity;
 use crate::crypto::auth::{AuthScope, EXPORTER_LABEL, EXPORTER_LEN, ExporterValue, NoExporter};
-use crate::crypto::identity::SigningKey;
+use crate::crypto::identity::{Signature, SigningKey};
 use crate::crypto::user_chain::SignedLink;
 use crate::id::InviteToken;
 use crate::limits::PROTOCOL_VERSION;
@@ -54,17 +53,15 @@ impl Opener {
         }
     }
 
-    /// Logs a known device in.
+    /// Logs a known device in; `sign` makes its signature over the exporter value.
     pub(super) async fn hello(
         &mut self,
         connection: &Connection,
-        identity: &Identity,
+        scope: &AuthScope,
+        sign: impl FnOnce(&ExporterValue) -> Signature,
     ) -> Result<Welcome, LoginError> {
-        let (account, device) = (identity.account, identity.device());
-        let scope = AuthScope { realm: identity.realm, account, device };
-        let ekm = export(connection, &scope)?;
-        let signature = scope.sign_hello(&identity.signing, &ekm).0;
-        let version = PROTOCOL_VERSION;
+        let signature = sign(&export(connection, scope)?).0;
+        let (version, account, device) = (PROTOCOL_VERSION, scope.account, scope.device);
         let hello = Hello { version, features: 0, account, device, signature };
         self.welcome(&Opening::Hello(hello)).await
     }

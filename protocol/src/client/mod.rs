@@ -3,6 +3,7 @@
 //! Faces (terminal, commands, bots) hold a [`Client`], give it [`Command`]s and hear
 //! [`ClientEvent`]s. They never see frames, keys or sockets.
 
+mod bot;
 mod clock;
 mod command;
 mod connect;
@@ -11,6 +12,7 @@ mod event;
 mod events;
 mod handle;
 mod identity;
+mod link;
 mod login;
 mod memory;
 mod record;
@@ -18,6 +20,7 @@ mod register;
 mod replica;
 mod trust;
 
+pub use bot::{Bot, BotError, Heard};
 pub use clock::{Clock, SystemClock};
 pub use command::{Command, CommandError, Done, InviteLink, LobbyRoom, NewRoom, PersonRef};
 pub use connect::{ConnectError, StreamError};

@@ -18,7 +18,7 @@ use crate::crypto::identity::SigningKey;
 use crate::crypto::invite::Invite;
 use crate::crypto::recovery::RecoverySecret;
 use crate::crypto::user_chain::{
-    AccountKind, DeviceLabel, DeviceRecord, Genesis, LinkBody, SignedLink, UserLink,
+    AccountKind, DeviceLabel, DeviceRecord, Genesis, SignedLink, UserLink,
 };
 use crate::id::{Hash, Realm, TimeMs};
 use crate::name::Handle;

@@ -46,9 +46,9 @@ pub(crate) fn register(
     if let Some(row) = tx.account(account)? {
         return repeated(chains, &*tx, &row, request.token).map(|answer| (answer, None));
     }
-    let chain = UserChain::found(&genesis).map_err(invalid)?;
+    let chain = UserChain::found(&genesis).map_err(|error| invalid(&error))?;
     if chain.realm() != terms.realm {
-        return Err(invalid("the account is for another server"));
+        return Err(invalid(&"the account is for another server"));
     }
     let time = genesis.decode_unverified().map_or(TimeMs(0), |link| link.time);
     check_time(time, now)?;
@@ -60,9 +60,7 @@ pub(crate) fn register(
     check_name(tx, &chain, invite.as_ref())?;
     let spent = match &invite {
         None => None,
-        Some(live) => {
-            Some(tx.use_invite(live.token_hash, now)?.ok_or(Fault::InviteInvalid)?)
-        }
+        Some(live) => Some(tx.use_invite(live.token_hash, now)?.ok_or(Fault::InviteInvalid)?),
     };
     let row = AccountRow {
         account,
@@ -76,7 +74,8 @@ pub(crate) fn register(
     let head = chain.head();
     tx.insert_account(&row, &LinkRow { seq: head.seq, hash: head.hash, link: genesis.0 })?;
     chains.change(chain);
-    let join = spent.zip(request.proof).and_then(|(invite, proof)| join_row(invite, account, proof));
+    let join =
+        spent.zip(request.proof).and_then(|(invite, proof)| join_row(invite, account, proof));
     if let Some(join) = &join {
         tx.insert_join(join)?;
     }

@@ -5,6 +5,9 @@ use std::io;
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
+/// The database, within the data directory.
+pub const DATABASE_FILE: &str = "mathia.db";
+
 /// The data directory of one server.
 #[derive(Debug, Clone)]
 pub struct DataDir {
@@ -96,7 +99,7 @@ impl DataDir {
 
     /// The database.
     pub fn database(&self) -> PathBuf {
-        self.path.join("mathia.sqlite")
+        self.path.join(DATABASE_FILE)
     }
 
     /// The socket through which a running server takes an operator's commands.

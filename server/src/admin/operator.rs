@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use mathia_protocol::crypto::invite::{Invite, InviteSecret, Ticket};
-use mathia_protocol::id::{Hash, InviteToken, Realm, RoomId, TimeMs, WorkspaceId};
+use mathia_protocol::id::{InviteToken, RoomId, TimeMs, WorkspaceId};
 use mathia_protocol::name::RoomName;
 use mathia_protocol::wire::Fault;
 use rand::SeedableRng as _;
@@ -15,28 +15,18 @@ use tokio::sync::oneshot;
 
 use super::backup;
 use super::socket::{AdminReply, AdminRequest};
-use crate::clock::Clock;
-use crate::rooms::{AdminJob, AnswerTo, Desk, Job, MasterKey, Readers};
-use crate::store::{InviteRow, Store};
+use crate::refusal::Refusal;
+use crate::rooms::{AdminJob, AnswerTo, Job};
+use crate::serve::Foundation;
+use crate::store::InviteRow;
 
 /// Everything an operator's wish may touch.
+#[derive(Debug)]
 pub struct Operator<'a> {
-    /// Takes changes.
-    pub desk: &'a Desk,
-    /// Takes reads.
-    pub readers: &'a Readers,
-    /// For backups.
-    pub store: &'a Arc<dyn Store>,
-    /// Opens stored tokens and names open rooms.
-    pub master: &'a Arc<MasterKey>,
-    /// The identity of the data.
-    pub realm: Realm,
-    /// The pin of the server's key, for links.
-    pub server_pin: Hash,
+    /// Database, keys, desk and readers.
+    pub foundation: &'a Foundation,
     /// `host:port` for links.
     pub address: String,
-    /// Tells the time.
-    pub clock: &'a dyn Clock,
     /// What only a running server can tell.
     pub live: Option<LiveStatus>,
 }
@@ -75,6 +65,15 @@ impl From<Fault> for Failure {
     }
 }
 
+impl From<Refusal> for Failure {
+    fn from(refusal: Refusal) -> Self {
+        match refusal {
+            Refusal::Fault(fault) => fault.into(),
+            Refusal::Store(error) => Self::general(chain_of(&error)),
+        }
+    }
+}
+
 type Lines = Result<Vec<Value>, Failure>;
 
 impl Operator<'_> {
@@ -90,6 +89,7 @@ impl Operator<'_> {
             AdminRequest::UserRemove { name } => self.remove_account(name).await,
             AdminRequest::Backup { file } => self.backup(&file).await,
             AdminRequest::Status => self.status().await,
+            AdminRequest::Ping => self.ping().await,
         };
         match done {
             Ok(lines) => AdminReply::Lines(lines),
@@ -105,13 +105,17 @@ impl Operator<'_> {
             granted.push(self.open_room(name).await?);
         }
         let secret = InviteSecret::generate(&mut rand::rngs::StdRng::from_rng(&mut rand::rng()));
-        let expires = TimeMs(self.clock.now_ms().0 + lifetime_s * 1_000);
+        let expires = TimeMs(self.foundation.shared.clock.now_ms().0 + lifetime_s * 1_000);
         let token = secret.token();
         self.ask(|answer| AdminJob::CreateInvite { token, uses, expires, rooms: granted, answer })
             .await?;
         let (host, port) = split_address(&self.address)?;
-        let ticket =
-            Ticket { secret, server_pin: self.server_pin.first_half(), inviter: [0; 16], realm: self.realm };
+        let ticket = Ticket {
+            secret,
+            server_pin: self.foundation.certificates.pin().first_half(),
+            inviter: [0; 16],
+            realm: self.foundation.shared.realm,
+        };
         let link = Invite { host, port, ticket: Some(ticket) }.to_line();
         Ok(vec![json!({
             "v": 1, "type": "invite", "link": link.as_str(), "id": invite_id(token),
@@ -120,13 +124,14 @@ impl Operator<'_> {
     }
 
     async fn open_room(&self, name: &str) -> Result<RoomId, Failure> {
-        let parsed: RoomName =
-            name.parse().map_err(|error| Failure { code: 2, error: format!("{error}"), hint: "" })?;
-        let tag = self.master.name_tag(WorkspaceId::MAIN, parsed.as_str());
-        let found = self.readers.read(move |read| {
-            Ok(read.room_by_name_tag(WorkspaceId::MAIN, tag)?)
-        });
-        match found.await.map_err(|refusal| Failure::general(format!("{refusal:?}")))? {
+        let parsed: RoomName = name.parse().map_err(|error| Failure {
+            code: 2,
+            error: format!("{error}"),
+            hint: "",
+        })?;
+        let tag = self.foundation.master.name_tag(WorkspaceId::MAIN, parsed.as_str());
+        let readers = &self.foundation.shared.readers;
+        match readers.read(move |read| Ok(read.room_by_name_tag(WorkspaceId::MAIN, tag)?)).await? {
             Some(row) => Ok(row.room),
             None => Err(Failure::not_found(
                 format!("there is no open room {parsed}"),
@@ -150,7 +155,7 @@ impl Operator<'_> {
     }
 
     fn token(&self, row: &InviteRow) -> Option<InviteToken> {
-        self.master.open_token(row.token_hash, &row.sealed_token).ok()
+        self.foundation.master.open_token(row.token_hash, &row.sealed_token).ok()
     }
 
     async fn revoke_invite(&self, id: &str) -> Lines {
@@ -194,9 +199,9 @@ impl Operator<'_> {
     async fn remove_account(&self, name: String) -> Lines {
         let handle = name.clone();
         match self.ask(|answer| AdminJob::RemoveAccount { handle, answer }).await {
-            Ok(account) => {
-                Ok(vec![json!({"v": 1, "type": "removed", "name": name, "account": account.to_hex()})])
-            }
+            Ok(account) => Ok(vec![
+                json!({"v": 1, "type": "removed", "name": name, "account": account.to_hex()}),
+            ]),
             Err(Fault::NotFound) => Err(Failure::not_found(
                 format!("there is nobody named {name}"),
                 "mathia-server user list --data DIR shows the names",
@@ -206,8 +211,13 @@ impl Operator<'_> {
     }
 
     async fn backup(&self, file: &Path) -> Lines {
-        let (store, master, path) = (Arc::clone(self.store), Arc::clone(self.master), file.to_owned());
-        let done = tokio::task::spawn_blocking(move || backup::backup(&*store, &path, Some(&master)));
+        let (store, master, path) = (
+            Arc::clone(&self.foundation.store),
+            Arc::clone(&self.foundation.master),
+            file.to_owned(),
+        );
+        let done =
+            tokio::task::spawn_blocking(move || backup::backup(&*store, &path, Some(&master)));
         match done.await {
             Ok(Ok(report)) => Ok(vec![json!({
                 "v": 1, "type": "backup", "file": file, "rooms": report.n_rooms,
@@ -219,8 +229,7 @@ impl Operator<'_> {
     }
 
     async fn status(&self) -> Lines {
-        let counts = self.readers.read(|read| Ok(read.counts()?)).await;
-        let counts = counts.map_err(|refusal| Failure::general(format!("{refusal:?}")))?;
+        let counts = self.foundation.shared.readers.read(|read| Ok(read.counts()?)).await?;
         let mut status = BTreeMap::from([
             ("v", json!(1)),
             ("type", json!("status")),
@@ -239,20 +248,21 @@ impl Operator<'_> {
         Ok(vec![json!(status)])
     }
 
+    /// Goes once through the writer and once through a reader.
+    async fn ping(&self) -> Lines {
+        self.ask(|answer| AdminJob::Ping { answer }).await?;
+        self.foundation.shared.readers.read(|read| Ok(read.realm()?)).await?;
+        Ok(Vec::new())
+    }
+
     /// Hands a job to the writer and waits for its answer.
     async fn ask<T>(&self, job: impl FnOnce(AnswerTo<T>) -> AdminJob) -> Result<T, Fault> {
         let (answer, answered) = oneshot::channel();
         let busy = Fault::ServerBusy { retry_after_ms: 1_000 };
-        if self.desk.submit(Job::Admin(job(answer))).is_err() {
+        if self.foundation.shared.desk.submit(Job::Admin(job(answer))).is_err() {
             return Err(busy);
         }
         answered.await.unwrap_or(Err(busy))
-    }
-}
-
-impl std::fmt::Debug for Operator<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Operator").field("address", &self.address).finish_non_exhaustive()
     }
 }
 

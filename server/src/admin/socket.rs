@@ -47,6 +47,8 @@ pub enum AdminRequest {
     },
     /// How is it going.
     Status,
+    /// Do writer and readers answer.
+    Ping,
 }
 
 /// How a running server answers.

@@ -81,6 +81,11 @@ pub enum AdminJob {
         /// Takes the answer.
         answer: AnswerTo<()>,
     },
+    /// Answers once everything before it is durable.
+    Ping {
+        /// Takes the answer.
+        answer: AnswerTo<()>,
+    },
     /// Lists all invites.
     Invites {
         /// Takes the answer.
@@ -112,6 +117,7 @@ impl fmt::Debug for AdminJob {
         // Tokens and names stay out of every log.
         f.write_str(match self {
             Self::CreateInvite { .. } => "CreateInvite(..)",
+            Self::Ping { .. } => "Ping",
             Self::Invites { .. } => "Invites",
             Self::RevokeInvite { .. } => "RevokeInvite(..)",
             Self::Accounts { .. } => "Accounts",

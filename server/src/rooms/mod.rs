@@ -6,7 +6,7 @@
 
 mod account_calls;
 mod append;
-mod at_rest;
+pub mod at_rest;
 mod clerk;
 mod commit;
 mod consequences;

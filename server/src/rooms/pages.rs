@@ -84,6 +84,9 @@ impl BulkRead {
     /// [`Fault::NotFound`] once the account is no longer in the room. [`StoreError::Broken`] if the
     /// entries do not yield the stored rolling hash: bits have rotted on the disk.
     pub fn next_page(&mut self, read: &dyn Read) -> Result<Option<BulkReply>, Refusal> {
+        if matches!(self.plan, Plan::Done) {
+            return Ok(None);
+        }
         let is_commits = matches!(self.plan, Plan::Commits { .. });
         visible_room(read, self.account, self.room.room, is_commits)?;
         match self.plan {
@@ -219,9 +222,7 @@ fn visible_room(
     room: RoomId,
     is_commits: bool,
 ) -> Result<RoomRow, Refusal> {
-    if is_commits
-        && let Some(row) = read.room(room)?.filter(is_open)
-    {
+    if is_commits && let Some(row) = read.room(room)?.filter(is_open) {
         return Ok(row);
     }
     own_room(read, account, room)

@@ -9,9 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use mathia_protocol::crypto::commit::RoomMode;
 use mathia_protocol::crypto::settings::RoomSettings;
 use mathia_protocol::id::{AccountId, DeviceId, Epoch, Hash, RoomId, WorkspaceId};
-use mathia_protocol::limits::{
-    ACCOUNTS_PER_REQUEST_MAX, LINK_LEN_MAX, SMALL_ROOM_MEMBERS_MAX,
-};
+use mathia_protocol::limits::{ACCOUNTS_PER_REQUEST_MAX, LINK_LEN_MAX, SMALL_ROOM_MEMBERS_MAX};
 use mathia_protocol::wire::{
     ChainHeadLine, DeviceGrant, Fault, InviteLine, JoinLine, KeyAnswer, LobbyLine, Reply, Request,
     ScheduleLine, SignedTick,
@@ -133,15 +131,11 @@ impl Reads {
     }
 
     pub(super) fn room_key(&self, row: &RoomRow) -> Result<Option<OpenRoomKey>, StoreError> {
-        row.sealed_key.as_ref().map(|sealed| self.master.open_room_key(row.room, sealed)).transpose()
+        let open = |sealed: &Vec<u8>| self.master.open_room_key(row.room, sealed);
+        Ok(row.sealed_key.as_ref().map(open).transpose()?)
     }
 
-    fn find_account(
-        &self,
-        read: &dyn Read,
-        asker: Asker,
-        handle: &str,
-    ) -> Result<Reply, Refusal> {
+    fn find_account(&self, read: &dyn Read, asker: Asker, handle: &str) -> Result<Reply, Refusal> {
         let now = self.clock.now_ms();
         let mut lookups = self.lookups.lock().unwrap_or_else(PoisonError::into_inner);
         lookups.take(asker.account, now)?;
@@ -157,7 +151,7 @@ impl Reads {
             let Some(room) = read.room_by_number(row.room)? else { continue };
             let entry = match self.room_key(&room)? {
                 None => row.body,
-                Some(key) => key.open_schedule(row.id, &row.body)?,
+                Some(key) => key.open_schedule(row.id, &row.body).map_err(StoreError::from)?,
             };
             n_bytes += entry.len();
             if n_bytes > GRANTS_BYTES_MAX {
@@ -314,10 +308,11 @@ fn ticks(read: &dyn Read, asker: Asker, room: RoomId) -> Result<Reply, Refusal> 
         return Err(not_allowed("signed ticks are listed in small rooms only"));
     }
     let marks = read.marks(row.number)?;
-    let ticks = marks.into_iter().filter(|mark| members.contains(&mark.account)).filter_map(|mark| {
-        let (device, signature) = mark.tick?;
-        Some(SignedTick { account: mark.account, device, upto: mark.read_upto, signature })
-    });
+    let ticks =
+        marks.into_iter().filter(|mark| members.contains(&mark.account)).filter_map(|mark| {
+            let (device, signature) = mark.tick?;
+            Some(SignedTick { account: mark.account, device, upto: mark.read_upto, signature })
+        });
     Ok(Reply::Ticks { ticks: ticks.collect() })
 }
 

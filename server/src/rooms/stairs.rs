@@ -7,13 +7,13 @@ use mathia_protocol::id::Seq;
 use mathia_protocol::wire::MarkStep;
 
 /// Steps of one staircase: enough for the tail of a busy room, and small on the wire.
-pub const STEPS_MAX: usize = 8;
+pub(super) const STEPS_MAX: usize = 8;
 
 /// Builds the staircase of `marks`, newest step first, at most [`STEPS_MAX`] steps.
 ///
 /// Positions of 0 ("nothing yet") make no step. The newest and the last step ("all of them") are
 /// always there; of those between, evenly spread ones.
-pub fn stairs(mut marks: Vec<Seq>) -> Vec<MarkStep> {
+pub(super) fn stairs(mut marks: Vec<Seq>) -> Vec<MarkStep> {
     marks.sort_unstable_by(|left, right| right.cmp(left));
     let mut steps: Vec<MarkStep> = Vec::new();
     for (index, upto) in marks.into_iter().enumerate().take_while(|(_, upto)| upto.0 > 0) {

@@ -205,6 +205,7 @@ fn refuse_admin(job: AdminJob) {
         AdminJob::CreateInvite { answer, .. } | AdminJob::RevokeInvite { answer, .. } => {
             drop(answer.send(Err(busy())));
         }
+        AdminJob::Ping { answer } => drop(answer.send(Err(busy()))),
         AdminJob::Invites { answer } => drop(answer.send(Err(busy()))),
         AdminJob::Accounts { answer } => drop(answer.send(Err(busy()))),
         AdminJob::RemoveAccount { answer, .. } => drop(answer.send(Err(busy()))),

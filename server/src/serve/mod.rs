@@ -4,45 +4,37 @@
 
 mod accept;
 mod endpoint;
+mod foundation;
 mod gate;
+mod meters;
 mod tls;
 
 use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
-use mathia_protocol::id::{Hash, Realm};
-use mathia_protocol::wire::{CloseCode, Event, Registration};
+use mathia_protocol::id::Hash;
+use mathia_protocol::wire::{CloseCode, Event};
 use quinn::{Endpoint, VarInt};
-use rand::RngExt as _;
 use tokio::time::{MissedTickBehavior, interval, timeout};
-use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
 use tracing::{info, warn};
-use zeroize::Zeroizing;
 
 pub use endpoint::EndpointError;
+pub use foundation::{DebugStore, Foundation, Ground};
 pub use tls::{Certificates, TlsError, TlsSource};
 
-use crate::accounts::Chains;
-use crate::admin::data_dir::{DataDir, read_or_make_secret};
-use crate::clock::{Clock, SystemClock};
 use crate::config::{RegistrationPolicy, TlsFiles};
-use crate::hub::{Hub, Parting, event_frame};
+use crate::hub::{Parting, event_frame};
 use crate::limits::Limits;
-use crate::rooms::{Desk, DeskParts, Fatal, MasterKey, Readers, Reads};
-use crate::session::{Pins, Shared};
-use crate::store::sqlite::SqliteStore;
-use crate::store::{Store, StoreError};
+use crate::session::Shared;
+use crate::store::StoreError;
 
 use gate::Gate;
 
-/// Seals what is at rest; lost, the open rooms are lost: it belongs into the backup's safe.
-const STORAGE_KEY_FILE: &str = "storage.key";
-/// How often changes of presence are told.
-const PRESENCE_INTERVAL: Duration = Duration::from_secs(1);
+/// How often changes of presence and counts are told.
+const TICK_INTERVAL: Duration = Duration::from_secs(1);
 /// When clients may come back after a stop: a restart takes less.
 const RETRY_AFTER_STOP_MS: u32 = 1_000;
 /// What tasks get to end once their connections are closed by force.
@@ -82,22 +74,6 @@ impl ServeConfig {
     }
 }
 
-/// What a server stands on, for callers that bring their own.
-#[derive(Debug, Clone)]
-pub struct Ground {
-    /// The database.
-    pub store: Arc<dyn DebugStore>,
-    /// Tells the time.
-    pub clock: Arc<dyn Clock>,
-    /// What happens when the database fails.
-    pub fatal: Fatal,
-}
-
-/// A store that can be named in a log line.
-pub trait DebugStore: Store + std::fmt::Debug {}
-
-impl<T: Store + std::fmt::Debug> DebugStore for T {}
-
 /// Why a server does not start. Each says what to mend.
 #[derive(Debug, thiserror::Error)]
 pub enum ServeError {
@@ -129,11 +105,8 @@ impl From<TlsError> for ServeError {
 pub struct Server {
     endpoint: Endpoint,
     local_addr: SocketAddr,
-    certificates: Arc<Certificates>,
-    store: Arc<dyn DebugStore>,
-    shared: Arc<Shared>,
+    foundation: Foundation,
     gate: Gate,
-    has_new_storage_key: bool,
 }
 
 impl Server {
@@ -142,14 +115,8 @@ impl Server {
     /// # Errors
     ///
     /// [`ServeError`], after which nothing runs.
-    pub fn start(config: ServeConfig) -> Result<Self, ServeError> {
-        let path = DataDir::open(&config.data_dir)
-            .map_err(|error| StoreError::broken(io::Error::other(error)))?
-            .database();
-        let store = SqliteStore::open(&path, || Realm(rand::rng().random()))?;
-        let ground =
-            Ground { store: Arc::new(store), clock: Arc::new(SystemClock), fatal: Fatal::abort() };
-        Self::start_on(ground, config)
+    pub fn start(config: &ServeConfig) -> Result<Self, ServeError> {
+        Self::listen(Foundation::open(config)?, config.listen)
     }
 
     /// Starts a server on a given store, clock and reaction to a failed database.
@@ -157,58 +124,20 @@ impl Server {
     /// # Errors
     ///
     /// [`ServeError`], after which nothing runs.
-    pub fn start_on(ground: Ground, config: ServeConfig) -> Result<Self, ServeError> {
-        let Ground { store, clock, fatal } = ground;
-        let TlsFiles { certificate_file, key_file } = config.tls;
-        let source = TlsSource::choose(
-            certificate_file.zip(key_file),
-            config.credentials.as_deref(),
-            &config.data_dir,
-        );
-        let certificates = Arc::new(Certificates::load(source)?);
-        let (master, has_new_storage_key) =
-            master_key(config.credentials.as_deref(), &config.data_dir)?;
-        // Before anything is started that would have to be stopped again.
-        let endpoint = endpoint::open(config.listen, Arc::clone(&certificates))?;
-        let local_addr = endpoint
-            .local_addr()
-            .map_err(|source| EndpointError::Listen { address: config.listen, source })?;
+    pub fn start_on(ground: Ground, config: &ServeConfig) -> Result<Self, ServeError> {
+        Self::listen(Foundation::lay(ground, config)?, config.listen)
+    }
 
-        let limits = config.limits;
-        let hub = Arc::new(Hub::new(Arc::clone(&clock), limits.connections_per_account_max));
-        let chains = Arc::new(Chains::new());
-        let registration = match config.registration {
-            RegistrationPolicy::Invite => Registration::Invite,
-            RegistrationPolicy::Open => Registration::Open,
-        };
-        let parts = DeskParts {
-            master: Arc::clone(&master),
-            chains: Arc::clone(&chains),
-            limits: limits.clone(),
-            registration,
-            clock: Arc::clone(&clock),
-            fatal: fatal.clone(),
-        };
-        let n_readers = config.reader_threads.unwrap_or_else(default_reader_threads);
-        let gate = Gate::new(&limits);
-        let shared = Arc::new(Shared {
-            realm: store.reader()?.realm()?,
-            registration,
-            pins: RwLock::new(Pins { current: certificates.pin(), next: None }),
-            desk: Desk::start(&*store, Arc::clone(&hub), parts)?,
-            readers: Readers::start(&*store, n_readers, fatal.clone())?,
-            reads: Reads::new(master, chains, &limits, Arc::clone(&clock)),
-            hub,
-            limits,
-            clock,
-            fatal,
-            stop: CancellationToken::new(),
-            tasks: TaskTracker::new(),
-        });
-        shared.tasks.spawn(accept::run(endpoint.clone(), gate.clone(), Arc::clone(&shared)));
-        shared.tasks.spawn(tell_presence(Arc::clone(&shared)));
+    fn listen(foundation: Foundation, address: SocketAddr) -> Result<Self, ServeError> {
+        let endpoint = endpoint::open(address, Arc::clone(&foundation.certificates))?;
+        let local_addr =
+            endpoint.local_addr().map_err(|source| EndpointError::Listen { address, source })?;
+        let shared = &foundation.shared;
+        let gate = Gate::new(&shared.limits);
+        shared.tasks.spawn(accept::run(endpoint.clone(), gate.clone(), Arc::clone(shared)));
+        shared.tasks.spawn(tick(Arc::clone(shared), gate.clone()));
         info!(%local_addr, realm = %shared.realm.short(), "serving");
-        Ok(Self { endpoint, local_addr, certificates, store, shared, gate, has_new_storage_key })
+        Ok(Self { endpoint, local_addr, foundation, gate })
     }
 
     /// The address it listens on.
@@ -218,12 +147,12 @@ impl Server {
 
     /// SHA-256 of the TLS key's public half, as invites carry it.
     pub fn spki_pin(&self) -> Hash {
-        self.certificates.pin()
+        self.foundation.certificates.pin()
     }
 
     /// What its sessions share: the hub, the desk, the readers.
     pub fn shared(&self) -> &Arc<Shared> {
-        &self.shared
+        &self.foundation.shared
     }
 
     /// How many connections there are, logged in or not.
@@ -231,14 +160,9 @@ impl Server {
         self.gate.n_connections()
     }
 
-    /// Its database, for copies.
-    pub fn store(&self) -> &Arc<dyn DebugStore> {
-        &self.store
-    }
-
-    /// Whether the key that seals what is at rest was made just now: somebody should keep a copy.
-    pub fn has_new_storage_key(&self) -> bool {
-        self.has_new_storage_key
+    /// What it stands on.
+    pub fn foundation(&self) -> &Foundation {
+        &self.foundation
     }
 
     /// Takes up renewed certificate files for connections from now on.
@@ -247,16 +171,16 @@ impl Server {
     ///
     /// [`TlsError`]; the old certificate stays in use.
     pub fn reload_certificate(&self) -> Result<(), TlsError> {
-        self.certificates.reload()?;
-        let mut pins = self.shared.pins.write().unwrap_or_else(PoisonError::into_inner);
-        pins.current = self.certificates.pin();
+        self.foundation.certificates.reload()?;
+        let mut pins = self.foundation.shared.pins.write().unwrap_or_else(PoisonError::into_inner);
+        pins.current = self.foundation.certificates.pin();
         Ok(())
     }
 
     /// Stops: takes no more connections, tells every session, lets what was asked be answered for at
     /// most `drain`, then closes what is left and makes everything durable.
     pub async fn stop(self, drain: Duration) {
-        let Self { endpoint, shared, .. } = self;
+        let Self { endpoint, foundation: Foundation { shared, .. }, .. } = self;
         shared.stop.cancel();
         endpoint.set_server_config(None);
         let goodbye = event_frame(Event::Stopping { retry_after_ms: RETRY_AFTER_STOP_MS });
@@ -276,30 +200,18 @@ impl Server {
     }
 }
 
-async fn tell_presence(shared: Arc<Shared>) {
-    let mut ticks = interval(PRESENCE_INTERVAL);
+/// Does what is due once a second as long as the server runs.
+async fn tick(shared: Arc<Shared>, gate: Gate) {
+    meters::describe();
+    let mut ticks = interval(TICK_INTERVAL);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         tokio::select! {
             () = shared.stop.cancelled() => break,
-            _ = ticks.tick() => shared.hub.tell_presence(),
+            _ = ticks.tick() => {
+                shared.hub.tell_presence();
+                meters::tell(&shared.hub, &gate);
+            }
         }
     }
-}
-
-fn default_reader_threads() -> usize {
-    std::thread::available_parallelism().map_or(1, Into::into)
-}
-
-/// The key from the service's credentials, else from a file that is made once.
-fn master_key(
-    credentials: Option<&Path>,
-    data_dir: &Path,
-) -> Result<(Arc<MasterKey>, bool), ServeError> {
-    let given = credentials.map(|dir| dir.join(STORAGE_KEY_FILE)).filter(|path| path.is_file());
-    let path = given.unwrap_or_else(|| data_dir.join(STORAGE_KEY_FILE));
-    let make = || Zeroizing::new(rand::rng().random::<[u8; 32]>());
-    let (bytes, is_new) = read_or_make_secret::<32>(&path, make)
-        .map_err(|source| ServeError::StorageKey { path, source })?;
-    Ok((Arc::new(MasterKey::from_bytes(&bytes)), is_new))
 }

@@ -101,6 +101,20 @@ impl Store for SqliteStore {
 }
 
 impl SqliteStore {
+    /// Runs SQLite's own check over the pages of a database file.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Broken`] with the first finding.
+    pub fn check_integrity(path: &Path) -> Result<(), StoreError> {
+        let db = open::reading(path)?;
+        let finding: String = db.query_row("PRAGMA integrity_check(1)", (), |row| row.get(0))?;
+        if finding == "ok" {
+            return Ok(());
+        }
+        Err(StoreError::broken(format!("the database file is damaged: {finding}")))
+    }
+
     fn copy_into(&self, file: &File, path: &Path) -> Result<(), StoreError> {
         let target = path.to_str().ok_or_else(|| StoreError::broken("the path is not UTF-8"))?;
         // One long read: it never waits for the writer, nor the writer for it. It takes a connection
@@ -108,16 +122,6 @@ impl SqliteStore {
         open::writing(&self.path)?.execute("VACUUM INTO ?1", [target])?;
         // SQLite does not sync what VACUUM INTO writes.
         file.sync_all().map_err(StoreError::broken)?;
-        check_integrity(path)
+        Self::check_integrity(path)
     }
-}
-
-/// Runs SQLite's own check over a closed database file.
-fn check_integrity(path: &Path) -> Result<(), StoreError> {
-    let db = open::reading(path)?;
-    let finding: String = db.query_row("PRAGMA integrity_check(1)", (), |row| row.get(0))?;
-    if finding == "ok" {
-        return Ok(());
-    }
-    Err(StoreError::broken(format!("the database file is damaged: {finding}")))
 }
