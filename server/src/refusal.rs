@@ -28,7 +28,7 @@ pub(crate) fn not_allowed(rule: &str) -> Refusal {
 }
 
 /// The fault for a commit or link that breaks a rule of its chain.
-pub(crate) fn invalid(rule: impl ToString) -> Refusal {
+pub(crate) fn invalid(rule: &impl ToString) -> Refusal {
     Refusal::Fault(Fault::Invalid { rule: rule.to_string() })
 }
 

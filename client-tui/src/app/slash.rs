@@ -94,7 +94,7 @@ pub enum Slash {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SlashError {
     /// There is no such command.
-    #[error("there is no command /{word}{}; to say it, begin with //", meant(.like.as_deref()))]
+    #[error("/{word} is no command{}; // says it literally", meant(.like.as_deref()))]
     Unknown {
         /// What was written.
         word: String,
@@ -113,7 +113,7 @@ pub enum SlashError {
 }
 
 fn meant(like: Option<&str>) -> String {
-    like.map(|like| format!(" (/{like}?)")).unwrap_or_default()
+    like.map(|like| format!(", /{like} is")).unwrap_or_default()
 }
 
 /// A command as help and completion show it.
@@ -349,10 +349,7 @@ mod tests {
     #[test]
     fn an_unknown_command_is_an_error_that_names_the_likely_one() {
         let error = parse("/jion ops").unwrap_err();
-        assert_eq!(
-            error.to_string(),
-            "there is no command /jion (/join?); to say it, begin with //"
-        );
+        assert_eq!(error.to_string(), "/jion is no command, /join is; // says it literally");
         assert!(parse("/etc/passwd is readable").is_err());
         assert_eq!(parse(" /join ops"), Err(SlashError::Space));
     }

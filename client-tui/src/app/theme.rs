@@ -32,7 +32,7 @@ pub enum Role {
     Warn,
     /// Somebody is there; the connection stands.
     Online,
-    /// The thing keys act upon.
+    /// The thing keys act upon; a sign at its left says it too.
     Selected,
     /// Code.
     Code,
@@ -115,9 +115,10 @@ impl Theme {
     /// The style of a meaning.
     pub fn style(self, role: Role) -> Style {
         let style = Style::default().add_modifier(attributes(role));
-        let style = match (self.depth, color_in(self, role)) {
-            (Depth::None, _) | (_, None) => style.add_modifier(attributes_without_color(role)),
-            (_, Some(color)) => style.fg(color),
+        let style = match color_in(self, role) {
+            Some(color) => style.fg(color),
+            None if self.depth == Depth::True => style,
+            None => style.add_modifier(attributes_without_color(role)),
         };
         match (role, self.depth, self.tone) {
             (Role::Selected, Depth::True, Tone::Dark) => style.bg(SELECTED_DARK),
@@ -149,7 +150,6 @@ fn attributes_without_color(role: Role) -> Modifier {
         Role::Dim | Role::Rule => Modifier::DIM,
         Role::Accent | Role::Failed | Role::Read => Modifier::BOLD,
         Role::Mention => Modifier::UNDERLINED,
-        Role::Selected => Modifier::REVERSED,
         _ => Modifier::empty(),
     }
 }

@@ -3,6 +3,7 @@
 //! Faces (terminal, commands, bots) hold a [`Client`], give it [`Command`]s and hear
 //! [`ClientEvent`]s. They never see frames, keys or sockets.
 
+mod bot;
 mod clock;
 mod command;
 mod connect;
@@ -19,6 +20,7 @@ mod register;
 mod replica;
 mod trust;
 
+pub use bot::{Bot, BotError, Heard};
 pub use clock::{Clock, SystemClock};
 pub use command::{Command, CommandError, Done, InviteLink, LobbyRoom, NewRoom, PersonRef};
 pub use connect::{ConnectError, StreamError};

@@ -5,12 +5,12 @@
 
 use mathia_protocol::crypto::user_chain::{ChainHead, LinkBody, SignedLink, UserChain, UserLink};
 use mathia_protocol::id::{AccountId, DeviceId, TimeMs};
-use mathia_protocol::limits::{CLOCK_SKEW_MAX, DEVICE_QUARANTINE};
+use mathia_protocol::log::{check_clock, check_may_revoke};
 use mathia_protocol::wire::{Fault, Recover};
 
 use super::BatchChains;
 use crate::refusal::{Refusal, link_fault};
-use crate::store::{LinkRow, Read, Write};
+use crate::store::{LinkRow, Read, StoreError, Write};
 
 /// A user chain grew.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -73,17 +73,14 @@ pub(crate) fn recover(
 }
 
 /// Refuses a claimed time that is too far from the server's.
-pub(crate) fn check_time(claimed: TimeMs, now: TimeMs) -> Result<(), Fault> {
-    if u128::from(claimed.0.abs_diff(now.0)) > CLOCK_SKEW_MAX.as_millis() {
-        return Err(Fault::ClockSkew { time: now });
-    }
-    Ok(())
+pub(super) fn check_time(stated: TimeMs, now: TimeMs) -> Result<(), Fault> {
+    check_clock(stated, now).map_err(|skew| Fault::ClockSkew { time: skew.now })
 }
 
 /// Refuses a revocation of an older device by one that is too young for it.
 ///
-/// A thief who links a device of his own cannot lock the owner out before a day has passed. A
-/// device's age counts from its link's time, which was checked against this clock when it came.
+/// A device's age counts from the time of the link that added it, which was checked against this
+/// clock when it came. The recovery key is no device and may always revoke.
 fn check_age(
     read: &dyn Read,
     chain: &UserChain,
@@ -92,19 +89,14 @@ fn check_age(
 ) -> Result<(), Refusal> {
     let LinkBody::RevokeDevice { device, .. } = &link.body else { return Ok(()) };
     let (Some(signer), Some(target)) = (chain.device(link.signer), chain.device(*device)) else {
-        // The recovery key is no device and may; an unknown target is refused by the chain.
+        // An unknown target is refused by the chain itself.
         return Ok(());
     };
-    if target.added_seq >= signer.added_seq {
-        return Ok(());
-    }
-    let rows = read.links(chain.account(), signer.added_seq)?;
-    let added = rows
-        .into_iter()
-        .next()
-        .and_then(|row| SignedLink(row.link).decode_unverified().ok())
-        .map_or(TimeMs(0), |link| link.time);
-    let quarantine = u64::try_from(DEVICE_QUARANTINE.as_millis()).unwrap_or(u64::MAX);
-    let until = TimeMs(added.0.saturating_add(quarantine));
-    if now < until { Err(Fault::DeviceTooYoung { until }.into()) } else { Ok(()) }
+    let added = |seq: u32| -> Result<TimeMs, StoreError> {
+        let row = read.links(chain.account(), seq)?.into_iter().next();
+        let link = row.and_then(|row| SignedLink(row.link).decode_unverified().ok());
+        Ok(link.map_or(TimeMs(0), |link| link.time))
+    };
+    check_may_revoke(added(signer.added_seq)?, added(target.added_seq)?, now)
+        .map_err(|young| Fault::DeviceTooYoung { until: young.until }.into())
 }

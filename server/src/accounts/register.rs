@@ -46,9 +46,9 @@ pub(crate) fn register(
     if let Some(row) = tx.account(account)? {
         return repeated(chains, &*tx, &row, request.token).map(|answer| (answer, None));
     }
-    let chain = UserChain::found(&genesis).map_err(invalid)?;
+    let chain = UserChain::found(&genesis).map_err(|error| invalid(&error))?;
     if chain.realm() != terms.realm {
-        return Err(invalid("the account is for another server"));
+        return Err(invalid(&"the account is for another server"));
     }
     let time = genesis.decode_unverified().map_or(TimeMs(0), |link| link.time);
     check_time(time, now)?;

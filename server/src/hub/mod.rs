@@ -9,10 +9,11 @@ mod presence;
 mod registry;
 
 use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::{Bytes, BytesMut};
-use mathia_protocol::id::{AccountId, DeviceId, RoomNumber, Seq};
+use mathia_protocol::id::{AccountId, DeviceId, RoomNumber, Seq, TimeMs};
 use mathia_protocol::wire::{ServerDatagram, encode_body};
 
 pub use news::{EphemeralKey, News};
@@ -59,11 +60,22 @@ pub struct Left {
     pub was_last: bool,
 }
 
+/// What a hub has done since it was made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct SpreadCounts {
+    /// Log entries.
+    pub n_entries: u64,
+    /// The same, times the sessions that each was queued for.
+    pub n_deliveries: u64,
+}
+
 /// The registry of live sessions and the fan-out to them. Shared by all.
 pub struct Hub {
     registry: Mutex<Registry>,
     /// Outboxes of the present batch that must be rung; kept so that a batch needs no allocation.
     to_ring: Mutex<Vec<Arc<Outbox>>>,
+    n_entries: AtomicU64,
+    n_deliveries: AtomicU64,
     clock: Arc<dyn Clock>,
 }
 
@@ -73,6 +85,8 @@ impl Hub {
         Self {
             registry: Mutex::new(Registry::new(sessions_per_account_max)),
             to_ring: Mutex::default(),
+            n_entries: AtomicU64::new(0),
+            n_deliveries: AtomicU64::new(0),
             clock,
         }
     }
@@ -119,6 +133,32 @@ impl Hub {
         let mut to_ring = self.to_ring();
         self.registry().tell_presence(now, &mut to_ring);
         ring_all(&mut to_ring);
+    }
+
+    /// Which of these people have no session, each with the time it was last seen if that is known
+    /// here.
+    pub fn absent(&self, people: &[AccountId]) -> Vec<(AccountId, Option<TimeMs>)> {
+        let registry = self.registry();
+        people
+            .iter()
+            .filter(|account| !registry.is_there(**account))
+            .map(|account| (*account, registry.last_seen(*account)))
+            .collect()
+    }
+
+    /// Remembers when an account was last seen, as the store says, to spare the next who asks.
+    pub fn note_last_seen(&self, account: AccountId, time: TimeMs) {
+        self.registry().note_last_seen(account, time);
+    }
+
+    /// Says whether a room was found too large to tell of the absent in it.
+    pub fn is_large(&self, room: RoomNumber) -> bool {
+        self.registry().large_rooms.contains(&room)
+    }
+
+    /// Remembers that a room is large.
+    pub fn note_large(&self, room: RoomNumber) {
+        self.registry().large_rooms.insert(room);
     }
 
     /// Passes on that somebody types, or no longer does, to the others in a room. Says `false` if
@@ -171,6 +211,14 @@ impl Hub {
         ring_all(&mut to_ring);
     }
 
+    /// How many entries were spread, and how often, since the start.
+    pub fn spread_counts(&self) -> SpreadCounts {
+        SpreadCounts {
+            n_entries: self.n_entries.load(Ordering::Relaxed),
+            n_deliveries: self.n_deliveries.load(Ordering::Relaxed),
+        }
+    }
+
     /// How many sessions there are.
     pub fn n_sessions(&self) -> usize {
         self.registry().n_sessions()
@@ -198,6 +246,9 @@ impl Hub {
 
     fn spread_entries(&self, piece: &mut Piece<'_>, to_ring: &mut Vec<Arc<Outbox>>) {
         let listeners = self.registry().listeners(piece.room);
+        let n_entries = piece.frames.len() as u64;
+        self.n_entries.fetch_add(n_entries, Ordering::Relaxed);
+        self.n_deliveries.fetch_add(n_entries * listeners.len() as u64, Ordering::Relaxed);
         if listeners.is_empty() {
             piece.clear();
             return;

@@ -19,6 +19,9 @@ pub(super) struct Listener {
     pub(super) outbox: Arc<Outbox>,
 }
 
+/// Accounts without sessions whose last time is remembered; the store knows all.
+const LAST_SEEN_MAX: usize = 65_536;
+
 /// See the module.
 #[derive(Debug)]
 pub(super) struct Registry {
@@ -29,6 +32,10 @@ pub(super) struct Registry {
     rooms: HashMap<RoomNumber, Audience>,
     /// Accounts whose presence may have changed since it was last told.
     pub(super) changed: HashSet<AccountId>,
+    /// When accounts without sessions were last seen, as far as somebody asked.
+    last_seen: HashMap<AccountId, TimeMs>,
+    /// Rooms with more members than the absent are told of.
+    pub(super) large_rooms: HashSet<RoomNumber>,
     sessions_per_account_max: u32,
     next_session: u64,
     n_expulsions: u64,
@@ -73,6 +80,8 @@ impl Registry {
             accounts: HashMap::new(),
             rooms: HashMap::new(),
             changed: HashSet::new(),
+            last_seen: HashMap::new(),
+            large_rooms: HashSet::new(),
             sessions_per_account_max,
             next_session: 1,
             n_expulsions: 0,
@@ -151,10 +160,28 @@ impl Registry {
         if self.accounts.get(&account).is_none_or(|online| !online.sessions.is_empty()) {
             return;
         }
-        let rooms = self.accounts.remove(&account).map(|online| online.rooms).unwrap_or_default();
-        for room in rooms {
+        let Some(online) = self.accounts.remove(&account) else { return };
+        self.note_last_seen(account, online.last_seen);
+        for room in online.rooms {
             self.remove_from_audience(room, account);
         }
+    }
+
+    pub(super) fn note_last_seen(&mut self, account: AccountId, time: TimeMs) {
+        if self.last_seen.len() >= LAST_SEEN_MAX {
+            self.last_seen.clear();
+        }
+        self.last_seen.insert(account, time);
+    }
+
+    /// When an account that has no session was last seen, if somebody asked since the start.
+    pub(super) fn last_seen(&self, account: AccountId) -> Option<TimeMs> {
+        let just_left = self.accounts.get(&account).map(|online| online.last_seen);
+        just_left.or_else(|| self.last_seen.get(&account).copied())
+    }
+
+    pub(super) fn is_there(&self, account: AccountId) -> bool {
+        self.accounts.get(&account).is_some_and(|online| !online.sessions.is_empty())
     }
 
     pub(super) fn joined(&mut self, room: RoomNumber, account: AccountId) {

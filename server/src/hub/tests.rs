@@ -56,7 +56,7 @@ impl Town {
 impl Person {
     fn events(&self) -> Vec<Event> {
         let (mut frames, mut datagrams) = (Vec::new(), Vec::new());
-        let _ = self.outbox.gather(&mut frames, &mut datagrams);
+        self.outbox.gather(&mut frames, &mut datagrams);
         let mut bytes: BytesMut = frames.concat().as_slice().into();
         let mut events = Vec::new();
         while let Some(body) = take_frame(&mut bytes, FRAME_LEN_MAX).unwrap() {
@@ -89,7 +89,7 @@ impl Person {
 
     fn datagrams(&self) -> Vec<ServerDatagram> {
         let (mut frames, mut datagrams) = (Vec::new(), Vec::new());
-        let _ = self.outbox.gather(&mut frames, &mut datagrams);
+        self.outbox.gather(&mut frames, &mut datagrams);
         datagrams.iter().map(|datagram| decode(datagram).unwrap()).collect()
     }
 }
@@ -174,7 +174,7 @@ fn an_account_has_no_more_sessions_than_allowed() {
         town.hub.enter(Session { account: account(1), device: device(1), outbox })
     };
     assert_eq!(another(), Err(TooManySessions { max: 2 }));
-    let _ = town.hub.leave(one.id);
+    assert!(!town.hub.leave(one.id).was_last);
     assert!(another().is_ok());
 }
 
@@ -255,4 +255,20 @@ fn events_for_an_account_or_a_device_reach_its_sessions() {
         News::Room { room: TEAM, frame, except: Some(account(2)) },
     ]);
     assert_eq!((ann.events().len(), bob.events().len()), (2, 0));
+}
+
+#[test]
+fn the_absent_are_known_by_when_they_left() {
+    let town = town();
+    let ann = town.enters_and_hears(1, &[TEAM]);
+    let _bob = town.enters_and_hears(2, &[TEAM]);
+    let gone_at = town.clock.now_ms();
+    assert!(town.hub.leave(ann.id).was_last);
+    let people = [account(1), account(2), account(3)];
+    assert_eq!(town.hub.absent(&people), [(account(1), Some(gone_at)), (account(3), None)]);
+    town.clock.advance(5_000);
+    town.hub.tell_presence();
+    town.hub.note_last_seen(account(3), TimeMs(7));
+    let absent = town.hub.absent(&people);
+    assert_eq!(absent, [(account(1), Some(gone_at)), (account(3), Some(TimeMs(7)))]);
 }

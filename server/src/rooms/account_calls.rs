@@ -4,7 +4,7 @@
 
 use std::collections::HashSet;
 
-use mathia_protocol::id::AccountId;
+use mathia_protocol::id::{AccountId, InviteToken};
 use mathia_protocol::wire::{Event, Fault, Reply, Request};
 
 use super::clerk::{Batch, Clerk, Told};
@@ -48,7 +48,7 @@ impl Clerk {
                 }
                 let order = InviteOrder {
                     token: *token,
-                    sealed_token: self.master.seal_token(token_hash(*token), *token),
+                    sealed_token: self.sealed(*token),
                     maker: Some(caller.account),
                     uses: *uses,
                     expires: *expires,
@@ -88,6 +88,10 @@ impl Clerk {
         }
     }
 
+    fn sealed(&self, token: InviteToken) -> Vec<u8> {
+        self.master.seal_token(&mut rand::rng(), token_hash(token), token)
+    }
+
     fn register(
         &mut self,
         b: &mut Batch<'_>,
@@ -96,7 +100,8 @@ impl Clerk {
         let (registered, join) =
             accounts::register(b.tx, &mut self.chains, b.now, self.terms, register)?;
         if let Some(JoinRow { maker, account, sealed_token, token_hash, .. }) = join {
-            let token = self.master.open_token(token_hash, &sealed_token)?;
+            let token =
+                self.master.open_token(token_hash, &sealed_token).map_err(StoreError::from)?;
             b.tell_account(maker, Event::Joined { token, account });
         }
         Ok(registered)
@@ -117,7 +122,7 @@ impl Clerk {
     fn admin(&mut self, b: &mut Batch<'_>, job: AdminJob) -> Result<(), StoreError> {
         match job {
             AdminJob::CreateInvite { token, uses, expires, rooms, answer } => {
-                let sealed_token = self.master.seal_token(token_hash(token), token);
+                let sealed_token = self.sealed(token);
                 let order = InviteOrder { token, sealed_token, maker: None, uses, expires, rooms };
                 let result = check_open(b, &order)
                     .and_then(|()| accounts::create_invite(b.tx, b.now, order));
@@ -137,10 +142,20 @@ impl Clerk {
                 b.told.answer_later(answer, result)
             }
             AdminJob::RemoveAccount { handle, answer } => {
-                let result = remove_account(b, &handle);
+                let result = self.remove_account(b, &handle);
                 b.told.answer_later(answer, result)
             }
         }
+    }
+
+    fn remove_account(&mut self, b: &mut Batch<'_>, handle: &str) -> Result<AccountId, Refusal> {
+        let account = b.tx.account_by_handle(handle)?.ok_or(Fault::NotFound)?.account;
+        b.tx.remove_account(account)?;
+        if self.expelled.insert(account) {
+            self.expelled_now.push(account);
+        }
+        b.tell(News::Expelled { account, device: None });
+        Ok(account)
     }
 }
 
@@ -179,13 +194,6 @@ fn tell_grown(b: &mut Batch<'_>, account: AccountId, grown: Grown) -> Result<(),
         b.tell(News::Expelled { account, device: Some(device) });
     }
     Ok(())
-}
-
-fn remove_account(b: &mut Batch<'_>, handle: &str) -> Result<AccountId, Refusal> {
-    let row = b.tx.account_by_handle(handle)?.ok_or(Fault::NotFound)?;
-    b.tx.remove_account(row.account)?;
-    b.tell(News::Expelled { account: row.account, device: None });
-    Ok(row.account)
 }
 
 /// The server can enrol nobody in an end-to-end room, so its invites name open ones only.

@@ -4,7 +4,7 @@
 //! and writes then, so a refused job leaves nothing behind and the rest of the batch goes on.
 
 use std::cmp::Reverse;
-use std::collections::BinaryHeap;
+use std::collections::{BinaryHeap, HashSet};
 use std::fmt;
 use std::sync::Arc;
 
@@ -15,6 +15,7 @@ use super::at_rest::MasterKey;
 use super::job::{Caller, Job};
 use super::room::Room;
 use super::room_cache::RoomCache;
+use super::schedules::unschedule;
 use super::staged::Staging;
 use crate::accounts::{BatchChains, Chains, Terms};
 use crate::hub::{News, event_frame, fault_frame, reply_frame};
@@ -53,6 +54,11 @@ pub(crate) struct Clerk {
     pub(super) mark_timers: BinaryHeap<Reverse<(TimeMs, RoomNumber)>>,
     /// When the next scheduled entry is due; `None` if none waits.
     pub(super) next_due: Option<TimeMs>,
+    /// Accounts removed since the start, whose sessions may still have jobs in the queue. Those
+    /// removed before cannot log in.
+    pub(super) expelled: HashSet<AccountId>,
+    /// Those of them that the present batch removed.
+    pub(super) expelled_now: Vec<AccountId>,
 }
 
 /// What is limited per time.
@@ -147,6 +153,8 @@ impl Clerk {
             limits,
             mark_timers: BinaryHeap::new(),
             next_due: None,
+            expelled: HashSet::new(),
+            expelled_now: Vec::new(),
         }
     }
 
@@ -160,6 +168,7 @@ impl Clerk {
         self.chains.settle();
         self.staged.settle();
         self.rooms.settle();
+        self.expelled_now.clear();
     }
 
     /// The batch was rolled back: nothing of it ever was.
@@ -167,6 +176,11 @@ impl Clerk {
         self.chains.forget();
         self.staged.forget();
         self.rooms.forget_touched();
+        for account in self.expelled_now.drain(..) {
+            self.expelled.remove(&account);
+        }
+        // What the batch learned of waiting entries is void; the next one looks again.
+        self.next_due = Some(TimeMs(0));
     }
 
     /// Does one job. Only a failing store is an error; whatever the job's own fate is, it is told.
@@ -193,6 +207,9 @@ impl Clerk {
         caller: &Caller,
         request: &mut Request,
     ) -> Result<Reply, Refusal> {
+        if self.expelled.contains(&caller.account) {
+            return Err(Fault::AuthFailed.into());
+        }
         let take = std::mem::take::<Vec<u8>>;
         match request {
             Request::Append { room, entry } => self.append(b, caller, *room, take(entry)),
@@ -225,7 +242,7 @@ impl Clerk {
             Request::Schedule { room, entry, due } => {
                 self.schedule(b, caller, *room, take(entry), *due)
             }
-            Request::Unschedule { room, id } => self.unschedule(b, caller, *room, *id),
+            Request::Unschedule { room, id } => unschedule(b, caller, *room, *id),
             Request::CreateInvite { .. }
             | Request::RevokeInvite { .. }
             | Request::FinishJoin { .. } => self.invite_call(b, caller, request),

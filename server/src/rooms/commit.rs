@@ -9,8 +9,8 @@ use mathia_protocol::crypto::settings::RoomSettings;
 use mathia_protocol::id::{AccountId, Counter, Hash, RoomId, RoomNumber, Seq, WorkspaceId};
 use mathia_protocol::limits::COMMIT_LEN_MAX;
 use mathia_protocol::log::{
-    Applied, Context, RoomState, check_clock, check_seen, must_rotate, validate_commit,
-    validate_create, wraps_needed,
+    Applied, Context, RoomState, RotateReason, agents_to_key, check_clock, check_seen, must_rotate,
+    validate_commit, validate_create, wraps_needed,
 };
 use mathia_protocol::wire::{Fault, Reply, Wrap};
 
@@ -21,7 +21,7 @@ use super::job::Caller;
 use super::room::{NewEntry, Room};
 use super::staged::{check_batch, too_large};
 use crate::accounts::AtHand;
-use crate::refusal::{Refusal, commit_fault, not_allowed};
+use crate::refusal::{Refusal, commit_fault, invalid, not_allowed};
 use crate::store::{Read, RoomRow};
 
 /// Commits looked at behind what the author had seen, to recognize a repeated one.
@@ -50,7 +50,7 @@ impl Clerk {
         let accounts = commit.changed.iter().map(|member| member.account);
         let chains = self.chains.of(&*b.tx, accounts)?;
         let applied = validate_create(&commit, &chains, Context::Live).map_err(commit_fault)?;
-        self.check_newcomers(b, &applied)?;
+        check_newcomers(b, &applied)?;
         let state = RoomState::create(&commit, b.now).ok_or(Fault::Malformed)?;
         let pair = state.direct_pair();
         if let Some(pair) = pair
@@ -58,7 +58,8 @@ impl Clerk {
         {
             return Err(Fault::Exists { room: row.room }.into());
         }
-        let wraps = self.wraps_for(None, &commit, &chains, wraps)?;
+        let given = wraps;
+        let wraps = self.wraps_for(None, &commit, &chains, &given)?;
         let mut row = RoomRow {
             room,
             number: RoomNumber(0),
@@ -74,7 +75,7 @@ impl Clerk {
         let key = match state.mode() {
             RoomMode::E2ee => None,
             RoomMode::Open => {
-                let (key, sealed) = self.master.new_room_key(room);
+                let (key, sealed) = self.master.new_room_key(&mut rand::rng(), room);
                 row.sealed_key = Some(sealed);
                 self.name_open_room(b, &mut row, &key, &commit)?;
                 Some(key)
@@ -84,7 +85,7 @@ impl Clerk {
         row.number = b.tx.insert_room(&row)?;
         // The state starts with its Create already applied; only the log is still empty.
         self.rooms.put(Room::found(row, state, key));
-        self.apply(b, room, &commit, Change { applied, wraps, is_create: true })
+        self.apply(b, room, &commit, Change { applied, wraps, given, chains, is_create: true })
     }
 
     /// Changes a room: the first commit on a `prev_commit` wins.
@@ -105,10 +106,8 @@ impl Clerk {
             let is_near =
                 room.state.is_member(caller.account) || room.state.mode() == RoomMode::Open;
             let head = room.state.head();
-            return repeat.ok_or_else(|| match is_near {
-                true => Fault::HeadMoved { commit: head }.into(),
-                false => Fault::NotFound.into(),
-            });
+            let other = if is_near { Fault::HeadMoved { commit: head } } else { Fault::NotFound };
+            return repeat.ok_or_else(|| other.into());
         }
         if !room.state.is_member(caller.account) && room.state.mode() != RoomMode::Open {
             return Err(Fault::NotFound.into());
@@ -118,12 +117,12 @@ impl Clerk {
         check_seen(commit.seen_seq, commit.seen_hash, room.head.seq, &|_: Seq| known)
             .map_err(|_| Fault::BadSeen)?;
         let (chains, applied) = self.judge(b, room_id, &commit)?;
-        self.check_newcomers(b, &applied)?;
+        check_newcomers(b, &applied)?;
+        let given = wraps;
+        let wraps = self.wraps_for(Some(room_id), &commit, &chains, &given)?;
         let room = self.rooms.room(&*b.tx, &self.master, room_id)?.ok_or(Fault::NotFound)?;
         let is_free = commit.kind == CommitKind::Rotate
-            && must_rotate(&room.state, &chains, b.now, 0).is_some_and(|why| why.is_forced());
-        let targets = wraps_needed(Some(&room.state), &commit, &chains).map_err(commit_fault)?;
-        let wraps = self.staged.gather(caller.account, commit.hash(), &wraps, &targets)?;
+            && must_rotate(&room.state, &chains, b.now, 0).is_some_and(RotateReason::is_forced);
         let renamed = renames(&room.state, &commit).then(|| (room.row.clone(), room.key.clone()));
         if let Some((mut row, Some(key))) = renamed {
             self.name_open_room(b, &mut row, &key, &commit)?;
@@ -135,7 +134,7 @@ impl Clerk {
         } else {
             self.take_commit_rate(caller.account, b, is_free)?;
         }
-        self.apply(b, room_id, &commit, Change { applied, wraps, is_create: false })
+        self.apply(b, room_id, &commit, Change { applied, wraps, given, chains, is_create: false })
     }
 
     /// Asks the rules, with every chain at hand that they may want.
@@ -147,9 +146,10 @@ impl Clerk {
     ) -> Result<(AtHand, Applied), Refusal> {
         let room = self.rooms.room(&*b.tx, &self.master, room)?.ok_or(Fault::NotFound)?;
         let starts_epoch = commit.epoch != room.state.epoch().epoch;
-        let during = match starts_epoch {
-            true => room.state.members_during(room.state.epoch().epoch),
-            false => Vec::new(),
+        let during = if starts_epoch {
+            room.state.members_during(room.state.epoch().epoch)
+        } else {
+            Vec::new()
         };
         let accounts = std::iter::once(commit.author)
             .chain(commit.changed.iter().map(|member| member.account))
@@ -161,26 +161,17 @@ impl Clerk {
         Ok((chains, applied))
     }
 
-    /// Refuses newcomers whom the operator has removed from the server.
-    fn check_newcomers(&self, b: &Batch<'_>, applied: &Applied) -> Result<(), Refusal> {
-        for account in &applied.newcomers {
-            if b.tx.account(*account)?.is_none_or(|row| row.is_removed) {
-                return Err(not_allowed("the account is not on this server"));
-            }
-        }
-        Ok(())
-    }
-
     fn wraps_for(
         &self,
-        before: Option<&RoomState>,
+        before: Option<RoomId>,
         commit: &Commit,
         chains: &AtHand,
-        given: Vec<Wrap>,
+        given: &[Wrap],
     ) -> Result<Vec<Wrap>, Refusal> {
-        check_batch(&given)?;
+        check_batch(given)?;
+        let before = before.and_then(|room| self.rooms.state(room));
         let targets = wraps_needed(before, commit, chains).map_err(commit_fault)?;
-        Ok(self.staged.gather(commit.author, commit.hash(), &given, &targets)?)
+        Ok(self.staged.gather(commit.author, commit.hash(), given, &targets)?)
     }
 
     fn take_commit_rate(
@@ -204,14 +195,14 @@ impl Clerk {
         commit: &Commit,
     ) -> Result<(), Refusal> {
         let plain = commit.settings_box.as_deref().ok_or(Fault::Malformed)?;
-        let settings = RoomSettings::decode(plain).map_err(crate::refusal::invalid)?;
+        let settings = RoomSettings::decode(plain).map_err(|error| invalid(&error))?;
         let tag = self.master.name_tag(row.workspace, settings.name.as_str());
         let holder = b.tx.room_by_name_tag(row.workspace, tag)?;
         if holder.is_some_and(|holder| holder.room != row.room) {
             return Err(Fault::NameTaken.into());
         }
         row.name_tag = Some(tag);
-        row.sealed_name = Some(key.seal_name(plain));
+        row.sealed_name = Some(key.seal_name(&mut rand::rng(), plain));
         Ok(())
     }
 
@@ -221,7 +212,7 @@ impl Clerk {
         b: &mut Batch<'_>,
         room: RoomId,
         commit: &Commit,
-        change: Change,
+        mut change: Change,
     ) -> Result<Reply, Refusal> {
         let account = commit.author;
         let room = self.rooms.room(&*b.tx, &self.master, room)?.ok_or(Fault::NotFound)?;
@@ -242,6 +233,10 @@ impl Clerk {
         if !change.is_create {
             room.state.apply(seq, b.now, commit);
         }
+        // Agents that only write may have got a sender key each; they can ask for it later, too.
+        let agents = agents_to_key(&room.state, &change.chains).unwrap_or_default();
+        let keyed = self.staged.find(account, commit.hash(), &change.given, &agents);
+        change.wraps.extend(keyed);
         super::consequences::follow(b, &self.chains, room, change, stored)?;
         self.mark_timers.extend(room.newly_due(b.now));
         self.staged.use_up(account, commit.hash());
@@ -259,6 +254,16 @@ fn own_commit(caller: &Caller, entry: Vec<u8>) -> Result<Commit, Refusal> {
         return Err(not_allowed("a commit is sent by the device that signed it"));
     }
     Ok(commit)
+}
+
+/// Refuses newcomers whom the operator has removed from the server.
+fn check_newcomers(b: &Batch<'_>, applied: &Applied) -> Result<(), Refusal> {
+    for account in &applied.newcomers {
+        if b.tx.account(*account)?.is_none_or(|row| row.is_removed) {
+            return Err(not_allowed("the account is not on this server"));
+        }
+    }
+    Ok(())
 }
 
 /// Whether a commit changes the name of an open room; by lower roles it is ignored, and shown.

@@ -4,13 +4,14 @@
 //! hears nothing after it.
 
 use mathia_protocol::crypto::commit::Role;
+use mathia_protocol::crypto::user_chain::Device;
 use mathia_protocol::id::{AccountId, Counter, DeviceId, Seq};
 use mathia_protocol::log::Applied;
 use mathia_protocol::wire::{Event, RoomHead, Wrap};
 
 use super::clerk::Batch;
 use super::room::{Room, Stored};
-use crate::accounts::BatchChains;
+use crate::accounts::{AtHand, BatchChains};
 use crate::hub::{News, event_frame};
 use crate::store::{Read, StoreError, WrapRow};
 
@@ -18,8 +19,12 @@ use crate::store::{Read, StoreError, WrapRow};
 pub(super) struct Change {
     /// What it does to the members.
     pub(super) applied: Applied,
-    /// The wraps that belong to it.
+    /// A wrap for every device that needs one.
     pub(super) wraps: Vec<Wrap>,
+    /// What came with the commit, also for agents that need no wrap but a sender key.
+    pub(super) given: Vec<Wrap>,
+    /// The chains that it was judged by.
+    pub(super) chains: AtHand,
     /// Whether it founds the room.
     pub(super) is_create: bool,
 }
@@ -93,7 +98,7 @@ fn devices_of(
 ) -> Result<Vec<DeviceId>, StoreError> {
     let chain = chains.get(&*b.tx, account)?;
     Ok(chain.map_or_else(Vec::new, |chain| {
-        chain.devices_at(chain.head().seq).map(|device| device.id()).collect()
+        chain.devices_at(chain.head().seq).map(Device::id).collect()
     }))
 }
 

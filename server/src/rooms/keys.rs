@@ -3,10 +3,11 @@
 //! Owns who may ask for what and who may answer. The server never sees a key: what it passes on is
 //! sealed to one device, and the commitment in the epoch's commit proves it there.
 
-use mathia_protocol::crypto::commit::HistoryRule;
+use mathia_protocol::crypto::commit::Member;
+use mathia_protocol::crypto::user_chain::UserChain;
 use mathia_protocol::id::{AccountId, DeviceId, Epoch, RoomId};
 use mathia_protocol::limits::DEVICES_MAX;
-use mathia_protocol::log::RoomState;
+use mathia_protocol::log::{RoomState, may_have_key};
 use mathia_protocol::wire::{DeviceGrant, Event, Fault, KeyAnswer, Reply};
 
 use super::clerk::{Batch, Clerk};
@@ -14,7 +15,7 @@ use super::job::Caller;
 use super::staged::{SEALED_LEN_MAX, too_large};
 use crate::hub::{News, event_frame};
 use crate::refusal::{Refusal, not_allowed};
-use crate::store::{GrantRow, KeyAskRow, StoreError, WrapRow};
+use crate::store::{GrantRow, KeyAskRow, WrapRow};
 
 /// Epochs in one request or answer: a year of weekly rotations, several times.
 const EPOCHS_MAX: usize = 256;
@@ -33,14 +34,11 @@ impl Clerk {
         if epochs.is_empty() || epochs.len() > EPOCHS_MAX {
             return Err(too_large(EPOCHS_MAX).into());
         }
-        let is_active = self.is_active(b, caller.account, caller.device)?;
+        let chain = self.chains.get(&*b.tx, caller.account)?.ok_or(Fault::NotFound)?;
         let room = self.member_room(b, caller.account, room)?;
         let (id, number) = (room.row.room, room.row.number);
-        let mut allowed: Vec<Epoch> = epochs
-            .iter()
-            .copied()
-            .filter(|epoch| is_active && may_have(&room.state, caller.account, *epoch))
-            .collect();
+        let may_ask = |epoch: &Epoch| may_have(&room.state, &chain, caller.device, *epoch);
+        let mut allowed: Vec<Epoch> = epochs.iter().copied().filter(may_ask).collect();
         allowed.sort_unstable();
         allowed.dedup();
         if allowed.is_empty() {
@@ -74,7 +72,8 @@ impl Clerk {
             return Err(too_large(SEALED_LEN_MAX).into());
         }
         let (account, device) = asker;
-        let generation = self.newest_generation(b, account, device)?;
+        let chain = self.chains.get(&*b.tx, account)?.ok_or(Fault::NotFound)?;
+        let generation = chain.hpke_at(device, chain.head().seq).map(|(_, generation)| generation);
         let room = self.member_room(b, caller.account, room)?;
         if is_mention_agent(&room.state, caller.account) {
             return Err(not_allowed("agents hand out no keys"));
@@ -82,7 +81,8 @@ impl Clerk {
         let (id, number) = (room.row.room, room.row.number);
         for answer in answers {
             let KeyAnswer { epoch, hpke_gen, sealed } = answer;
-            let is_fine = generation == Some(hpke_gen) && may_have(&room.state, account, epoch);
+            let is_fine =
+                generation == Some(hpke_gen) && may_have(&room.state, &chain, device, epoch);
             if !is_fine
                 || !b.tx.remove_key_ask(&KeyAskRow { room: number, account, device, epoch })?
             {
@@ -131,41 +131,16 @@ impl Clerk {
         }
         Ok(Reply::Done)
     }
-
-    /// Whether a device is un-revoked by all the server knows.
-    pub(super) fn is_active(
-        &self,
-        b: &Batch<'_>,
-        account: AccountId,
-        device: DeviceId,
-    ) -> Result<bool, StoreError> {
-        Ok(self.chains.get(&*b.tx, account)?.is_some_and(|chain| chain.is_active(device)))
-    }
-
-    /// The newest generation of an un-revoked device's key for wraps.
-    fn newest_generation(
-        &self,
-        b: &Batch<'_>,
-        account: AccountId,
-        device: DeviceId,
-    ) -> Result<Option<u32>, StoreError> {
-        let chain = self.chains.get(&*b.tx, account)?;
-        Ok(chain.and_then(|chain| {
-            chain.hpke_at(device, chain.head().seq).map(|(_, generation)| generation)
-        }))
-    }
 }
 
 fn is_mention_agent(state: &RoomState, account: AccountId) -> bool {
-    state.member(account).is_some_and(|member| member.is_mention_agent())
+    state.member(account).is_some_and(Member::is_mention_agent)
 }
 
-/// Whether a present member may have the key of an epoch: any if the room shows newcomers all of its
-/// history, else those during which they were members; never an agent that reads only what is
-/// sealed to it.
-pub(super) fn may_have(state: &RoomState, account: AccountId, epoch: Epoch) -> bool {
-    let is_reader = state.member(account).is_some_and(|member| !member.is_mention_agent());
-    is_reader
-        && state.epoch_record(epoch).is_some()
-        && (state.policy().history == HistoryRule::All || state.was_member_during(account, epoch))
+/// Whether a device may be given a key of an epoch: the secret itself by the shared rule, or, for an
+/// agent that reads only what is sealed to it, a sender key of the newest epoch (CRYPTO B6).
+fn may_have(state: &RoomState, chain: &UserChain, device: DeviceId, epoch: Epoch) -> bool {
+    let writes_only = is_mention_agent(state, chain.account());
+    may_have_key(state, chain, device, epoch)
+        || writes_only && chain.is_active(device) && epoch == state.epoch().epoch
 }

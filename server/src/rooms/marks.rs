@@ -94,7 +94,9 @@ impl RoomMarks {
     pub(crate) fn raise_read(&mut self, account: AccountId, upto: Seq, tick: Option<Tick>) -> bool {
         self.raise_delivered(account, upto);
         let mark = self.by_account.entry(account).or_default();
-        if upto <= mark.read {
+        // A signature for where one is already, as after sending, is news too.
+        let is_signed_now = upto == mark.read && mark.tick.is_none() && tick.is_some();
+        if upto <= mark.read && !is_signed_now {
             return false;
         }
         mark.read = upto;
@@ -183,6 +185,17 @@ mod tests {
         assert!(!marks.raise_read(ANN, Seq(5), None));
         assert!(marks.raise_delivered(ANN, Seq(9)));
         assert_eq!(marks.of(ANN), (Seq(9), Seq(5)));
+    }
+
+    #[test]
+    fn a_signature_may_follow_a_mark_that_sending_has_moved() {
+        let mut marks = RoomMarks::default();
+        marks.raise_read(ANN, Seq(5), None);
+        let tick = Some((DeviceId([3; 16]), [4; 64]));
+        assert!(marks.raise_read(ANN, Seq(5), tick));
+        assert!(!marks.raise_read(ANN, Seq(5), tick), "once is enough");
+        let moved = marks.flush(TimeMs(0));
+        assert_eq!(moved[0].signed_tick().unwrap().upto, Seq(5));
     }
 
     #[test]

@@ -84,6 +84,9 @@ impl BulkRead {
     /// [`Fault::NotFound`] once the account is no longer in the room. [`StoreError::Broken`] if the
     /// entries do not yield the stored rolling hash: bits have rotted on the disk.
     pub fn next_page(&mut self, read: &dyn Read) -> Result<Option<BulkReply>, Refusal> {
+        if matches!(self.plan, Plan::Done) {
+            return Ok(None);
+        }
         let is_commits = matches!(self.plan, Plan::Commits { .. });
         visible_room(read, self.account, self.room.room, is_commits)?;
         match self.plan {

@@ -131,10 +131,8 @@ impl Reads {
     }
 
     pub(super) fn room_key(&self, row: &RoomRow) -> Result<Option<OpenRoomKey>, StoreError> {
-        row.sealed_key
-            .as_ref()
-            .map(|sealed| self.master.open_room_key(row.room, sealed))
-            .transpose()
+        let open = |sealed: &Vec<u8>| self.master.open_room_key(row.room, sealed);
+        Ok(row.sealed_key.as_ref().map(open).transpose()?)
     }
 
     fn find_account(&self, read: &dyn Read, asker: Asker, handle: &str) -> Result<Reply, Refusal> {
@@ -153,7 +151,7 @@ impl Reads {
             let Some(room) = read.room_by_number(row.room)? else { continue };
             let entry = match self.room_key(&room)? {
                 None => row.body,
-                Some(key) => key.open_schedule(row.id, &row.body)?,
+                Some(key) => key.open_schedule(row.id, &row.body).map_err(StoreError::from)?,
             };
             n_bytes += entry.len();
             if n_bytes > GRANTS_BYTES_MAX {

@@ -89,7 +89,8 @@ impl Reads {
         }
         if is_last && !more {
             for join in read.joins(asker.account)? {
-                let token = self.master.open_token(join.token_hash, &join.sealed_token)?;
+                let sealed = self.master.open_token(join.token_hash, &join.sealed_token);
+                let token = sealed.map_err(StoreError::from)?;
                 page.events.push(Event::Joined { token, account: join.account });
             }
         }
@@ -111,13 +112,13 @@ impl Page {
         let head = head(read, asker, row)?;
         self.n_bytes += HEAD_LEN + (head.delivered.len() + head.read.len()) * STEP_LEN;
         self.heads.push(head);
-        let mut asked: BTreeMap<(AccountId, DeviceId), Vec<Epoch>> = BTreeMap::new();
+        let mut by_device: BTreeMap<(AccountId, DeviceId), Vec<Epoch>> = BTreeMap::new();
         for ask in read.key_asks(row.number)? {
             if ask.device != asker.device {
-                asked.entry((ask.account, ask.device)).or_default().push(ask.epoch);
+                by_device.entry((ask.account, ask.device)).or_default().push(ask.epoch);
             }
         }
-        for ((account, device), epochs) in asked {
+        for ((account, device), epochs) in by_device {
             // Who has left meanwhile gets nothing.
             if read.is_member(row.number, account)? {
                 self.events.push(Event::KeysAsked { room: row.room, account, device, epochs });

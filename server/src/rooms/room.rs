@@ -166,7 +166,7 @@ impl Room {
         let (frame, bytes) = entry_frame(self.row.number, seq, now, entry.bytes);
         let body = match &self.key {
             None => bytes,
-            Some(key) => key.seal_entry(seq, &bytes),
+            Some(key) => key.seal_entry(&mut rand::rng(), seq, &bytes),
         };
         tx.insert_entry(&EntryRow {
             room: self.row.number,
@@ -212,7 +212,7 @@ pub(crate) fn true_bytes(
     match (body, key) {
         (None, _) => Ok(None),
         (Some(body), None) => Ok(Some(body)),
-        (Some(body), Some(key)) => key.open_entry(seq, &body).map(Some),
+        (Some(body), Some(key)) => Ok(Some(key.open_entry(seq, &body)?)),
     }
 }
 

@@ -6,6 +6,7 @@
 use std::collections::HashMap;
 
 use mathia_protocol::id::{RoomId, RoomNumber};
+use mathia_protocol::log::RoomState;
 
 use super::at_rest::MasterKey;
 use super::room::Room;
@@ -60,6 +61,11 @@ impl RoomCache {
     pub(crate) fn at_hand(&mut self, number: RoomNumber) -> Option<&mut Room> {
         let id = *self.numbers.get(&number)?;
         self.touch(id)
+    }
+
+    /// What the commits of a room in memory say.
+    pub(crate) fn state(&self, id: RoomId) -> Option<&RoomState> {
+        self.rooms.get(&id).map(|room| &room.state)
     }
 
     /// Takes a room that this batch founded, and hands it out for the rest of the batch.

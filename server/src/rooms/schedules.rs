@@ -68,27 +68,11 @@ impl Clerk {
         self.rates.messages.take(caller.account, b.now)?;
         let body = match &room.key {
             None => entry,
-            Some(key) => key.seal_schedule(id, &entry),
+            Some(key) => key.seal_schedule(&mut rand::rng(), id, &entry),
         };
         let (account, device) = (caller.account, caller.device);
         b.tx.insert_schedule(&ScheduleRow { room: number, account, device, id, due, body })?;
         self.next_due = Some(self.next_due.map_or(due, |next| next.min(due)));
-        Ok(Reply::Done)
-    }
-
-    /// Takes an entry back that is not yet due, from whichever of the account's devices it is.
-    pub(super) fn unschedule(
-        &mut self,
-        b: &mut Batch<'_>,
-        caller: &Caller,
-        room: RoomId,
-        id: u64,
-    ) -> Result<Reply, Refusal> {
-        let row = b.tx.room(room)?.ok_or(Fault::NotFound)?;
-        let waiting = b.tx.schedules(caller.account)?;
-        let found = waiting.iter().find(|w| w.room == row.number && w.id == id);
-        let device = found.ok_or(Fault::NotFound)?.device;
-        b.tx.remove_schedule(row.number, device, id)?;
         Ok(Reply::Done)
     }
 
@@ -97,15 +81,15 @@ impl Clerk {
         if self.next_due.is_none_or(|due| due > b.now) {
             return Ok(());
         }
-        for row in b.tx.due(b.now, DUE_PER_BATCH)? {
+        for row in &b.tx.due(b.now, DUE_PER_BATCH)? {
             self.append_one(b, row)?;
         }
         self.next_due = b.tx.next_due()?;
         Ok(())
     }
 
-    fn append_one(&mut self, b: &mut Batch<'_>, row: ScheduleRow) -> Result<(), StoreError> {
-        let ScheduleRow { room: number, account, device, id, .. } = row;
+    fn append_one(&mut self, b: &mut Batch<'_>, row: &ScheduleRow) -> Result<(), StoreError> {
+        let ScheduleRow { room: number, account, device, id, .. } = *row;
         b.tx.remove_schedule(number, device, id)?;
         let is_removed = b.tx.account(account)?.is_none_or(|account| account.is_removed);
         let chain = self.chains.get(&*b.tx, account)?;
@@ -113,7 +97,7 @@ impl Clerk {
             return Ok(());
         };
         let is_used = b.tx.scheduled_used(number, device, id)?;
-        let bytes = true_bytes(room, &row)?;
+        let bytes = true_bytes(room, row)?;
         let header = message_header(&bytes, TAG_SCHEDULED).ok();
         let verdict = match (chain, &header) {
             _ if is_removed => Err(DropCause::NotMember),
@@ -139,10 +123,25 @@ impl Clerk {
     }
 }
 
+/// Takes an entry back that is not yet due, from whichever of the account's devices it is.
+pub(super) fn unschedule(
+    b: &mut Batch<'_>,
+    caller: &Caller,
+    room: RoomId,
+    id: u64,
+) -> Result<Reply, Refusal> {
+    let row = b.tx.room(room)?.ok_or(Fault::NotFound)?;
+    let waiting = b.tx.schedules(caller.account)?;
+    let found = waiting.iter().find(|w| w.room == row.number && w.id == id);
+    let device = found.ok_or(Fault::NotFound)?.device;
+    b.tx.remove_schedule(row.number, device, id)?;
+    Ok(Reply::Done)
+}
+
 fn true_bytes(room: &Room, row: &ScheduleRow) -> Result<Vec<u8>, StoreError> {
     match &room.key {
         None => Ok(row.body.clone()),
-        Some(key) => key.open_schedule(row.id, &row.body),
+        Some(key) => Ok(key.open_schedule(row.id, &row.body)?),
     }
 }
 

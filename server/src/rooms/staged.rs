@@ -84,6 +84,26 @@ impl Staging {
         given: &[Wrap],
         targets: &[WrapTarget],
     ) -> Result<Vec<Wrap>, Fault> {
+        let found = self.find(account, commit, given, targets);
+        match targets.len() - found.len() {
+            0 => Ok(found),
+            n_missing => {
+                Err(Fault::MissingWraps { n_missing: u32::try_from(n_missing).unwrap_or(u32::MAX) })
+            }
+        }
+    }
+
+    /// Finds the wraps that are there for some targets.
+    pub(crate) fn find(
+        &self,
+        account: AccountId,
+        commit: Hash,
+        given: &[Wrap],
+        targets: &[WrapTarget],
+    ) -> Vec<Wrap> {
+        if targets.is_empty() {
+            return Vec::new();
+        }
         let given: HashMap<DeviceId, &Wrap> =
             given.iter().map(|wrap| (wrap.device, wrap)).collect();
         let staged = self.stages.get(&(account, commit));
@@ -95,13 +115,7 @@ impl Staging {
             let fits = wrap.account == target.account && wrap.hpke_gen == target.generation;
             fits.then(|| wrap.clone())
         };
-        let found: Vec<Wrap> = targets.iter().filter_map(find).collect();
-        match targets.len() - found.len() {
-            0 => Ok(found),
-            n_missing => {
-                Err(Fault::MissingWraps { n_missing: u32::try_from(n_missing).unwrap_or(u32::MAX) })
-            }
-        }
+        targets.iter().filter_map(find).collect()
     }
 
     /// The commit was applied: its wraps go once the batch is durable.
@@ -124,7 +138,9 @@ impl Staging {
     fn expire(&mut self, now: TimeMs) {
         let expired: Vec<Key> =
             self.stages.iter().filter(|(_, s)| s.expires <= now).map(|(key, _)| *key).collect();
-        expired.into_iter().for_each(|key| self.remove(key));
+        for key in expired {
+            self.remove(key);
+        }
     }
 
     /// Drops the account's oldest stage if it has as many as it may.

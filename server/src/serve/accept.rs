@@ -61,5 +61,21 @@ async fn serve(connecting: Connecting, mut admission: Admission, shared: Arc<Sha
     if ending == Ending::LoginFailed {
         admission.note_failed_login(shared.clock.now_ms());
     }
+    metrics::counter!("mathia_connections_ended_total", "ending" => ending.word()).increment(1);
     debug!(ending = ending.word(), "a connection ended");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn size_of_future<F>(_: impl FnOnce(Connecting, Admission, Arc<Shared>) -> F) -> usize {
+        size_of::<F>()
+    }
+
+    /// What a connection's task keeps from its first packet to its last.
+    #[test]
+    fn the_task_of_a_connection_is_small() {
+        assert!(size_of_future(serve) <= 4 * 1024, "{}", size_of_future(serve));
+    }
 }

@@ -47,6 +47,15 @@ struct State {
     connections: HashMap<IpAddr, u32>,
     n_connections: u32,
     n_handshakes: u32,
+    knocks: KnockCounts,
+}
+
+/// What the gate has decided since it was made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct KnockCounts {
+    pub(super) accepted: u64,
+    pub(super) retried: u64,
+    pub(super) ignored: u64,
 }
 
 /// An IPv4 address, or the first half of an IPv6 address: what one party usually has.
@@ -88,6 +97,7 @@ impl Gate {
             connections: HashMap::new(),
             n_connections: 0,
             n_handshakes: 0,
+            knocks: KnockCounts::default(),
         };
         Self { state: Arc::new(Mutex::new(state)) }
     }
@@ -96,32 +106,31 @@ impl Gate {
     pub(super) fn judge(&self, remote: SocketAddr, is_proven: bool, now: TimeMs) -> Verdict {
         let address = remote.ip().to_canonical();
         let mut state = self.lock();
-        if state.n_handshakes >= state.handshakes_max
-            || state.n_connections >= state.connections_max
-        {
-            return Verdict::Ignore;
+        let opinion = state.judge(address, is_proven, now);
+        match opinion {
+            Opinion::Accept => {
+                state.knocks.accepted += 1;
+                state.n_connections += 1;
+                state.n_handshakes += 1;
+                *state.connections.entry(address).or_default() += 1;
+                drop(state);
+                let gate = self.clone();
+                Verdict::Accept(Admission { gate, address, is_handshaking: true })
+            }
+            Opinion::Retry => {
+                state.knocks.retried += 1;
+                Verdict::Retry
+            }
+            Opinion::Ignore => {
+                state.knocks.ignored += 1;
+                Verdict::Ignore
+            }
         }
-        let prefix = Prefix::of(address);
-        let is_crowded = state.n_handshakes >= HANDSHAKES_UNPROVEN_MAX;
-        let is_unwelcome = state.is_banned(prefix, now)
-            || state.handshake_rates.check(&prefix, now).is_err()
-            || state.connections.get(&address).copied().unwrap_or(0)
-                >= state.connections_per_address_max;
-        match (is_proven, is_unwelcome) {
-            // The address may be forged: its owner must not suffer for it.
-            (false, true) => return Verdict::Retry,
-            (false, false) if is_crowded => return Verdict::Retry,
-            (true, true) => return Verdict::Ignore,
-            (_, false) => {}
-        }
-        if state.handshake_rates.take(prefix, now).is_err() {
-            return Verdict::Ignore;
-        }
-        state.n_connections += 1;
-        state.n_handshakes += 1;
-        *state.connections.entry(address).or_default() += 1;
-        drop(state);
-        Verdict::Accept(Admission { gate: self.clone(), address, is_handshaking: true })
+    }
+
+    /// What was decided since the start.
+    pub(super) fn knocks(&self) -> KnockCounts {
+        self.lock().knocks
     }
 
     /// How many connections there are, logged in or not.
@@ -135,7 +144,39 @@ impl Gate {
     }
 }
 
+/// A [`Verdict`] before it is acted upon.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Opinion {
+    Accept,
+    Retry,
+    Ignore,
+}
+
 impl State {
+    /// Decides; takes a token of the address's rate if it accepts.
+    fn judge(&mut self, address: IpAddr, is_proven: bool, now: TimeMs) -> Opinion {
+        let is_full =
+            self.n_handshakes >= self.handshakes_max || self.n_connections >= self.connections_max;
+        if is_full {
+            return Opinion::Ignore;
+        }
+        let prefix = Prefix::of(address);
+        let n_here = self.connections.get(&address).copied().unwrap_or(0);
+        let is_unwelcome = self.is_banned(prefix, now)
+            || n_here >= self.connections_per_address_max
+            || self.handshake_rates.check(&prefix, now).is_err();
+        match (is_proven, is_unwelcome) {
+            // The address may be forged: its owner must not suffer for it.
+            (false, true) => Opinion::Retry,
+            (false, false) if self.n_handshakes >= HANDSHAKES_UNPROVEN_MAX => Opinion::Retry,
+            (true, true) => Opinion::Ignore,
+            (_, false) => match self.handshake_rates.take(prefix, now) {
+                Ok(()) => Opinion::Accept,
+                Err(_) => Opinion::Ignore,
+            },
+        }
+    }
+
     fn is_banned(&self, prefix: Prefix, now: TimeMs) -> bool {
         self.bans.get(&prefix).is_some_and(|until| now < *until)
     }

@@ -6,6 +6,7 @@ mod accept;
 mod endpoint;
 mod foundation;
 mod gate;
+mod meters;
 mod tls;
 
 use std::io;
@@ -32,8 +33,8 @@ use crate::store::StoreError;
 
 use gate::Gate;
 
-/// How often changes of presence are told.
-const PRESENCE_INTERVAL: Duration = Duration::from_secs(1);
+/// How often changes of presence and counts are told.
+const TICK_INTERVAL: Duration = Duration::from_secs(1);
 /// When clients may come back after a stop: a restart takes less.
 const RETRY_AFTER_STOP_MS: u32 = 1_000;
 /// What tasks get to end once their connections are closed by force.
@@ -134,7 +135,7 @@ impl Server {
         let shared = &foundation.shared;
         let gate = Gate::new(&shared.limits);
         shared.tasks.spawn(accept::run(endpoint.clone(), gate.clone(), Arc::clone(shared)));
-        shared.tasks.spawn(tell_presence(Arc::clone(shared)));
+        shared.tasks.spawn(tick(Arc::clone(shared), gate.clone()));
         info!(%local_addr, realm = %shared.realm.short(), "serving");
         Ok(Self { endpoint, local_addr, foundation, gate })
     }
@@ -199,13 +200,18 @@ impl Server {
     }
 }
 
-async fn tell_presence(shared: Arc<Shared>) {
-    let mut ticks = interval(PRESENCE_INTERVAL);
+/// Does what is due once a second as long as the server runs.
+async fn tick(shared: Arc<Shared>, gate: Gate) {
+    meters::describe();
+    let mut ticks = interval(TICK_INTERVAL);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         tokio::select! {
             () = shared.stop.cancelled() => break,
-            _ = ticks.tick() => shared.hub.tell_presence(),
+            _ = ticks.tick() => {
+                shared.hub.tell_presence();
+                meters::tell(&shared.hub, &gate);
+            }
         }
     }
 }

@@ -9,7 +9,7 @@ use mathia_protocol::id::{AccountId, DeviceId, RoomNumber};
 use mathia_protocol::wire::{Call, Cursor, Fault, Reply, Request};
 use tokio::sync::Semaphore;
 
-use super::{BUSY, Shared};
+use super::{BUSY, Shared, absent};
 use crate::hub::{Outbox, SessionId, event_frame};
 use crate::refusal::Refusal;
 use crate::rooms::{Asker, Caller, Job, Resuming};
@@ -120,6 +120,7 @@ impl Seat {
                 let rooms = read.rooms_of(seat.account)?;
                 let numbers: Vec<_> = rooms.iter().map(|row| row.number).collect();
                 seat.shared.hub.hear(seat.id, &numbers);
+                absent::tell(seat, read, &rooms)?;
             }
             let mut resuming = seat.resuming.lock().unwrap_or_else(PoisonError::into_inner);
             let past = std::mem::take(&mut *resuming);

@@ -4,6 +4,7 @@
 //! readers, and what others do comes through the outbox. A session never waits for its peer without
 //! a limit, and no other session ever waits for it.
 
+mod absent;
 mod bulk;
 mod dispatch;
 mod ending;
@@ -13,7 +14,7 @@ mod talk;
 
 use std::sync::{Arc, PoisonError, RwLock};
 
-use mathia_protocol::id::{Hash, Realm};
+use mathia_protocol::id::{AccountId, Hash, Realm};
 use mathia_protocol::wire::{Fault, Registration, encode_frame};
 use quinn::{Connection, VarInt};
 use tokio_util::sync::CancellationToken;
@@ -23,7 +24,7 @@ pub use ending::Ending;
 pub use opening::VERSION;
 
 use crate::clock::Clock;
-use crate::hub::{Bounds, Hub, Left, Outbox, Session};
+use crate::hub::{Bounds, Hub, Left, Outbox, Session, SessionId};
 use crate::limits::Limits;
 use crate::refusal::Refusal;
 use crate::rooms::{Desk, Fatal, Job, Readers, Reads};
@@ -126,25 +127,38 @@ async fn begin(shared: Arc<Shared>, connection: Connection, opened: opening::Ope
         Box::pin(opening::say_goodbye(&mut send, Fault::NotAllowed { rule })).await;
         return Ending::Refused;
     };
+    // Dropped at every end of the session, a panic's too.
+    let _present = Present { shared: Arc::clone(&shared), id, account };
     let is_recheck_needed = shared.hub.n_expulsions() != n_expulsions;
     if is_recheck_needed && !Box::pin(opening::is_still_known(&shared, account, device)).await {
-        let Left { .. } = shared.hub.leave(id);
         return Ending::Expelled;
     }
     raise_limits(&connection);
     // Messages leave before pages of history.
     drop(send.set_priority(SESSION_STREAM_PRIORITY));
     outbox.answer(encode_frame(&opening::welcome(&shared, account, chain_seq)));
-    let seat = dispatch::Seat::new(Arc::clone(&shared), id, account, device, outbox);
-    let ending = talk::Talk::new(Arc::new(seat), connection, send, reader).run().await;
-    let Left { was_last } = shared.hub.leave(id);
-    if was_last {
-        let time = shared.clock.now_ms();
-        if shared.desk.submit(Job::LastSeen { account, time }).is_err() {
+    let seat = dispatch::Seat::new(shared, id, account, device, outbox);
+    talk::Talk::new(Arc::new(seat), connection, send, reader).run().await
+}
+
+/// A session's place in the hub, given back when dropped.
+struct Present {
+    shared: Arc<Shared>,
+    id: SessionId,
+    account: AccountId,
+}
+
+impl Drop for Present {
+    fn drop(&mut self) {
+        let Left { was_last } = self.shared.hub.leave(self.id);
+        if !was_last {
+            return;
+        }
+        let (account, time) = (self.account, self.shared.clock.now_ms());
+        if self.shared.desk.submit(Job::LastSeen { account, time }).is_err() {
             tracing::debug!(account = %account.short(), "no room to note when it was last seen");
         }
     }
-    ending
 }
 
 /// Raises what a connection may cost, now that it is known whose it is. Streams in one direction

@@ -90,7 +90,7 @@ pub struct AccountRow {
 /// A link of a user chain.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LinkRow {
-    /// Its number, 0 for the genesis.
+    /// Its number, 1 for the genesis.
     pub seq: u32,
     /// Its hash.
     pub hash: Hash,
@@ -342,9 +342,7 @@ pub trait Read {
     /// Present members of a room.
     fn members(&self, room: RoomNumber) -> Result<Vec<AccountId>, StoreError>;
     /// Says whether an account is a present member of a room.
-    fn is_member(&self, room: RoomNumber, account: AccountId) -> Result<bool, StoreError> {
-        Ok(self.members(room)?.contains(&account))
-    }
+    fn is_member(&self, room: RoomNumber, account: AccountId) -> Result<bool, StoreError>;
     /// Where the room's log stands.
     fn head(&self, room: RoomNumber) -> Result<HeadRow, StoreError>;
 
@@ -453,7 +451,8 @@ pub trait Write: Read {
         account: AccountId,
         upto: Seq,
     ) -> Result<(), StoreError>;
-    /// Moves a read mark with its signed tick, if there is one; never backwards.
+    /// Moves a read mark with its signed tick, if there is one; never backwards. A kept tick always
+    /// signs exactly the mark: one that moves without a tick drops the old tick.
     fn raise_read(
         &mut self,
         room: RoomNumber,
@@ -486,12 +485,13 @@ pub trait Write: Read {
     fn use_invite_name(&mut self, token_hash: Hash) -> Result<bool, StoreError>;
     /// Ends an invite; says whether it was there.
     fn remove_invite(&mut self, token_hash: Hash) -> Result<bool, StoreError>;
-    /// Notes that somebody waits to be added to rooms.
+    /// Notes that somebody waits to be added to rooms; a repeated note changes nothing.
     fn insert_join(&mut self, row: &JoinRow) -> Result<(), StoreError>;
     /// Forgets a join that has been dealt with.
     fn remove_join(&mut self, token_hash: Hash, account: AccountId) -> Result<(), StoreError>;
 
-    /// Stores a scheduled entry. [`StoreError::Exists`] if the device used the number already.
+    /// Stores a scheduled entry. [`StoreError::Exists`] if the device used the number already, for
+    /// one that waits or one that was appended.
     fn insert_schedule(&mut self, row: &ScheduleRow) -> Result<(), StoreError>;
     /// Removes a scheduled entry; says whether it was there.
     fn remove_schedule(

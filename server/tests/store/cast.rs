@@ -17,8 +17,9 @@ pub(crate) const BOBS: DeviceId = DeviceId([22; 16]);
 
 /// A SQLite store in a directory that lives as long as the test.
 pub(crate) fn sqlite() -> (TempDir, SqliteStore) {
-    let home = TempDir::new().unwrap();
-    let store = SqliteStore::open(&home.path().join("data/mathia.sqlite"), || REALM).unwrap();
+    let home = TempDir::new().expect("a scratch directory can be made");
+    let store = SqliteStore::open(&home.path().join("data/mathia.sqlite"), || REALM);
+    let store = store.expect("an empty database opens");
     (home, store)
 }
 
@@ -59,8 +60,8 @@ pub(crate) fn change<T>(writer: &mut dyn Writer, work: impl FnOnce(&mut dyn Writ
         result = Some(work(write));
         Ok(())
     });
-    outcome.unwrap();
-    result.unwrap()
+    outcome.expect("the batch commits");
+    result.expect("a committed batch ran its work")
 }
 
 /// Runs one batch that must fail, and says why.
@@ -68,7 +69,12 @@ pub(crate) fn fail(
     writer: &mut dyn Writer,
     mut work: impl FnMut(&mut dyn Write) -> Result<(), StoreError>,
 ) -> StoreError {
-    writer.batch(&mut work).unwrap_err()
+    writer.batch(&mut work).expect_err("the batch fails")
+}
+
+/// Something that differs from number to number.
+pub(crate) fn byte(number: u64) -> u8 {
+    number.to_le_bytes()[0]
 }
 
 pub(crate) fn account(id: AccountId, handle: &str) -> AccountRow {
@@ -84,7 +90,7 @@ pub(crate) fn account(id: AccountId, handle: &str) -> AccountRow {
 }
 
 pub(crate) fn link(seq: u32) -> LinkRow {
-    LinkRow { seq, hash: Hash([seq as u8; 32]), link: vec![seq as u8; 40] }
+    LinkRow { seq, hash: Hash([byte(seq.into()); 32]), link: vec![byte(seq.into()); 40] }
 }
 
 /// An end-to-end encrypted room; its number is given by the store.
@@ -110,9 +116,9 @@ pub(crate) fn message(room: RoomNumber, seq: u64, device: DeviceId, ctr: u64) ->
         seq: Seq(seq),
         time: TimeMs(1_000 + seq),
         tag: tag::MESSAGE,
-        body: Some(vec![seq as u8; 100]),
-        entry_hash: Hash([seq as u8; 32]),
-        hash: Hash([!(seq as u8); 32]),
+        body: Some(vec![byte(seq); 100]),
+        entry_hash: Hash([byte(seq); 32]),
+        hash: Hash([!byte(seq); 32]),
         n_countable: seq,
         device,
         ctr: Counter(ctr),

@@ -60,6 +60,24 @@ fn a_full_disk_refuses_and_heals_without_opening_anew() {
 }
 
 #[test]
+fn the_write_ahead_log_stays_short_however_much_is_written() {
+    let (home, store) = sqlite();
+    let mut writer = store.writer().unwrap();
+    let reader = store.reader().unwrap();
+    let number = change(&mut *writer, |write| write.insert_room(&room(1)).unwrap());
+    for batch in 0..40 {
+        change(&mut *writer, |write| {
+            for id in 0..64 {
+                write.insert_schedule(&bulky(number, batch * 64 + id)).unwrap();
+            }
+        });
+        assert_eq!(reader.counts().unwrap().n_schedules, (batch + 1) * 64);
+    }
+    let n_bytes = fs::metadata(home.path().join("data/mathia.sqlite-wal")).unwrap().len();
+    assert!(n_bytes < 20 * 1024 * 1024, "{n_bytes} bytes after writing 40 MiB");
+}
+
+#[test]
 fn the_reference_store_can_play_a_full_disk() {
     let store = MemoryStore::new(REALM);
     let mut writer = store.writer().unwrap();

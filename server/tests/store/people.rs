@@ -168,6 +168,8 @@ stories! {
             write.change_members(here, &[EVE, BOB], &[ANN, EVE]).unwrap();
         });
         assert_eq!(reader.members(here).unwrap(), [BOB, EVE]);
+        assert!(reader.is_member(here, EVE).unwrap());
+        assert!(!reader.is_member(here, ANN).unwrap());
         assert_eq!(rooms_of(ANN), [there]);
     }
 }

@@ -3,11 +3,11 @@
 use mathia_protocol::id::{AccountId, Counter, RoomNumber, TimeMs};
 use mathia_server::store::{EntryRow, ScheduleRow, Store, StoreError, tag};
 
-use super::cast::{ANN, ANNS, BOB, change, fail, message, room};
+use super::cast::{ANN, ANNS, BOB, byte, change, fail, message, room};
 use crate::stories;
 
 fn schedule(room: RoomNumber, account: AccountId, id: u64, due: u64) -> ScheduleRow {
-    let body = vec![id as u8; 60];
+    let body = vec![byte(id); 60];
     ScheduleRow { room, account, device: ANNS, id, due: TimeMs(due), body }
 }
 

@@ -55,6 +55,16 @@ enum Halt {
     Broken(String),
 }
 
+/// One run over the entries that wait in a room.
+struct Run<'a> {
+    replica: &'a dyn Replica,
+    id: RoomId,
+    /// Whether a missing chain is a reason to wait, or a failure.
+    may_fetch: bool,
+    batch: Batch,
+    done: Applied,
+}
+
 /// One entry, judged.
 struct Judged {
     author: AccountId,
@@ -74,22 +84,22 @@ impl Core {
         id: RoomId,
         may_fetch: bool,
     ) -> Stored<Applied> {
-        let mut done = Applied::default();
-        let mut batch = Batch::default();
-        while done.entries.len() < APPLY_MAX {
+        let (batch, done) = (Batch::default(), Applied::default());
+        let mut run = Run { replica, id, may_fetch, batch, done };
+        while run.done.entries.len() < APPLY_MAX {
             let Some(placed) = self.rooms.get_mut(&id).and_then(|room| room.queue.pop_front())
             else {
                 break;
             };
-            // Only the first entry was waited for; what comes after may need chains of its own.
-            let may_fetch = may_fetch || !done.entries.is_empty();
-            match self.judge(replica, id, &placed, may_fetch, &mut batch, &mut done) {
+            match self.judge(&mut run, &placed) {
                 Ok(Ok(judged)) => {
-                    let record = self.record(id, placed, judged, &mut batch);
-                    done.entries.push(record);
+                    let record = self.record(id, placed, judged, &mut run.batch);
+                    run.done.entries.push(record);
+                    // Only the first entry was waited for; the next may need chains of its own.
+                    run.may_fetch = true;
                 }
                 Ok(Err(halt)) => {
-                    self.halt(id, placed, halt, &mut done);
+                    self.halt(id, placed, halt, &mut run.done);
                     break;
                 }
                 Err(error) => {
@@ -98,6 +108,7 @@ impl Core {
                 }
             }
         }
+        let Run { mut batch, done, .. } = run;
         batch.entries.clone_from(&done.entries);
         if let Err(error) = self.store(replica, id, &batch) {
             self.reload(replica, id);
@@ -138,9 +149,7 @@ impl Core {
             .and_then(|record| record.map(|record| Room::load(replica, record)).transpose());
         if let Ok(Some(mut room)) = loaded {
             if let Some(old) = self.rooms.remove(&id) {
-                room.is_pumping = old.is_pumping;
-                room.is_draining = old.is_draining;
-                room.is_opening = old.is_opening;
+                room.tasks = old.tasks;
                 room.own_secrets = old.own_secrets;
                 room.head = old.head;
             }
@@ -175,50 +184,36 @@ impl Core {
         }
     }
 
-    fn judge(
-        &mut self,
-        replica: &dyn Replica,
-        id: RoomId,
-        placed: &Placed,
-        may_fetch: bool,
-        batch: &mut Batch,
-        done: &mut Applied,
-    ) -> Stored<Result<Judged, Halt>> {
+    fn judge(&mut self, run: &mut Run<'_>, placed: &Placed) -> Stored<Result<Judged, Halt>> {
         let EntryBody::Whole(bytes) = &placed.entry.body else {
-            if let Some(room) = self.rooms.get_mut(&id) {
+            if let Some(room) = self.rooms.get_mut(&run.id) {
                 room.n_gone += 1;
             }
             return Ok(Ok(Judged::silent(Content::Expired)));
         };
         if bytes.first() == Some(&TAG_COMMIT) {
-            return self.judge_commit(replica, id, placed, bytes, may_fetch, batch, done);
+            return self.judge_commit(run, placed, bytes);
         }
-        match self.judge_message(replica, id, placed, bytes, may_fetch, done)? {
-            Err(halt) => Ok(Err(halt)),
-            Ok(judged) => {
-                if let Some(room) = self.rooms.get_mut(&id) {
-                    room.n_messages += 1;
-                    if let Some(SenderLane::At { ctr, half, .. }) = room.lanes.get(&judged.device) {
-                        batch.lanes.retain(|(device, _)| *device != judged.device);
-                        let lane = DeviceLane { last: *ctr, prev_own: *half };
-                        batch.lanes.push((judged.device, lane));
-                    }
-                }
-                Ok(Ok(judged))
+        let judged = match self.judge_message(run, placed, bytes)? {
+            Err(halt) => return Ok(Err(halt)),
+            Ok(judged) => judged,
+        };
+        if let Some(room) = self.rooms.get_mut(&run.id) {
+            room.n_messages += 1;
+            if let Some(SenderLane::At { ctr, half, .. }) = room.lanes.get(&judged.device) {
+                let lane = DeviceLane { last: *ctr, prev_own: *half };
+                run.batch.lanes.retain(|(device, _)| *device != judged.device);
+                run.batch.lanes.push((judged.device, lane));
             }
         }
+        Ok(Ok(judged))
     }
 
-    #[expect(clippy::too_many_arguments, reason = "one step of `judge`, split for its length")]
     fn judge_commit(
         &mut self,
-        replica: &dyn Replica,
-        id: RoomId,
+        run: &mut Run<'_>,
         placed: &Placed,
         bytes: &[u8],
-        may_fetch: bool,
-        batch: &mut Batch,
-        done: &mut Applied,
     ) -> Stored<Result<Judged, Halt>> {
         let seq = placed.at.seq();
         let broken = |text: String| Ok(Err(Halt::Broken(format!("entry {seq}: {text}"))));
@@ -226,17 +221,14 @@ impl Core {
             Ok(commit) => commit,
             Err(error) => return broken(error.to_string()),
         };
-        let Some(room) = self.rooms.get_mut(&id) else { return broken("no room".to_owned()) };
+        let Some(room) = self.rooms.get_mut(&run.id) else { return broken("no room".to_owned()) };
         let context = placed.context;
         let result = match &room.state {
             // A newcomer verified the commits up to its own Add before it asked for entries.
             Some(state) if seq <= state.head_seq() => {
-                let known = batch.commits.iter().find(|kept| kept.seq == seq).cloned();
-                let known = match known {
-                    Some(known) => Some(known),
-                    None => replica.commits(id)?.into_iter().find(|kept| kept.seq == seq),
-                };
-                if known.is_none_or(|known| known.entry != bytes) {
+                let commits = run.replica.commits(run.id)?;
+                let mut commits = commits.iter().chain(&run.batch.commits);
+                if !commits.any(|kept| kept.seq == seq && kept.entry == bytes) {
                     return broken("the log holds another commit than the commits do".to_owned());
                 }
                 return Ok(Ok(Judged::commit(&commit)));
@@ -246,48 +238,46 @@ impl Core {
         };
         let applied = match result {
             Ok(applied) => applied,
-            Err(CommitFault::NeedChain { account, .. }) if may_fetch => {
+            Err(CommitFault::NeedChain { account, .. }) if run.may_fetch => {
                 return Ok(Err(Halt::Need(vec![account])));
             }
-            Err(CommitFault::Device(DeviceFault::Unknown)) if may_fetch => {
+            Err(CommitFault::Device(DeviceFault::Unknown)) if run.may_fetch => {
                 return Ok(Err(Halt::Need(vec![commit.author])));
             }
             Err(fault) => return broken(fault.to_string()),
         };
         if commit.kind != CommitKind::Create {
             let half = commit.seen_hash.first_half();
-            let known = |seq| room.hash_at(replica, seq);
+            let known = |seq| room.hash_at(run.replica, seq);
             if compare_seen(commit.seen_seq, half, seq, &known) == SeenView::Fork {
                 let text = format!("the author of change {seq} saw another history");
                 room.stop(&text);
-                done.outcomes.push(Outcome::Alarm { cause: AlarmCause::Fork, text });
+                run.done.outcomes.push(Outcome::Alarm { cause: AlarmCause::Fork, text });
             }
         }
-        room.take_commit(replica, self.account, &commit, seq, placed.entry.time)?;
+        room.take_commit(run.replica, self.account, &commit, seq, placed.entry.time)?;
         let entry = bytes.to_vec();
-        batch.commits.push(Commitment { seq, time: placed.entry.time, entry });
+        run.batch.commits.push(Commitment { seq, time: placed.entry.time, entry });
         for note in &applied.notes {
             if let Note::SettingsByLowerRole(account) = note {
                 let handle = self.people.handle(*account);
                 let text = format!("{handle} may not rename this room; its old name stays");
-                done.outcomes.push(Outcome::Notice(text));
+                run.done.outcomes.push(Outcome::Notice(text));
             }
         }
         let epoch = commit.epoch;
-        done.lacks_keys |= applied.starts_epoch && replica.epoch_secret(id, epoch)?.is_none();
+        run.done.lacks_keys |=
+            applied.starts_epoch && run.replica.epoch_secret(run.id, epoch)?.is_none();
         let (starts_epoch, newcomers) = (applied.starts_epoch, applied.newcomers);
-        done.outcomes.push(Outcome::Commit { starts_epoch, newcomers });
+        run.done.outcomes.push(Outcome::Commit { starts_epoch, newcomers });
         Ok(Ok(Judged::commit(&commit)))
     }
 
     fn judge_message(
         &mut self,
-        replica: &dyn Replica,
-        id: RoomId,
+        run: &mut Run<'_>,
         placed: &Placed,
         bytes: &[u8],
-        may_fetch: bool,
-        done: &mut Applied,
     ) -> Stored<Result<Judged, Halt>> {
         let seq = placed.at.seq();
         let rejected = |check: Check| Content::Rejected {
@@ -297,7 +287,7 @@ impl Core {
             return Ok(Ok(Judged::silent(rejected(Check::Form))));
         };
         let header = *message.header();
-        let Some(room) = self.rooms.get_mut(&id) else {
+        let Some(room) = self.rooms.get_mut(&run.id) else {
             return Ok(Err(Halt::Broken("no room".to_owned())));
         };
         let Some(state) = &room.state else {
@@ -305,7 +295,7 @@ impl Core {
         };
         let chains = &self.people.chains;
         let Some(author) = author_of(state, seq, header.device, chains) else {
-            if may_fetch {
+            if run.may_fetch {
                 return Ok(Err(Halt::Need(state.members().map(|m| m.account).collect())));
             }
             let content = rejected(Check::Device);
@@ -315,11 +305,11 @@ impl Core {
         let (context, n_gone) = (placed.context, room.n_gone);
         let arrived = Arrived { entry: bytes, author, seq, context, n_gone, is_used };
         let lane = room.lane(header.device);
-        let known = |seq| room.hash_at(replica, seq);
+        let known = |seq| room.hash_at(run.replica, seq);
         let judged = |content| Judged { author, device: header.device, content, is_mention: false };
         let checked = match check_message(state, chains, lane, &arrived, &known) {
             Ok(checked) => checked,
-            Err(failure) if failure.needs_chain && may_fetch => {
+            Err(failure) if failure.needs_chain && run.may_fetch => {
                 return Ok(Err(Halt::Need(vec![author])));
             }
             Err(failure) => {
@@ -327,24 +317,25 @@ impl Core {
                 if failure.check.means_fork() {
                     let text = format!("the author of message {seq} saw another history");
                     room.stop(&text);
-                    done.outcomes.push(Outcome::Alarm { cause: AlarmCause::Fork, text });
+                    run.done.outcomes.push(Outcome::Alarm { cause: AlarmCause::Fork, text });
                 }
                 return Ok(Ok(judged(Content::Rejected { check: failure.to_string() })));
             }
         };
         room.lanes.insert(header.device, checked.lane);
         match header.placement {
-            Placement::Scheduled { id } => room.note_scheduled(replica, id)?,
+            Placement::Scheduled { id } => room.note_scheduled(run.replica, id)?,
             Placement::Live { counter, .. } if header.device == self.device => {
                 let (time, entry) = (placed.entry.time, bytes.to_vec());
-                done.outcomes.push(Outcome::OwnMessage { counter, seq, time, entry });
+                run.done.outcomes.push(Outcome::OwnMessage { counter, seq, time, entry });
             }
             Placement::Live { .. } => {}
         }
-        let content = room.open(replica, self.account, &message, &checked.context, seq)?;
-        done.lacks_keys |= content == Content::Unreadable(UnreadableCause::KeyAsked);
-        let is_mention = author != self.account && says_name(&content, &self.handle);
-        Ok(Ok(Judged { is_mention, ..judged(content) }))
+        let account = self.account;
+        let said = room.open(run.replica, account, &message, &checked.context, seq)?;
+        run.done.lacks_keys |= said == Content::Unreadable(UnreadableCause::KeyAsked);
+        let is_mention = author != account && says_name(&said, &self.handle);
+        Ok(Ok(Judged { is_mention, ..judged(said) }))
     }
 }
 

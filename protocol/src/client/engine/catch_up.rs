@@ -12,7 +12,7 @@ use tokio::time::sleep;
 use super::super::event::AlarmCause;
 use super::super::link::BulkError;
 use super::super::record::{Batch, Commitment, RoomFacts};
-use super::room::Room;
+use super::room::{Room, Task};
 use super::{Engine, storage};
 use crate::client::CommandError;
 use crate::crypto::commit::Commit;
@@ -28,7 +28,7 @@ const QUEUE_MAX: usize = 256;
 /// A failed read is tried again after this, by the sync machine.
 const READ_PAUSE: Duration = Duration::from_millis(500);
 /// A page that is read waits at most this long for the judging of the one before.
-const QUEUE_PATIENCE: Duration = Duration::from_secs(60);
+const QUEUE_PATIENCE: Duration = Duration::from_mins(1);
 
 /// A commit with its place.
 type Placed = (Seq, TimeMs, Commit);
@@ -112,15 +112,14 @@ impl Engine {
             return;
         }
         // A broken log stays closed; whoever dares may forget the room.
-        if room.is_opening || room.facts.stopped.is_some() {
+        if room.facts.stopped.is_some() || !room.begin(Task::Enter) {
             return;
         }
-        room.is_opening = true;
         drop(core);
         self.go(|engine| async move {
             let result = engine.enter(id).await;
             if let Some(room) = engine.core.borrow_mut().rooms.get_mut(&id) {
-                room.is_opening = false;
+                room.end(Task::Enter);
             }
             match result {
                 Ok(()) => engine.open_room(id),

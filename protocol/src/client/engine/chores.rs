@@ -16,7 +16,7 @@ use crate::limits::{CHAIN_REFRESH_AFTER, HPKE_ROTATE_AFTER};
 use crate::wire::{Fault, Reply, Request};
 
 /// How often is looked whether anything is due.
-const LOOK_INTERVAL: Duration = Duration::from_secs(600);
+const LOOK_INTERVAL: Duration = Duration::from_mins(10);
 /// A link that loses this many races is given up for now.
 const LINK_TRIES_MAX: usize = 4;
 

@@ -12,8 +12,8 @@ use crate::crypto::settings::RoomSettings;
 use crate::crypto::user_chain::LinkBody;
 use crate::id::{AccountId, DeviceId, RoomId, Seq, WorkspaceId};
 use crate::limits::{TOPIC_LEN_MAX, TYPING_INTERVAL};
-use crate::log::Change;
 use crate::log::sync::Input;
+use crate::log::{Change, RoomState};
 use crate::name::RoomName;
 use crate::wire::{Reply, Request};
 
@@ -144,7 +144,7 @@ impl Engine {
         let known = {
             let core = self.core.borrow();
             let is_pair = |room: &&super::room::Room| {
-                let pair = room.state.as_ref().and_then(|state| state.direct_pair());
+                let pair = room.state.as_ref().and_then(RoomState::direct_pair);
                 room.facts.is_member && pair.is_some_and(|(a, b)| a == account || b == account)
             };
             core.rooms.values().find(is_pair).map(|room| room.id)
@@ -209,7 +209,7 @@ impl Engine {
         let before = {
             let core = self.core.borrow();
             let state = core.rooms.get(&id).and_then(|room| room.state.as_ref());
-            state.map(|state| state.policy())
+            state.map(RoomState::policy)
         };
         let before =
             before.ok_or_else(|| CommandError::NotFound("there is no such room".to_owned()))?;

@@ -14,6 +14,7 @@ use tokio::time::{Instant, sleep, timeout_at};
 use super::super::link::{Answer, Link};
 use super::super::record::{DeviceLane, OutboxRow, RowState};
 use super::Engine;
+use super::room::Task;
 use crate::client::CommandError;
 use crate::client::event::OutboxState;
 use crate::id::RoomId;
@@ -87,7 +88,7 @@ impl Engine {
         rooms.dedup();
         rooms.retain(|id| {
             let room = core.rooms.get_mut(id);
-            room.is_some_and(|room| !std::mem::replace(&mut room.is_draining, true))
+            room.is_some_and(|room| room.begin(Task::Drain))
         });
         drop(core);
         for id in rooms {
@@ -130,7 +131,7 @@ impl Engine {
             }
         }
         if let Some(room) = self.core.borrow_mut().rooms.get_mut(&id) {
-            room.is_draining = false;
+            room.end(Task::Drain);
         }
     }
 

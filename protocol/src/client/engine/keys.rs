@@ -10,6 +10,7 @@ use super::super::event::{AlarmCause, ClientEvent, UnreadableCause};
 use super::super::replica::Stored;
 use super::Engine;
 use super::apply::says_name;
+use super::room::Task;
 use crate::client::CommandError;
 use crate::crypto::commit::RoomMode;
 use crate::crypto::epoch::EpochSecret;
@@ -32,16 +33,25 @@ impl Engine {
         {
             let mut core = self.core.borrow_mut();
             let Some(room) = core.rooms.get_mut(&id) else { return };
-            if room.is_fetching_keys || room.facts.mode == RoomMode::Open {
+            if room.facts.mode == RoomMode::Open {
                 return;
             }
-            room.is_fetching_keys = true;
+            if !room.begin(Task::Keys) {
+                // What is told now may have come after the answers that are on their way.
+                room.begin(Task::KeysAgain);
+                return;
+            }
         }
-        if let Err(error) = self.gather_keys(id).await {
-            tracing::debug!(room = id.short(), %error, "keys were not fetched");
-        }
-        if let Some(room) = self.core.borrow_mut().rooms.get_mut(&id) {
-            room.is_fetching_keys = false;
+        loop {
+            if let Err(error) = self.gather_keys(id).await {
+                tracing::debug!(room = id.short(), %error, "keys were not fetched");
+            }
+            let mut core = self.core.borrow_mut();
+            let Some(room) = core.rooms.get_mut(&id) else { return };
+            if !room.tasks.remove(&Task::KeysAgain) {
+                room.end(Task::Keys);
+                break;
+            }
         }
         self.keys_changed(id);
     }
@@ -255,14 +265,13 @@ impl Engine {
         let Some(commit_hash) = record.map(|record| record.commit_hash) else { return Ok(false) };
         let (account, device) = (entry.author, entry.device);
         let context = MessageContext { room: id, commit_hash, account, device };
-        let content =
-            room.open(self.replica.as_ref(), self.account, &message, &context, entry.seq)?;
-        if content == super::super::Content::Unreadable(cause) {
+        let said = room.open(self.replica.as_ref(), self.account, &message, &context, entry.seq)?;
+        if said == super::super::Content::Unreadable(cause) {
             return Ok(false);
         }
-        let is_mention = account != self.account && says_name(&content, &core.handle);
-        self.replica.put_content(id, seq, &content, is_mention)?;
-        entry.content = content;
+        let is_mention = account != self.account && says_name(&said, &core.handle);
+        self.replica.put_content(id, seq, &said, is_mention)?;
+        entry.content = said;
         entry.is_mention = is_mention;
         let view = core.entry_view(id, &entry);
         self.tell(ClientEvent::Entry(Box::new(view)));

@@ -16,7 +16,7 @@ use super::super::login::{LoginError, Opener};
 use super::super::record::{PinSource, ServerRecord};
 use super::super::trust::{Expected, TrustError};
 use super::Engine;
-use super::room::Room;
+use super::room::{Room, Task};
 use crate::id::{Hash, RoomId, Seq};
 use crate::limits::RESUME_PAGE_MAX;
 use crate::log::sync::Input;
@@ -416,7 +416,8 @@ impl Engine {
             self.reread(id, Seq(0));
         }
         let is_done = || {
-            let is_busy = |room: &Room| room.is_opening || room.is_fetching_keys;
+            let is_busy =
+                |room: &Room| room.tasks.contains(&Task::Enter) || room.tasks.contains(&Task::Keys);
             self.link().is_none()
                 || (self.is_caught_up() && !self.core.borrow().rooms.values().any(is_busy))
         };

@@ -106,8 +106,8 @@ impl Core {
             }
         };
         lanes.insert(device, checked.lane);
-        let content = room.open(replica, self.account, &message, &checked.context, seq)?;
-        Ok((author, device, content))
+        let said = room.open(replica, self.account, &message, &checked.context, seq)?;
+        Ok((author, device, said))
     }
 }
 

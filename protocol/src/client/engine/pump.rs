@@ -11,7 +11,7 @@ use tokio::time::sleep;
 use super::super::event::{AlarmCause, ClientEvent};
 use super::Engine;
 use super::apply::{Applied, Outcome};
-use super::room::Placed;
+use super::room::{Placed, Task};
 use crate::crypto::commit::TAG_COMMIT;
 use crate::id::{RoomId, Seq};
 use crate::log::sync::{Alarm, Input, Output};
@@ -95,10 +95,9 @@ impl Engine {
     pub(super) fn pump(self: &Rc<Self>, id: RoomId) {
         let mut core = self.core.borrow_mut();
         let Some(room) = core.rooms.get_mut(&id) else { return };
-        if room.is_pumping || room.queue.is_empty() {
+        if room.queue.is_empty() || !room.begin(Task::Pump) {
             return;
         }
-        room.is_pumping = true;
         drop(core);
         self.go(|engine| engine.run_pump(id));
     }
@@ -133,7 +132,7 @@ impl Engine {
             tokio::task::yield_now().await;
         }
         if let Some(room) = self.core.borrow_mut().rooms.get_mut(&id) {
-            room.is_pumping = false;
+            room.end(Task::Pump);
         }
         self.tell_room(id);
         self.tell_connection();

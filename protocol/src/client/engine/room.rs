@@ -22,6 +22,21 @@ pub(super) struct Placed {
     pub(super) context: Context,
 }
 
+/// Work that goes on in a room.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Task {
+    /// Judging entries.
+    Pump,
+    /// Entering the room: its commits are read and verified.
+    Enter,
+    /// Sending the outbox.
+    Drain,
+    /// Getting missing keys.
+    Keys,
+    /// Getting missing keys once more when done.
+    KeysAgain,
+}
+
 /// One room.
 #[derive(Debug)]
 pub(super) struct Room {
@@ -43,11 +58,8 @@ pub(super) struct Room {
     pub(super) n_gone: u64,
     /// Numbers of scheduled messages in the log.
     pub(super) scheduled: HashSet<u64>,
-    /// Each of these is at work at most once at a time.
-    pub(super) is_pumping: bool,
-    pub(super) is_opening: bool,
-    pub(super) is_draining: bool,
-    pub(super) is_fetching_keys: bool,
+    /// What is at work here; each at most once at a time.
+    pub(super) tasks: BTreeSet<Task>,
     /// What the server last said about the end of the log, until the log can be compared with it.
     pub(super) head: Option<(Seq, Hash)>,
     senders: HashMap<(Epoch, DeviceId), SenderKey>,
@@ -81,10 +93,7 @@ impl Room {
             is_whole: true,
             n_gone: 0,
             scheduled: HashSet::new(),
-            is_pumping: false,
-            is_opening: false,
-            is_draining: false,
-            is_fetching_keys: false,
+            tasks: BTreeSet::new(),
             head: None,
             senders: HashMap::new(),
             own_secrets: HashMap::new(),
@@ -108,7 +117,7 @@ impl Room {
             match Commit::decode(kept.entry) {
                 Ok(commit) => commits.push((kept.seq, kept.time, commit)),
                 Err(error) => {
-                    tracing::warn!(room = id.short(), %error, "a stored commit is broken")
+                    tracing::warn!(room = id.short(), %error, "a stored commit is broken");
                 }
             }
         }
@@ -185,6 +194,16 @@ impl Room {
             held_from: Seq(1),
             stopped: None,
         }
+    }
+
+    /// Begins a task, unless it is at work already.
+    pub(super) fn begin(&mut self, task: Task) -> bool {
+        self.tasks.insert(task)
+    }
+
+    /// Says that a task is done.
+    pub(super) fn end(&mut self, task: Task) {
+        self.tasks.remove(&task);
     }
 
     /// Whether the log is here up to everything the server announced.

@@ -11,7 +11,7 @@ use super::super::event::{AlarmCause, TrustState};
 use super::super::record::Contact;
 use super::people::{ChainNews, ChainRefusal};
 use super::{Engine, storage};
-use crate::crypto::user_chain::SignedLink;
+use crate::crypto::user_chain::{SignedLink, UserChain};
 use crate::id::{AccountId, TimeMs};
 use crate::limits::ACCOUNTS_PER_REQUEST_MAX;
 use crate::name::Handle;
@@ -167,7 +167,7 @@ impl Engine {
             let now = self.now();
             let mut core = self.core.borrow_mut();
             for head in heads {
-                match core.people.chains.get(&head.account).map(|chain| chain.head()) {
+                match core.people.chains.get(&head.account).map(UserChain::head) {
                     Some(known) if (known.seq, known.hash) == (head.seq, head.hash) => {
                         let confirmed =
                             core.people.confirm(self.replica.as_ref(), head.account, now);
@@ -190,7 +190,7 @@ impl Engine {
     pub(super) async fn chain_grew(self: Rc<Self>, head: ChainHeadLine) {
         let known = {
             let core = self.core.borrow();
-            core.people.chains.get(&head.account).map(|chain| chain.head())
+            core.people.chains.get(&head.account).map(UserChain::head)
         };
         let is_new = known.is_none_or(|known| (known.seq, known.hash) != (head.seq, head.hash));
         if is_new && let Err(error) = self.fetch_chain(head.account).await {
@@ -273,7 +273,7 @@ impl Engine {
             Some(account) => {
                 let seen = {
                     let core = self.core.borrow();
-                    core.people.chains.get(&account).map(|chain| chain.head())
+                    core.people.chains.get(&account).map(UserChain::head)
                 };
                 let seen = seen.unwrap_or(contact.seen);
                 let refreshed = TimeMs(0);

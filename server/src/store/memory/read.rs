@@ -97,6 +97,10 @@ impl Read for Tables {
         Ok(members.map(|(_, account)| *account).collect())
     }
 
+    fn is_member(&self, room: RoomNumber, account: AccountId) -> Result<bool, StoreError> {
+        Ok(self.members.contains(&(room, account)))
+    }
+
     fn head(&self, room: RoomNumber) -> Result<HeadRow, StoreError> {
         let commit = self.log(room).rfind(|row| row.tag == tag::COMMIT);
         let commit_seq = commit.map_or(Seq(0), |row| row.seq);

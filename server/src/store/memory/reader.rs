@@ -91,6 +91,10 @@ impl Read for MemoryReader {
         self.now().members(room)
     }
 
+    fn is_member(&self, room: RoomNumber, account: AccountId) -> Result<bool, StoreError> {
+        self.now().is_member(room, account)
+    }
+
     fn head(&self, room: RoomNumber) -> Result<HeadRow, StoreError> {
         self.now().head(room)
     }

@@ -15,8 +15,10 @@ use crate::store::StoreError;
 pub(super) const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// Statements kept ready: there are about eighty different ones.
 const STATEMENTS_MAX: usize = 128;
-/// Page cache of the writer, in KiB: the pages that hundreds of active rooms touch.
-const WRITER_CACHE_KIB: i32 = 16 * 1024;
+/// Page cache of the writer, in KiB: the pages that hundreds of active rooms touch. A larger one
+/// costs more than it saves, since SQLite walks through all of it after commits that split a page
+/// (measured: 8% of a row at 16 MiB).
+const WRITER_CACHE_KIB: i32 = 4 * 1024;
 /// Page cache of one reader, in KiB; the system's cache lies below it.
 const READER_CACHE_KIB: i32 = 4 * 1024;
 /// A write-ahead log that had to grow is cut back to this many bytes when it restarts.
@@ -24,10 +26,12 @@ const WAL_KEPT_BYTES: i64 = 64 * 1024 * 1024;
 
 /// Makes an empty database file (0600), and its directory (0700), where there is none.
 pub(super) fn create(path: &Path) -> io::Result<()> {
-    if let Some(directory) = path.parent() {
-        DirBuilder::new().recursive(true).mode(0o700).create(directory)?;
-    }
-    OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(path).map(drop)
+    let directory = path.parent().filter(|directory| !directory.as_os_str().is_empty());
+    let directory = directory.unwrap_or(Path::new("."));
+    DirBuilder::new().recursive(true).mode(0o700).create(directory)?;
+    OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(path)?;
+    // The name must be as durable as what will be written under it.
+    File::open(directory)?.sync_all()
 }
 
 /// Makes a file that only we may read; fails if there is one.
@@ -87,5 +91,39 @@ fn synchronous() -> &'static str {
         Ok("OFF") => "OFF",
         Ok("NORMAL") => "NORMAL",
         _ => "FULL",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_writing_connection_is_as_safe_as_the_specification_says() {
+        let home = tempfile::TempDir::new().unwrap();
+        let path = home.path().join("mathia.sqlite");
+        create(&path).unwrap();
+        let db = writing(&path).unwrap();
+        let value =
+            |name: &str| -> i64 { db.pragma_query_value(None, name, |row| row.get(0)).unwrap() };
+        assert_eq!(value("synchronous"), 2, "FULL");
+        assert_eq!(value("secure_delete"), 2, "FAST");
+        assert_eq!(value("foreign_keys"), 1);
+        assert_eq!(value("trusted_schema"), 0);
+        assert_eq!(value("cell_size_check"), 1);
+        assert_eq!(value("mmap_size"), 0);
+        assert_eq!(value("temp_store"), 2, "MEMORY");
+        let mode: String = db.pragma_query_value(None, "journal_mode", |row| row.get(0)).unwrap();
+        assert_eq!(mode, "wal");
+    }
+
+    #[test]
+    fn a_reading_connection_cannot_write() {
+        let home = tempfile::TempDir::new().unwrap();
+        let path = home.path().join("mathia.sqlite");
+        create(&path).unwrap();
+        writing(&path).unwrap().execute_batch("CREATE TABLE t (x INTEGER) STRICT").unwrap();
+        let db = reading(&path).unwrap();
+        assert!(db.execute("INSERT INTO t VALUES (1)", ()).is_err());
     }
 }

@@ -73,6 +73,10 @@ impl Read for Database {
         rooms::members(self, room)
     }
 
+    fn is_member(&self, room: RoomNumber, account: AccountId) -> Result<bool, StoreError> {
+        rooms::is_member(self, room, account)
+    }
+
     fn head(&self, room: RoomNumber) -> Result<HeadRow, StoreError> {
         entries::head(self, room)
     }

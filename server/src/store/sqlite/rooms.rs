@@ -89,6 +89,15 @@ pub(super) fn members(db: &Database, id: RoomNumber) -> Result<Vec<AccountId>, S
     db.all(sql, [id.0], |row| row.get(0).map(AccountId))
 }
 
+pub(super) fn is_member(
+    db: &Database,
+    room: RoomNumber,
+    account: AccountId,
+) -> Result<bool, StoreError> {
+    let sql = "SELECT 1 FROM member WHERE room = ?1 AND account = ?2";
+    Ok(db.one(sql, (room.0, account.0), |_| Ok(()))?.is_some())
+}
+
 pub(super) fn insert(db: &Database, row: &RoomRow) -> Result<RoomNumber, StoreError> {
     let sql = "INSERT INTO room
         (room, workspace, kind, mode, created, sealed_key, name_tag, sealed_name, pair_low, pair_high)

@@ -99,17 +99,26 @@ impl SqliteWriter {
             return Ok(());
         }
         self.checkpoint_at = n_pages.saturating_add(CHECKPOINT_PAGES);
-        let outcome = if n_pages < RESTART_PAGES {
-            self.db.one("PRAGMA wal_checkpoint(PASSIVE)", (), |_| Ok(()))
-        } else {
-            self.db.waiting_at_most(RESTART_TIMEOUT, |db| {
-                db.one("PRAGMA wal_checkpoint(RESTART)", (), |_| Ok(()))
-            })
-        };
-        match outcome {
-            Ok(_) | Err(StoreError::Full(_)) => Ok(()),
-            Err(error) => Err(error),
+        if n_pages < RESTART_PAGES {
+            return self.move_pages();
         }
+        let outcome = self.db.waiting_at_most(RESTART_TIMEOUT, |db| {
+            db.one("PRAGMA wal_checkpoint(RESTART)", (), |_| Ok(()))
+        });
+        unless_full(outcome)
+    }
+
+    /// Moves what can be moved without waiting for anybody.
+    fn move_pages(&self) -> Result<(), StoreError> {
+        unless_full(self.db.one("PRAGMA wal_checkpoint(PASSIVE)", (), |_| Ok(())))
+    }
+}
+
+/// A checkpoint that finds no room has moved less, and that is all.
+fn unless_full(outcome: Result<Option<()>, StoreError>) -> Result<(), StoreError> {
+    match outcome {
+        Ok(_) | Err(StoreError::Full(_)) => Ok(()),
+        Err(error) => Err(error),
     }
 }
 
@@ -124,6 +133,10 @@ impl Writer for SqliteWriter {
                 // Some failures have rolled back by themselves.
                 if self.db.is_in_batch() {
                     self.db.run("ROLLBACK", ())?;
+                }
+                if matches!(error, StoreError::Full(_)) {
+                    // Pages that lie in the log twice may make the room that is missing.
+                    self.move_pages()?;
                 }
                 Err(error)
             }

@@ -1,0 +1,108 @@
+//! What the outside world must do: everything the core cannot do itself.
+
+use mathia_protocol::client::Command;
+use mathia_protocol::id::{RoomId, Seq};
+use mathia_protocol::name::{Handle, RoomName};
+
+use super::join::JoinAsk;
+
+/// Something to do, in the order it was returned.
+#[derive(Debug, Clone)]
+pub enum Effect {
+    /// Give a command to the engine; its answer comes back with `ask`.
+    Command {
+        /// What is asked, to know the answer by.
+        ask: Ask,
+        /// The command.
+        command: Command,
+    },
+    /// Try to make an account.
+    Join(JoinAsk),
+    /// Keep what is being written in a room; an empty text forgets it.
+    SaveDraft {
+        /// Where.
+        room: RoomId,
+        /// What.
+        text: String,
+    },
+    /// Ring the terminal's bell.
+    Bell,
+    /// Show this as the terminal's title.
+    Title(String),
+    /// Put this into the clipboard.
+    Copy(String),
+    /// Draw every cell anew.
+    Redraw,
+    /// Give the terminal back until the person continues the program.
+    Suspend,
+    /// End.
+    Quit,
+}
+
+/// What was asked of the engine: all that is needed to understand the answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Ask {
+    /// The rooms.
+    Rooms,
+    /// The people.
+    People,
+    /// A page of a room.
+    Timeline {
+        /// Which room.
+        room: RoomId,
+        /// Entries before this place.
+        before: Seq,
+    },
+    /// To say something.
+    Send {
+        /// Where.
+        room: RoomId,
+        /// The number of the text on this screen.
+        key: u64,
+    },
+    /// To take a queued text back.
+    Withdraw {
+        /// Where.
+        room: RoomId,
+        /// The number of the text on this screen.
+        key: u64,
+        /// What is done with it.
+        then: Then,
+    },
+    /// To move the read mark.
+    Mark(RoomId),
+    /// To go to a room that is found, made or joined, and say something there.
+    Go {
+        /// What to say on arrival.
+        say: Option<String>,
+    },
+    /// The open rooms: all to choose from, or one to join.
+    Lobby {
+        /// The one to join.
+        wanted: Option<RoomName>,
+    },
+    /// An invite link.
+    Invite,
+    /// The own devices.
+    Devices,
+    /// A safety number.
+    Safety {
+        /// With whom.
+        person: Handle,
+        /// Whether to ask if it was compared.
+        asks: bool,
+    },
+    /// Something whose success is told with this sentence, or not at all if it is empty.
+    Plain(String),
+}
+
+/// What is done with a text that was taken back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Then {
+    /// It is dropped.
+    Drop,
+    /// It goes back into the composer.
+    Edit,
+    /// It is sent again.
+    Resend,
+}

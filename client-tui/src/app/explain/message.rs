@@ -1,0 +1,227 @@
+//! Why a message is as it is, and who has it.
+
+use mathia_protocol::client::UnreadableCause;
+use mathia_protocol::crypto::commit::RoomMode;
+use mathia_protocol::wire::PresenceState;
+
+use super::{Panel, PanelRow};
+use crate::app::model::Model;
+use crate::app::model::entry::{Body, Entry, ItemKey, Pending, PendingState};
+use crate::app::model::room::{Reach, Room, Tick};
+use crate::app::model::timeline::Item;
+use crate::app::stamp;
+
+/// People named one by one at most.
+const NAMED_MAX: usize = 8;
+
+/// Why the thing is as it is.
+pub(super) fn why(model: &Model, key: ItemKey) -> Panel {
+    let item = model.room().and_then(|room| {
+        room.timeline.item(room.timeline.index_of(key)).filter(|item| item.key() == key)
+    });
+    let (Some(room), Some(item)) = (model.room(), item) else {
+        let gone = "It is no longer here: it was sent, withdrawn or replaced meanwhile.";
+        return panel("why", vec![PanelRow::Text(gone.to_owned())], false);
+    };
+    match item {
+        Item::Entry(entry) => why_entry(model, room, entry),
+        Item::Pending(pending) => why_pending(model, pending),
+        Item::Note(_) => {
+            let text = "Your own client wrote this line; nobody else sees it.";
+            panel("why", vec![PanelRow::Text(text.to_owned())], false)
+        }
+    }
+}
+
+fn panel(title: &str, rows: Vec<PanelRow>, has_ticks: bool) -> Panel {
+    let ticks = has_ticks.then_some(("t", "who has it"));
+    let keys = ticks.into_iter().chain([("Esc", "back")]).collect();
+    Panel { title: title.to_owned(), rows, keys }
+}
+
+fn why_entry(model: &Model, room: &Room, entry: &Entry) -> Panel {
+    let at = stamp::moment(&model.zone, entry.time, model.now.wall);
+    let text = |text: String| PanelRow::Text(text);
+    match &entry.body {
+        Body::Text(_) if entry.is_mine => why_own(model, room, entry, &at),
+        Body::Text(_) => {
+            let mut rows = vec![text(format!("{} said this, stored at {at}.", entry.handle))];
+            rows.extend(sealing(room, entry));
+            if entry.is_mention {
+                rows.push(text("It names you, so it counts as a mention.".to_owned()));
+            }
+            panel("why", rows, false)
+        }
+        Body::Change(_) => {
+            let signed = format!(
+                "{} changed the room at {at} and signed the change; your client checked that \
+                 the room's rules allow it.",
+                entry.handle
+            );
+            panel("why", vec![text(signed)], false)
+        }
+        Body::Rejected(check) => panel("why ✗", rejected(entry, check.as_str()), false),
+        Body::Unreadable(cause) => {
+            let rows = unreadable(*cause).iter().map(|row| text((*row).to_owned())).collect();
+            panel("why unreadable", rows, false)
+        }
+        Body::Unknown(kind) => {
+            let newer = format!(
+                "A newer client wrote it, as kind {kind}. Updating mathia lets you read it; \
+                 nothing is lost meanwhile."
+            );
+            panel("why", vec![text(newer)], false)
+        }
+        Body::Expired => {
+            let gone = "This room keeps messages for a set time (/set retention_days). Its place \
+                        in the log is kept, its text is deleted.";
+            panel("why", vec![text(gone.to_owned())], false)
+        }
+    }
+}
+
+fn rejected(entry: &Entry, check: &str) -> Vec<PanelRow> {
+    vec![
+        PanelRow::Warn(format!("Message {} failed check {check}.", entry.seq)),
+        PanelRow::Text(
+            "Somebody changed, forged or repeated it, or a client is broken. Its text is not shown \
+             since nobody can vouch for it; its bytes are kept for a report."
+                .to_owned(),
+        ),
+        PanelRow::Quiet("Compare the room code with others by another way: /code".to_owned()),
+    ]
+}
+
+fn why_own(model: &Model, room: &Room, entry: &Entry, at: &str) -> Panel {
+    let reach = room.reach(entry.seq);
+    let title = match reach.tick() {
+        Tick::Read => "why ✓✓ read",
+        Tick::Delivered => "why ✓✓",
+        _ => "why ✓",
+    };
+    let mut rows = vec![PanelRow::Text(accepted(reach, at))];
+    if reach.tick() == Tick::Accepted && reach.n_others > 0 {
+        rows.extend(absent(model, room));
+        rows.push(PanelRow::Text("It is delivered when they return; nothing to do.".to_owned()));
+    }
+    rows.extend(sealing(room, entry));
+    panel(title, rows, true)
+}
+
+fn accepted(reach: Reach, at: &str) -> String {
+    let begin = format!("The server has stored it safely at {at}");
+    match reach.tick() {
+        _ if reach.n_others == 0 => format!("{begin}. You are alone here for now."),
+        Tick::Read => format!("{begin}; everybody has read it."),
+        Tick::Delivered => {
+            let n_read = reach.n_read;
+            format!("{begin}; everybody has received it, {n_read} of {} read it.", reach.n_others)
+        }
+        _ => {
+            format!("{begin}; {} of {} others have received it.", reach.n_delivered, reach.n_others)
+        }
+    }
+}
+
+/// Who is not here, and since when.
+fn absent(model: &Model, room: &Room) -> Vec<PanelRow> {
+    let me = model.my_account();
+    let people = room.facts.members.iter().filter(|m| m.account != me && !m.is_agent);
+    people
+        .filter_map(|member| model.people.get(member.account))
+        .filter(|person| person.presence != PresenceState::Online)
+        .take(NAMED_MAX)
+        .map(|person| {
+            let seen = if person.last_seen.0 == 0 {
+                "has not been seen yet".to_owned()
+            } else {
+                format!("was last here {} ago", stamp::ago(person.last_seen, model.now.wall))
+            };
+            PanelRow::Quiet(format!("{} {seen}", person.handle))
+        })
+        .collect()
+}
+
+fn sealing(room: &Room, entry: &Entry) -> Option<PanelRow> {
+    if room.facts.mode == RoomMode::Open {
+        let open = "This room is open: everyone in the workspace and the server can read it.";
+        return Some(PanelRow::Warn(open.to_owned()));
+    }
+    let shown = entry.is_shown_to_agent.then_some(", and was shown to the assistant");
+    let text = format!("It is sealed for the members of this room{}.", shown.unwrap_or_default());
+    Some(PanelRow::Quiet(text))
+}
+
+fn unreadable(cause: UnreadableCause) -> &'static [&'static str] {
+    match cause {
+        UnreadableCause::BeforeJoin => &[
+            "It was said before you joined, and this room does not share its history with \
+             newcomers (/set history).",
+            "Somebody who was there can tell you; the keys were never made for you.",
+        ],
+        UnreadableCause::KeyAsked => &[
+            "The key it was sealed with has not reached this device yet. The other members' \
+             devices were asked for it.",
+            "It becomes readable by itself as soon as one of them is online.",
+        ],
+        UnreadableCause::KeyBad => &[
+            "A key came that does not open it. It was refused and asked for again.",
+            "If this stays, somebody's client is broken or lying: compare /code with others.",
+        ],
+    }
+}
+
+fn why_pending(model: &Model, pending: &Pending) -> Panel {
+    let at = stamp::moment(&model.zone, pending.queued_at, model.now.wall);
+    let rows = match &pending.state {
+        PendingState::Queued if model.connection.is_online() => {
+            vec![PanelRow::Text(format!("Written at {at}; it is being sent."))]
+        }
+        PendingState::Queued => vec![
+            PanelRow::Text(format!("Written at {at}; it waits safely on this device.")),
+            PanelRow::Text("It is sent by itself when the connection is back.".to_owned()),
+            PanelRow::Quiet("/outbox takes it back or lets you edit it.".to_owned()),
+        ],
+        PendingState::Sent => vec![
+            PanelRow::Text("It was sent, and the server has not answered yet.".to_owned()),
+            PanelRow::Quiet("If it must be sent again, it still arrives only once.".to_owned()),
+        ],
+        PendingState::Failed(cause) => vec![
+            PanelRow::Warn(format!("It was not sent: {cause}")),
+            PanelRow::Text("/retry sends it again; /outbox lets you edit or drop it.".to_owned()),
+        ],
+    };
+    panel("why ·", rows, false)
+}
+
+/// Who has the message.
+pub(super) fn ticks(model: &Model, key: ItemKey) -> Panel {
+    let entry =
+        model.room().and_then(|room| match room.timeline.item(room.timeline.index_of(key)) {
+            Some(Item::Entry(entry)) if entry.is_mine && item_is(entry, key) => Some((room, entry)),
+            _ => None,
+        });
+    let Some((room, entry)) = entry else {
+        let text = "Ticks stand on your own messages once the server has them.";
+        return panel("who has it", vec![PanelRow::Text(text.to_owned())], false);
+    };
+    let Reach { n_others, n_delivered, n_read } = room.reach(entry.seq);
+    let pair = |left: &str, n: u32| PanelRow::Pair(left.to_owned(), format!("{n} of {n_others}"));
+    let mut rows = vec![
+        PanelRow::Pair(
+            "✓ stored".to_owned(),
+            stamp::moment(&model.zone, entry.time, model.now.wall),
+        ),
+        pair("✓✓ received", n_delivered),
+        pair("✓✓ read", n_read),
+    ];
+    if n_delivered < n_others {
+        rows.push(PanelRow::Space);
+        rows.extend(absent(model, room));
+    }
+    panel("who has it", rows, false)
+}
+
+fn item_is(entry: &Entry, key: ItemKey) -> bool {
+    ItemKey::Placed(entry.seq, 0) == key
+}

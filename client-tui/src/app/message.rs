@@ -1,0 +1,37 @@
+//! What happened: everything the core learns from outside.
+
+use crossterm::event::KeyEvent;
+use mathia_protocol::client::{ClientEvent, CommandError, Done};
+
+use super::effect::Ask;
+use super::join::JoinAnswer;
+
+/// Something that happened.
+#[derive(Debug)]
+pub enum Msg {
+    /// A key was pressed (never released).
+    Key(KeyEvent),
+    /// Text was pasted, all at once.
+    Paste(String),
+    /// The terminal has another size, in columns and rows.
+    Resize(u16, u16),
+    /// The terminal's window got the focus, or lost it.
+    Focus(bool),
+    /// Time passed; sent when the model's next deadline is due.
+    Tick,
+    /// The client was suspended and is back.
+    Resumed,
+    /// The engine tells something.
+    Client(ClientEvent),
+    /// The engine answered a command.
+    Answer {
+        /// What was asked.
+        ask: Ask,
+        /// The answer.
+        result: Result<Done, CommandError>,
+    },
+    /// An attempt to join ended.
+    Joined(JoinAnswer),
+    /// Somebody asks the program to end in good order (a signal).
+    Terminate,
+}

@@ -1,0 +1,109 @@
+//! What a room's timeline shows: entries as the engine verified them, cleaned for a terminal.
+
+use mathia_protocol::client::{EntryBodyView, EntryView, UnreadableCause};
+use mathia_protocol::id::{AccountId, Seq, TimeMs};
+
+use crate::safe_text::SafeText;
+
+/// Names a thing in a timeline. The order is that of the timeline.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) enum ItemKey {
+    /// An entry, or a note that stands behind the entry at this place (0 is the entry itself).
+    Placed(Seq, u32),
+    /// Something of the own outbox.
+    Pending(u64),
+}
+
+/// A verified entry of the log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Entry {
+    pub(crate) seq: Seq,
+    pub(crate) time: TimeMs,
+    pub(crate) author: AccountId,
+    pub(crate) handle: SafeText,
+    pub(crate) is_mine: bool,
+    pub(crate) is_countable: bool,
+    pub(crate) is_mention: bool,
+    pub(crate) is_shown_to_agent: bool,
+    pub(crate) body: Body,
+}
+
+/// What an entry says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Body {
+    Text(SafeText),
+    Change(SafeText),
+    Unknown(u8),
+    Unreadable(UnreadableCause),
+    Rejected(SafeText),
+    Expired,
+}
+
+impl Entry {
+    /// Cleans what the engine tells.
+    pub(crate) fn of(view: &EntryView) -> Self {
+        use mathia_protocol::client::SealedBy;
+        Self {
+            seq: view.seq,
+            time: view.time,
+            author: view.author,
+            handle: SafeText::line(&view.handle),
+            is_mine: view.is_mine,
+            is_countable: view.is_countable,
+            is_mention: view.is_mention,
+            is_shown_to_agent: matches!(view.sealed, SealedBy::EpochAndAgent(_)),
+            body: match &view.body {
+                EntryBodyView::Text(text) => Body::Text(SafeText::clean(text)),
+                EntryBodyView::Change { text, .. } => Body::Change(SafeText::line(text)),
+                EntryBodyView::Unknown { kind } => Body::Unknown(*kind),
+                EntryBodyView::Unreadable(cause) => Body::Unreadable(*cause),
+                EntryBodyView::Rejected { check } => Body::Rejected(SafeText::line(check)),
+                EntryBodyView::Expired => Body::Expired,
+            },
+        }
+    }
+
+    /// Says whether somebody said this, readable or not, so that it stands under their name.
+    pub(crate) fn is_said(&self) -> bool {
+        !matches!(self.body, Body::Change(_) | Body::Rejected(_)) && !self.is_before_join()
+    }
+
+    /// Says whether this is one of the messages from before the account joined.
+    pub(crate) fn is_before_join(&self) -> bool {
+        self.body == Body::Unreadable(UnreadableCause::BeforeJoin)
+    }
+}
+
+/// A line this client adds for its own person only.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Note {
+    /// Behind which entry it stands, and which of the notes there it is.
+    pub(crate) after: Seq,
+    pub(crate) number: u32,
+    pub(crate) time: TimeMs,
+    pub(crate) text: SafeText,
+    pub(crate) is_alarm: bool,
+}
+
+/// Something of the own outbox.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Pending {
+    /// Its number in this program.
+    pub(crate) key: u64,
+    /// Its number in the outbox, once it is durable there.
+    pub(crate) local_id: Option<u64>,
+    pub(crate) text: SafeText,
+    pub(crate) queued_at: TimeMs,
+    pub(crate) state: PendingState,
+}
+
+/// How far something of the own outbox is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum PendingState {
+    /// Not yet written to the wire.
+    Queued,
+    /// Written to the wire, no answer yet.
+    Sent,
+    /// Refused; kept here with the cause.
+    Failed(SafeText),
+}

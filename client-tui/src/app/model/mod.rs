@@ -1,0 +1,248 @@
+//! Everything the screen shows and the keys act upon. Changed only by `update`, read by `view`.
+
+pub(crate) mod areas;
+pub(crate) mod connection;
+pub(crate) mod entry;
+pub(crate) mod overlay;
+pub(crate) mod people;
+pub(crate) mod room;
+pub(crate) mod timeline;
+pub(crate) mod wizard;
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use jiff::tz::TimeZone;
+use mathia_protocol::crypto::commit::RoomKind;
+use mathia_protocol::id::{AccountId, RoomId};
+use mathia_protocol::name::Handle;
+
+use self::connection::Connection;
+use self::entry::ItemKey;
+use self::overlay::Overlay;
+use self::people::People;
+use self::room::Room;
+use self::wizard::Wizard;
+use super::composer::Composer;
+use super::keymap::{Keymap, Place};
+use super::now::Now;
+use super::theme::Theme;
+use crate::safe_text::SafeText;
+
+/// The own person.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Me {
+    /// The identity.
+    pub account: AccountId,
+    /// The name.
+    pub handle: Handle,
+    /// What to call the workspace, above the rooms.
+    pub workspace: String,
+}
+
+/// What the interactive client begins with.
+#[derive(Debug, Clone)]
+pub struct Setup {
+    /// Columns and rows of the terminal.
+    pub screen: (u16, u16),
+    /// The zone stamps are shown in.
+    pub zone: TimeZone,
+    /// The looks.
+    pub theme: Theme,
+    /// The keys.
+    pub keymap: Keymap,
+    /// The own person; `None` on the first start, which asks for link and name.
+    pub me: Option<Me>,
+    /// A link that was given already, for the first start.
+    pub link: Option<String>,
+    /// What was being written when the client last ended, by room.
+    pub drafts: Vec<(RoomId, String)>,
+}
+
+/// Everything the screen shows and the keys act upon.
+#[derive(Debug)]
+pub struct Model {
+    pub(crate) now: Now,
+    pub(crate) zone: TimeZone,
+    pub(crate) screen: (u16, u16),
+    pub(crate) is_focused: bool,
+    pub(crate) theme: Theme,
+    pub(crate) keymap: Keymap,
+    /// The own person; empty until the first start is over.
+    pub(crate) me: Option<Me>,
+    /// The first start, until it is over.
+    pub(crate) wizard: Option<Wizard>,
+    pub(crate) connection: Connection,
+    pub(crate) rooms: BTreeMap<RoomId, Room>,
+    /// Whether the engine listed the rooms: before that, "no rooms" is not known.
+    pub(crate) are_rooms_known: bool,
+    pub(crate) people: People,
+    /// Drafts of rooms the engine has not told of yet.
+    pub(crate) early_drafts: BTreeMap<RoomId, String>,
+    /// The room one is in.
+    pub(crate) place: Option<RoomId>,
+    pub(crate) composer: Composer,
+    pub(crate) writing: Writing,
+    pub(crate) overlays: Vec<Overlay>,
+    /// The message the keys act upon, while one is selected.
+    pub(crate) selected: Option<ItemKey>,
+    pub(crate) notice: Option<Notice>,
+    /// When the person began to look at unread messages without anything in the way.
+    pub(crate) dwell_since: Option<Duration>,
+    /// A key that does more when pressed again soon.
+    pub(crate) armed: Option<Armed>,
+    /// The number of the next thing made here.
+    pub(crate) next_key: u64,
+    /// The title the terminal shows.
+    pub(crate) title: String,
+}
+
+/// What belongs to the draft being written.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Writing {
+    /// When the text was last changed and is not yet saved.
+    pub(crate) unsaved_since: Option<Duration>,
+    /// When the others were last told that one is typing, and when the last key came.
+    pub(crate) typing: Option<(Duration, Duration)>,
+    /// Which of the texts written before is shown, counted from the newest.
+    pub(crate) recalled: Option<usize>,
+    /// The completion under way.
+    pub(crate) completion: Option<Completion>,
+}
+
+/// A completion under way: Tab again takes the next.
+#[derive(Debug, Clone)]
+pub(crate) struct Completion {
+    /// Where the completed word begins.
+    pub(crate) from: usize,
+    pub(crate) candidates: Vec<String>,
+    pub(crate) index: usize,
+}
+
+/// A sentence above the composer, for a while.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Notice {
+    pub(crate) text: SafeText,
+    pub(crate) is_error: bool,
+    pub(crate) until: Duration,
+}
+
+/// A key that does more when pressed again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Armed {
+    /// Ctrl-C again quits, until then.
+    Quit(Duration),
+    /// `k` selects a message, until then.
+    Select(Duration),
+}
+
+impl Model {
+    /// A client that has just begun.
+    pub fn new(setup: Setup) -> Self {
+        let wizard = setup.me.is_none().then(|| Wizard {
+            link: Composer::with_text(setup.link.as_deref().unwrap_or_default()),
+            ..Wizard::default()
+        });
+        Self {
+            now: Now::default(),
+            zone: setup.zone,
+            screen: setup.screen,
+            is_focused: true,
+            theme: setup.theme,
+            keymap: setup.keymap,
+            me: setup.me,
+            wizard,
+            connection: Connection::default(),
+            rooms: BTreeMap::new(),
+            are_rooms_known: false,
+            people: People::default(),
+            early_drafts: setup.drafts.into_iter().collect(),
+            place: None,
+            composer: Composer::default(),
+            writing: Writing::default(),
+            overlays: Vec::new(),
+            selected: None,
+            notice: None,
+            dwell_since: None,
+            armed: None,
+            next_key: 1,
+            title: String::new(),
+        }
+    }
+
+    /// Changes the looks.
+    pub fn set_theme(&mut self, theme: Theme) {
+        self.theme = theme;
+    }
+
+    /// What is being written.
+    pub fn written(&self) -> &str {
+        self.composer.text()
+    }
+
+    /// The room one is in, if any.
+    pub fn place(&self) -> Option<RoomId> {
+        self.place
+    }
+
+    /// The room one is in.
+    pub(crate) fn room(&self) -> Option<&Room> {
+        self.rooms.get(&self.place?)
+    }
+
+    /// The room one is in, to be changed.
+    pub(crate) fn room_mut(&mut self) -> Option<&mut Room> {
+        self.rooms.get_mut(&self.place?)
+    }
+
+    /// The own identity; all zero before there is one.
+    pub(crate) fn my_account(&self) -> AccountId {
+        self.me.as_ref().map_or(AccountId::ZERO, |me| me.account)
+    }
+
+    /// Where keys are pressed now.
+    pub(crate) fn key_place(&self) -> Place {
+        match self.overlays.last() {
+            Some(Overlay::Switcher(_)) => Place::List,
+            Some(_) => Place::Panel,
+            None if self.selected.is_some() => Place::Select,
+            None => Place::Compose,
+        }
+    }
+
+    /// The rooms of more than two, by name: a steady order, since nothing may move by itself.
+    pub(crate) fn group_rooms(&self) -> Vec<&Room> {
+        let is_group = |room: &&Room| room.facts.kind != RoomKind::Direct;
+        let mut rooms: Vec<&Room> = self.rooms.values().filter(is_group).collect();
+        rooms.sort_by_cached_key(|room| (room.facts.shown_name().to_lowercase(), room.facts.room));
+        rooms
+    }
+
+    /// The direct room with a person, if there is one.
+    pub(crate) fn direct_room(&self, with: AccountId) -> Option<&Room> {
+        let me = self.my_account();
+        self.rooms.values().find(|room| room.facts.other(me) == Some(with))
+    }
+
+    /// All rooms in the order of the sidebar: groups, then people by name.
+    pub(crate) fn rooms_in_order(&self) -> Vec<RoomId> {
+        let mut order: Vec<RoomId> =
+            self.group_rooms().iter().map(|room| room.facts.room).collect();
+        let people = self.people.in_order(self.my_account());
+        let direct = people.iter().filter_map(|person| self.direct_room(person.account));
+        order.extend(direct.map(|room| room.facts.room));
+        order
+    }
+
+    /// How many texts wait to be sent, in all rooms.
+    pub(crate) fn n_queued(&self) -> usize {
+        self.rooms.values().map(|room| room.timeline.n_queued()).sum()
+    }
+
+    /// Says whether a room has a draft that is not being looked at.
+    pub(crate) fn has_draft(&self, room: &Room) -> bool {
+        let is_here = self.place == Some(room.facts.room);
+        let text = if is_here { self.composer.text() } else { &room.draft };
+        !text.trim().is_empty() && !is_here
+    }
+}

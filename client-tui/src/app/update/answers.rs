@@ -1,0 +1,250 @@
+//! What the engine answers, by what was asked.
+
+use mathia_protocol::client::{Command, CommandError, Done, EntryView, LobbyRoom, TrustState};
+use mathia_protocol::id::{RoomId, Seq};
+use mathia_protocol::name::{Handle, RoomName};
+
+use super::{complain, editing, events, notice, rooms, speak};
+use crate::app::composer::Composer;
+use crate::app::effect::{Ask, Effect, Then};
+use crate::app::model::Model;
+use crate::app::model::entry::{Entry, PendingState};
+use crate::app::model::overlay::{Among, DeviceLine, LobbyLine, Overlay, Switcher, Topic};
+use crate::safe_text::SafeText;
+
+/// Folds an answer.
+pub(super) fn answered(
+    model: &mut Model,
+    ask: Ask,
+    result: Result<Done, CommandError>,
+) -> Vec<Effect> {
+    match result {
+        Ok(done) => done_well(model, ask, done),
+        Err(error) => failed(model, ask, &error),
+    }
+}
+
+fn done_well(model: &mut Model, ask: Ask, done: Done) -> Vec<Effect> {
+    match (ask, done) {
+        (Ask::Rooms, Done::Rooms(views)) => {
+            let is_first = model.place.is_none();
+            // The place is chosen among all of them, not the first that is told.
+            model.are_rooms_known = false;
+            for view in &views {
+                events::room(model, view);
+            }
+            model.are_rooms_known = true;
+            let first = rooms::first_place(model).filter(|_| is_first);
+            first.map_or_else(Vec::new, |first| rooms::enter(model, first))
+        }
+        (Ask::People, Done::People(views)) => {
+            model.people.replace(&views);
+            Vec::new()
+        }
+        (Ask::Timeline { room, before }, Done::Timeline { entries, has_more }) => {
+            page(model, room, before, &entries, has_more)
+        }
+        (Ask::Send { room, key }, Done::Queued { local_id }) => queued(model, room, key, local_id),
+        (Ask::Withdraw { room, key, then }, _) => withdrawn(model, room, key, then),
+        (Ask::Go { say }, Done::Room(room)) => arrive(model, room, say),
+        (Ask::Lobby { wanted }, Done::Lobby(open)) => lobby(model, wanted, &open),
+        (Ask::Invite, Done::Invite(link)) => {
+            panel(model, Topic::Invite { link: SafeText::line(&link.0) });
+            Vec::new()
+        }
+        (Ask::Devices, Done::Devices(devices)) => {
+            panel(model, Topic::Devices(devices.iter().map(DeviceLine::of).collect()));
+            Vec::new()
+        }
+        (Ask::Safety { person, asks }, Done::Safety(digits)) => {
+            safety(model, &person, digits, asks);
+            Vec::new()
+        }
+        (Ask::Plain(sentence), _) if !sentence.is_empty() => {
+            notice(model, &sentence);
+            Vec::new()
+        }
+        _ => Vec::new(),
+    }
+}
+
+fn failed(model: &mut Model, ask: Ask, error: &CommandError) -> Vec<Effect> {
+    match ask {
+        Ask::Send { room, key } => {
+            let pending = model
+                .rooms
+                .get_mut(&room)
+                .and_then(|room| room.timeline.pending_mut(|pending| pending.key == key));
+            if let Some(pending) = pending {
+                pending.state = PendingState::Failed(SafeText::line(&error.to_string()));
+            }
+        }
+        Ask::Timeline { room, .. } => {
+            if let Some(room) = model.rooms.get_mut(&room) {
+                room.timeline.asked = None;
+            }
+            if !matches!(error, CommandError::Offline(_)) {
+                complain(model, &error.to_string());
+            }
+        }
+        Ask::Mark(room) => {
+            // Told again when the connection is back; until then it is not worth a word.
+            if let Some(room) = model.rooms.get_mut(&room)
+                && !matches!(error, CommandError::Offline(_))
+            {
+                room.marked = room.facts.read_upto;
+            }
+        }
+        Ask::Withdraw { .. } => {
+            complain(model, &format!("It cannot be taken back any more: {error}."));
+        }
+        Ask::Go { say: Some(text) } => {
+            let effects = editing::take_up(model, &text);
+            complain(model, &error.to_string());
+            return effects;
+        }
+        // Nobody waits for these.
+        Ask::Plain(sentence) if sentence.is_empty() => {}
+        Ask::People | Ask::Rooms => {}
+        Ask::Go { say: None }
+        | Ask::Lobby { .. }
+        | Ask::Invite
+        | Ask::Devices
+        | Ask::Safety { .. }
+        | Ask::Plain(_) => complain(model, &error.to_string()),
+    }
+    Vec::new()
+}
+
+/// Puts a page of a room in its place.
+fn page(
+    model: &mut Model,
+    id: RoomId,
+    before: Seq,
+    entries: &[EntryView],
+    has_more: bool,
+) -> Vec<Effect> {
+    let Some(room) = model.rooms.get_mut(&id) else { return Vec::new() };
+    let timeline = &mut room.timeline;
+    timeline.asked = None;
+    let oldest_before = timeline.oldest();
+    for view in entries {
+        timeline.insert(Entry::of(view));
+    }
+    timeline.is_loaded = true;
+    let reaches_oldest = oldest_before.is_none_or(|oldest| before <= oldest || before == Seq(0));
+    let is_at_oldest = entries.first().map(|first| first.seq) == timeline.oldest();
+    if entries.is_empty() || (reaches_oldest && is_at_oldest) {
+        timeline.has_more = has_more && !entries.is_empty();
+    }
+    let hole = entries.first().and_then(|first| timeline.hole_before(first.seq));
+    let mut effects: Vec<Effect> = hole
+        .filter(|_| has_more)
+        .and_then(|hole| rooms::load(model, id, hole))
+        .into_iter()
+        .collect();
+    if model.place == Some(id) {
+        // More is needed to show where the new messages begin, or to fill the window.
+        let room = model.room();
+        let wants_line = room.and_then(|room| {
+            let line = room.line.filter(|line| !line.is_placed)?;
+            room.timeline.oldest().filter(|oldest| *oldest > line.after.next())
+        });
+        if wants_line.is_none() || !has_more {
+            rooms::place_line(model);
+        }
+        effects.extend(rooms::load_older(model));
+        if let Some(oldest) = wants_line.filter(|_| has_more) {
+            effects.extend(rooms::load(model, id, oldest));
+        }
+    }
+    effects
+}
+
+/// A text is durable in the outbox: only now may the draft it was be forgotten.
+fn queued(model: &mut Model, id: RoomId, key: u64, local_id: u64) -> Vec<Effect> {
+    let is_here = model.place == Some(id);
+    let written_here = model.composer.text().to_owned();
+    let Some(room) = model.rooms.get_mut(&id) else { return Vec::new() };
+    if let Some(pending) = room.timeline.pending_mut(|pending| pending.key == key) {
+        pending.local_id = Some(local_id);
+    }
+    let text = if is_here { written_here } else { room.draft.clone() };
+    vec![Effect::SaveDraft { room: id, text }]
+}
+
+fn withdrawn(model: &mut Model, id: RoomId, key: u64, then: Then) -> Vec<Effect> {
+    let Some(room) = model.rooms.get_mut(&id) else { return Vec::new() };
+    let Some(taken) = room.timeline.take_pending(|pending| pending.key == key) else {
+        return Vec::new();
+    };
+    match then {
+        Then::Drop => {
+            room.remember_written(taken.text.as_str());
+            notice(model, "Withdrawn. Up on an empty composer brings it back.");
+            Vec::new()
+        }
+        Then::Edit => {
+            let mut effects = rooms::enter(model, id);
+            model.overlays.clear();
+            effects.extend(editing::take_up(model, taken.text.as_str()));
+            effects
+        }
+        Then::Resend => speak::queue(model, id, taken.text.as_str()).into_iter().collect(),
+    }
+}
+
+/// Goes to a room that was found, made or joined. If the engine has not told of it yet, it is
+/// entered when it does.
+fn arrive(model: &mut Model, room: RoomId, say: Option<String>) -> Vec<Effect> {
+    let mut effects = Vec::new();
+    if let Some(text) = say {
+        effects.extend(speak::queue(model, room, &text));
+    }
+    if model.rooms.contains_key(&room) {
+        effects.extend(rooms::enter(model, room));
+    } else {
+        effects.extend(rooms::leave(model));
+        effects.push(Effect::Command { ask: Ask::Rooms, command: Command::Rooms });
+    }
+    effects
+}
+
+fn lobby(model: &mut Model, wanted: Option<RoomName>, open: &[LobbyRoom]) -> Vec<Effect> {
+    let Some(wanted) = wanted else {
+        let lines = open.iter().map(LobbyLine::of).collect();
+        let filter = Composer::default();
+        model.overlays =
+            vec![Overlay::Switcher(Switcher { filter, selected: 0, among: Among::Lobby(lines) })];
+        return Vec::new();
+    };
+    let found: Vec<&LobbyRoom> = open.iter().filter(|room| room.name == wanted.as_str()).collect();
+    match found[..] {
+        [one] => {
+            let command = Command::JoinRoom(one.room);
+            vec![Effect::Command { ask: Ask::Go { say: None }, command }]
+        }
+        [] => {
+            complain(
+                model,
+                &format!("There is no open room {wanted}; /join lists those there are."),
+            );
+            Vec::new()
+        }
+        _ => lobby(model, None, open),
+    }
+}
+
+fn safety(model: &mut Model, person: &Handle, digits: String, asks: bool) {
+    let Some(known) = model.people.named(person.as_str()) else {
+        complain(model, &format!("Nobody you share a room with is called {person}."));
+        return;
+    };
+    let is_settled = known.trust == TrustState::Verified;
+    let (account, handle) = (known.account, known.handle.clone());
+    panel(model, Topic::Safety { account, handle, digits, asks: asks && !is_settled });
+}
+
+fn panel(model: &mut Model, topic: Topic) {
+    model.overlays = vec![Overlay::Panel { topic, scroll: 0 }];
+}

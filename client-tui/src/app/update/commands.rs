@@ -1,0 +1,140 @@
+//! What slash commands do.
+
+use mathia_protocol::client::{Command, NewRoom, PersonRef};
+use mathia_protocol::crypto::commit::Role;
+use mathia_protocol::id::RoomId;
+use mathia_protocol::name::{Handle, RoomName};
+
+use super::{complain, overlays, plain, quit};
+use crate::app::effect::{Ask, Effect};
+use crate::app::model::Model;
+use crate::app::model::overlay::{Overlay, Question, Topic};
+use crate::app::slash::Slash;
+
+/// Does a command. `written` goes back into the composer if there is no room to do it in.
+pub(super) fn run(model: &mut Model, command: Slash, written: &str) -> Vec<Effect> {
+    match command {
+        Slash::Help => panel(model, Topic::Keys),
+        Slash::Net => panel(model, Topic::Net),
+        Slash::Outbox => {
+            model.overlays = vec![Overlay::Outbox { selected: 0 }];
+            Vec::new()
+        }
+        Slash::Retry => overlays::retry_all(model),
+        Slash::Quit => quit(model),
+        Slash::Join(wanted) => join(model, wanted),
+        Slash::Create { name, is_open } => create(name, is_open),
+        Slash::Direct { person, text } => {
+            let command = Command::Direct(PersonRef::Handle(person));
+            vec![Effect::Command { ask: Ask::Go { say: text }, command }]
+        }
+        Slash::Devices => vec![Effect::Command { ask: Ask::Devices, command: Command::Devices }],
+        Slash::Safety(person) => safety(person, false),
+        Slash::Verify(person) => safety(person, true),
+        here => match model.place {
+            Some(room) => run_here(model, room, here),
+            None => {
+                model.composer.replace(written);
+                complain(
+                    model,
+                    "You are in no room yet: /create NAME makes one, /join lists some.",
+                );
+                Vec::new()
+            }
+        },
+    }
+}
+
+fn run_here(model: &mut Model, room: RoomId, command: Slash) -> Vec<Effect> {
+    let name = model.room().map(|room| room.facts.shown_name()).unwrap_or_default();
+    match command {
+        Slash::Lock => panel(model, Topic::Lock),
+        Slash::Who => {
+            panel(model, Topic::Who);
+            vec![Effect::Command { ask: Ask::People, command: Command::People }]
+        }
+        Slash::Leave => {
+            let text = format!("Leave {name}? You will not read what is said there after this.");
+            ask(model, text, Command::Leave(room), format!("You have left {name}."))
+        }
+        Slash::Remove(person) => {
+            let text = format!("Remove {person} from {name}? The room gets a new key.");
+            let done = format!("{person} is no longer in {name}.");
+            let command = Command::Remove { room, person: PersonRef::Handle(person) };
+            ask(model, text, command, done)
+        }
+        Slash::Invite { uses, lifetime } => {
+            let command = Command::Invite { rooms: vec![room], uses, lifetime };
+            vec![Effect::Command { ask: Ask::Invite, command }]
+        }
+        Slash::Add(people) => {
+            let names = people.iter().map(Handle::as_str).collect::<Vec<_>>().join(", ");
+            let people = people.into_iter().map(PersonRef::Handle).collect();
+            vec![plain(Command::Add { room, people }, &format!("{names} can read {name} now."))]
+        }
+        Slash::Rename(to) => {
+            let done = format!("This room is called {to} now.");
+            vec![plain(Command::Rename { room, name: to }, &done)]
+        }
+        Slash::Topic(value) => set(room, "topic", value, "The topic is changed."),
+        Slash::Set { key, value } => {
+            let done = format!("{key} is {value} now.");
+            set(room, &key, value, &done)
+        }
+        Slash::Rotate => vec![plain(Command::Rotate(room), "The room has a new key.")],
+        Slash::Role { person, role } => {
+            let done = format!("{person} is {role} now.");
+            let person = PersonRef::Handle(person);
+            vec![plain(Command::SetRole { room, person, role: role_of(&role) }, &done)]
+        }
+        // Those that need no room are done by `run`.
+        _ => Vec::new(),
+    }
+}
+
+fn join(model: &mut Model, wanted: Option<RoomName>) -> Vec<Effect> {
+    let mine = wanted.as_ref().and_then(|wanted| {
+        let groups = model.group_rooms();
+        let is_it = |name: &str| name.eq_ignore_ascii_case(wanted.as_str());
+        groups.iter().find(|room| is_it(room.facts.name.as_str())).map(|room| room.facts.room)
+    });
+    match mine {
+        Some(room) => super::rooms::enter(model, room),
+        None => vec![Effect::Command { ask: Ask::Lobby { wanted }, command: Command::Lobby }],
+    }
+}
+
+fn create(name: RoomName, is_open: bool) -> Vec<Effect> {
+    let room = NewRoom { name, is_open, shares_history: is_open, people: Vec::new() };
+    vec![Effect::Command { ask: Ask::Go { say: None }, command: Command::CreateRoom(room) }]
+}
+
+fn safety(person: Handle, asks: bool) -> Vec<Effect> {
+    let command = Command::Safety(PersonRef::Handle(person.clone()));
+    vec![Effect::Command { ask: Ask::Safety { person, asks }, command }]
+}
+
+fn set(room: RoomId, key: &str, value: String, done: &str) -> Vec<Effect> {
+    vec![plain(Command::Set { room, key: key.to_owned(), value }, done)]
+}
+
+fn ask(model: &mut Model, text: String, command: Command, done: String) -> Vec<Effect> {
+    model.overlays = vec![Overlay::Question(Question { text, command, done })];
+    Vec::new()
+}
+
+fn panel(model: &mut Model, topic: Topic) -> Vec<Effect> {
+    model.overlays = vec![Overlay::Panel { topic, scroll: 0 }];
+    Vec::new()
+}
+
+fn role_of(role: &str) -> Role {
+    match role {
+        "owner" => Role::Owner,
+        "admin" => Role::Admin,
+        "moderator" => Role::Moderator,
+        "guest" => Role::Guest,
+        // The parser lets only roles through.
+        _ => Role::Member,
+    }
+}

@@ -1,0 +1,263 @@
+//! What the engine tells, folded into rooms, people and the connection.
+
+use std::time::Duration;
+
+use mathia_protocol::client::{
+    ClientEvent, Command, EntryView, OutboxState, OutboxView, RoomView, TrustState,
+};
+use mathia_protocol::crypto::commit::RoomKind;
+use mathia_protocol::id::{AccountId, RoomId, Seq, TimeMs};
+
+use super::rooms;
+use super::{complain, notice};
+use crate::app::effect::{Ask, Effect};
+use crate::app::model::Model;
+use crate::app::model::entry::{Body, Entry, Pending, PendingState};
+use crate::app::model::room::{NewLine, Room, RoomFacts};
+use crate::app::model::timeline::Scroll;
+use crate::safe_text::SafeText;
+
+/// How long somebody is shown as typing if nothing more is told.
+const TYPING_TIME: Duration = Duration::from_secs(6);
+
+/// Folds what the engine tells.
+pub(super) fn told(model: &mut Model, event: ClientEvent) -> Vec<Effect> {
+    match event {
+        ClientEvent::Connection(state) => {
+            let was_online = model.connection.is_online();
+            model.connection = model.connection.changed(&state, model.now.run);
+            if model.connection.is_online() && !was_online { online(model) } else { Vec::new() }
+        }
+        ClientEvent::Room(view) => room(model, &view),
+        ClientEvent::RoomGone(gone) => room_gone(model, gone),
+        ClientEvent::Entry(view) => entry(model, &view),
+        ClientEvent::Outbox(view) => {
+            outbox(model, &view);
+            Vec::new()
+        }
+        ClientEvent::Marks { room, marks } => {
+            if let Some(room) = model.rooms.get_mut(&room) {
+                room.facts.marks = marks;
+            }
+            Vec::new()
+        }
+        ClientEvent::Typing { room, account, is_typing } => {
+            typing(model, room, account, is_typing);
+            Vec::new()
+        }
+        ClientEvent::Presence(view) => {
+            model.people.seen(view);
+            Vec::new()
+        }
+        ClientEvent::Alarm { room, account, text, .. } => alarm(model, room, account, &text),
+        ClientEvent::Notice { room, text } => {
+            note(model, room, &text, false);
+            Vec::new()
+        }
+        ClientEvent::ScheduleDropped { room, text } => {
+            note(model, Some(room), &text, true);
+            Vec::new()
+        }
+    }
+}
+
+/// Back online: what could not be told meanwhile is told, and who is there asked anew.
+fn online(model: &mut Model) -> Vec<Effect> {
+    for room in model.rooms.values_mut() {
+        room.marked = room.facts.read_upto;
+        room.timeline.asked = None;
+    }
+    let mut effects = vec![Effect::Command { ask: Ask::People, command: Command::People }];
+    if let Some(place) = model.place {
+        effects.extend(rooms::load(model, place, Seq(0)));
+    }
+    effects
+}
+
+/// A room appeared or changed.
+pub(super) fn room(model: &mut Model, view: &RoomView) -> Vec<Effect> {
+    let facts = RoomFacts::of(view);
+    let id = facts.room;
+    let me = model.my_account();
+    for member in facts.members.iter().filter(|member| member.account != me) {
+        model.people.meet(member.account, &member.handle, member.is_agent);
+    }
+    let draft = model.early_drafts.remove(&id);
+    match model.rooms.get_mut(&id) {
+        Some(room) => room.facts = facts,
+        None => {
+            let mut room = Room::new(facts);
+            room.draft = draft.unwrap_or_default();
+            model.rooms.insert(id, room);
+        }
+    }
+    if model.place.is_none() && model.are_rooms_known {
+        return rooms::enter(model, id);
+    }
+    Vec::new()
+}
+
+fn room_gone(model: &mut Model, gone: RoomId) -> Vec<Effect> {
+    if !model.rooms.contains_key(&gone) {
+        return Vec::new();
+    }
+    let was_here = model.place == Some(gone);
+    let mut effects = if was_here { rooms::leave(model) } else { Vec::new() };
+    let Some(room) = model.rooms.remove(&gone) else { return effects };
+    if !room.draft.is_empty() {
+        // Should the room come back, so does what was being written.
+        model.early_drafts.insert(gone, room.draft.clone());
+    }
+    notice(model, &format!("You are no longer in {}.", room.facts.shown_name()));
+    if let Some(next) = rooms::first_place(model).filter(|_| was_here) {
+        effects.extend(rooms::enter(model, next));
+    }
+    effects
+}
+
+fn entry(model: &mut Model, view: &EntryView) -> Vec<Effect> {
+    let is_here = model.place == Some(view.room);
+    let is_watched = model.is_focused && is_here;
+    let Some(room) = model.rooms.get_mut(&view.room) else { return Vec::new() };
+    let entry = Entry::of(view);
+    let is_news = !entry.is_mine && entry.is_countable && entry.seq > room.facts.read_upto;
+    let calls = entry.is_mention || room.facts.kind == RoomKind::Direct;
+    room.typing.retain(|(account, _)| *account != entry.author);
+    let mut effects = Vec::new();
+    let mut is_new = true;
+    if room.timeline.is_loaded {
+        let seq = entry.seq;
+        is_new = room.timeline.insert(entry);
+        if let Some(hole) = room.timeline.hole_before(seq) {
+            effects.extend(rooms::load(model, view.room, hole));
+        }
+    }
+    if is_news && is_new {
+        if is_here {
+            count_new(model);
+        }
+        if calls && !is_watched {
+            effects.push(Effect::Bell);
+        }
+    }
+    effects
+}
+
+/// Counts a message that arrived in the room one is in.
+fn count_new(model: &mut Model) {
+    let is_focused = model.is_focused;
+    let Some(room) = model.room_mut() else { return };
+    let is_live = room.timeline.scroll == Scroll::Live;
+    if !is_live {
+        room.timeline.n_below += 1;
+    }
+    match &mut room.line {
+        // Nothing below the line was read yet: it counts on.
+        Some(line) if room.marked <= line.after => line.n_new += 1,
+        Some(_) => {}
+        None if !(is_focused && is_live) => {
+            let after = room.marked.max(room.facts.read_upto);
+            room.line = Some(NewLine { after, n_new: 1, is_placed: true });
+        }
+        None => {}
+    }
+}
+
+fn typing(model: &mut Model, room: RoomId, account: AccountId, is_typing: bool) {
+    let until = model.now.run + TYPING_TIME;
+    let me = model.my_account();
+    let Some(room) = model.rooms.get_mut(&room) else { return };
+    let is_member = room.facts.members.iter().any(|member| member.account == account);
+    room.typing.retain(|(typing, _)| *typing != account);
+    if is_typing && is_member && account != me {
+        room.typing.push((account, until));
+    }
+}
+
+fn alarm(
+    model: &mut Model,
+    room: Option<RoomId>,
+    account: Option<AccountId>,
+    text: &str,
+) -> Vec<Effect> {
+    if let Some(person) = account.and_then(|account| model.people.get_mut(account)) {
+        person.trust = TrustState::Changed;
+    }
+    note(model, room, text, true);
+    complain(model, text);
+    vec![Effect::Bell, Effect::Command { ask: Ask::People, command: Command::People }]
+}
+
+/// Adds a line to a room's timeline, or to that of the room one is in.
+fn note(model: &mut Model, room: Option<RoomId>, text: &str, is_alarm: bool) {
+    let time = model.now.wall;
+    let room = room.or(model.place).and_then(|id| model.rooms.get_mut(&id));
+    match room {
+        Some(room) => room.timeline.note(SafeText::line(text), time, is_alarm),
+        None => notice(model, text),
+    }
+}
+
+/// Something in the outbox changed.
+fn outbox(model: &mut Model, view: &OutboxView) {
+    let me = model.me.clone();
+    let next_key = model.next_key;
+    let Some(room) = model.rooms.get_mut(&view.room) else { return };
+    let text = SafeText::clean(&view.text);
+    let timeline = &mut room.timeline;
+    // The answer with the number may come after this: then the text tells which one it is.
+    let is_known = |pending: &Pending| pending.local_id == Some(view.local_id);
+    let is_unnumbered = |pending: &Pending| pending.local_id.is_none() && pending.text == text;
+    if timeline.pending_mut(is_known).is_none()
+        && let Some(pending) = timeline.pending_mut(is_unnumbered)
+    {
+        pending.local_id = Some(view.local_id);
+    }
+    let state = match &view.state {
+        OutboxState::Queued => PendingState::Queued,
+        OutboxState::Sent => PendingState::Sent,
+        OutboxState::Failed { cause } => PendingState::Failed(SafeText::line(cause)),
+        OutboxState::Withdrawn => {
+            timeline.take_pending(is_known);
+            return;
+        }
+        OutboxState::Accepted { seq, time } => {
+            timeline.take_pending(is_known);
+            if let Some(me) = me.filter(|_| timeline.is_loaded) {
+                accepted(room, &me, text, (*seq, *time));
+            }
+            return;
+        }
+    };
+    match timeline.pending_mut(is_known) {
+        Some(pending) => pending.state = state,
+        None => {
+            let (key, queued_at) = (next_key, view.queued_at);
+            let local_id = Some(view.local_id);
+            timeline.push_pending(Pending { key, local_id, text, queued_at, state });
+            model.next_key += 1;
+        }
+    }
+}
+
+/// Shows an own text at the place the server gave it, until the entry itself is told.
+fn accepted(
+    room: &mut Room,
+    me: &crate::app::model::Me,
+    text: SafeText,
+    (seq, time): (Seq, TimeMs),
+) {
+    if !room.timeline.has(seq) {
+        room.timeline.insert(Entry {
+            seq,
+            time,
+            author: me.account,
+            handle: SafeText::line(me.handle.as_str()),
+            is_mine: true,
+            is_countable: true,
+            is_mention: false,
+            is_shown_to_agent: false,
+            body: Body::Text(text),
+        });
+    }
+}

@@ -1,0 +1,111 @@
+//! Folds what happened into the model and says what the outside world must do next.
+//!
+//! Pure: no clock, no chance, no input or output. The same model and message always give the same
+//! model and effects.
+
+mod answers;
+mod commands;
+mod completion;
+mod editing;
+mod events;
+mod keys;
+mod overlays;
+mod reading;
+mod rooms;
+mod scrolling;
+mod select;
+mod speak;
+mod wizard;
+
+use std::time::Duration;
+
+use mathia_protocol::client::Command;
+
+use super::effect::{Ask, Effect};
+use super::message::Msg;
+use super::model::{Model, Notice};
+use super::now::Now;
+use crate::safe_text::SafeText;
+
+pub use reading::next_deadline;
+
+/// How long a sentence above the composer stays.
+const NOTICE_TIME: Duration = Duration::from_secs(8);
+
+/// What must be asked before the first message.
+pub fn start(model: &mut Model) -> Vec<Effect> {
+    let mut effects = vec![title(model)];
+    if model.wizard.is_none() {
+        effects.extend(begin());
+    }
+    effects
+}
+
+/// What is asked of the engine when there is one.
+fn begin() -> [Effect; 2] {
+    [
+        Effect::Command { ask: Ask::Rooms, command: Command::Rooms },
+        Effect::Command { ask: Ask::People, command: Command::People },
+    ]
+}
+
+/// Folds `msg` into `model`; returns what must be done, in order.
+pub fn update(model: &mut Model, now: Now, msg: Msg) -> Vec<Effect> {
+    model.now = now;
+    let mut effects = match msg {
+        Msg::Key(key) if model.wizard.is_some() => wizard::key(model, key),
+        Msg::Key(key) => keys::key(model, key),
+        Msg::Paste(text) if model.wizard.is_some() => wizard::paste(model, &text),
+        Msg::Paste(text) => editing::paste(model, &text),
+        Msg::Resize(width, height) => {
+            model.screen = (width, height);
+            Vec::new()
+        }
+        Msg::Focus(is_focused) => reading::focus(model, is_focused),
+        Msg::Tick => Vec::new(),
+        Msg::Resumed => vec![Effect::Title(model.title.clone()), Effect::Redraw],
+        Msg::Client(event) => events::told(model, event),
+        Msg::Answer { ask, result } => answers::answered(model, ask, result),
+        Msg::Joined(answer) => wizard::joined(model, answer),
+        Msg::Terminate => quit(model),
+    };
+    effects.extend(reading::watch(model));
+    let shown = model.title.clone();
+    effects.extend(Some(title(model)).filter(|_| shown != model.title));
+    effects
+}
+
+/// Ends in good order: what is being written is kept.
+fn quit(model: &mut Model) -> Vec<Effect> {
+    let mut effects = editing::pause(model);
+    effects.push(Effect::Quit);
+    effects
+}
+
+/// The title that tells how much is unread.
+fn title(model: &mut Model) -> Effect {
+    let n_unread: u32 = model.rooms.values().map(|room| room.facts.n_unread).sum();
+    let title = if n_unread > 0 { format!("({n_unread}) mathia") } else { "mathia".to_owned() };
+    model.title.clone_from(&title);
+    Effect::Title(title)
+}
+
+/// Shows a sentence above the composer for a while.
+fn notice(model: &mut Model, text: &str) {
+    say(model, text, false);
+}
+
+/// Shows what went wrong above the composer for a while.
+fn complain(model: &mut Model, text: &str) {
+    say(model, text, true);
+}
+
+fn say(model: &mut Model, text: &str, is_error: bool) {
+    let until = model.now.run + NOTICE_TIME;
+    model.notice = Some(Notice { text: SafeText::line(text), is_error, until });
+}
+
+/// A command whose success is told with a sentence, or not at all if that is empty.
+fn plain(command: Command, done: &str) -> Effect {
+    Effect::Command { ask: Ask::Plain(done.to_owned()), command }
+}

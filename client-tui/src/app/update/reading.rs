@@ -1,0 +1,106 @@
+//! What time does: the read mark after a dwell, typing that ends, notices that go.
+
+use std::time::Duration;
+
+use mathia_protocol::client::Command;
+use mathia_protocol::id::RoomId;
+
+use super::editing;
+use crate::app::effect::{Ask, Effect};
+use crate::app::model::connection::Connection;
+use crate::app::model::timeline::Scroll;
+use crate::app::model::{Armed, Model};
+
+/// How long one must look before something counts as read.
+const DWELL: Duration = Duration::from_millis(700);
+/// After this pause in typing, the draft is saved.
+pub(super) const DRAFT_PAUSE: Duration = Duration::from_secs(1);
+/// After this pause in typing, the others are told that it stopped.
+pub(super) const TYPING_PAUSE: Duration = Duration::from_secs(2);
+/// How often a running time is drawn.
+const SECOND: Duration = Duration::from_secs(1);
+const MINUTE: Duration = Duration::from_secs(60);
+
+/// Takes over whether the window has the focus.
+pub(super) fn focus(model: &mut Model, is_focused: bool) -> Vec<Effect> {
+    model.is_focused = is_focused;
+    let mut effects = vec![super::plain(Command::SetAway(!is_focused), "")];
+    if !is_focused {
+        effects.extend(editing::pause(model));
+    }
+    effects
+}
+
+/// Does what is due, after whatever happened.
+pub(super) fn watch(model: &mut Model) -> Vec<Effect> {
+    let run = model.now.run;
+    if model.notice.as_ref().is_some_and(|notice| run >= notice.until) {
+        model.notice = None;
+    }
+    if armed_until(model).is_some_and(|until| run >= until) {
+        model.armed = None;
+    }
+    for room in model.rooms.values_mut() {
+        room.typing.retain(|(_, until)| run < *until);
+    }
+    let mut effects = editing::settle(model);
+    effects.extend(dwell(model));
+    effects
+}
+
+/// Moves the read mark when unread messages were looked at long enough: the window has the focus,
+/// the newest is in view, and nothing covers it.
+fn dwell(model: &mut Model) -> Option<Effect> {
+    let Some((room, upto)) = looked_at(model) else {
+        model.dwell_since = None;
+        return None;
+    };
+    let since = *model.dwell_since.get_or_insert(model.now.run);
+    if model.now.run < since + DWELL {
+        return None;
+    }
+    model.dwell_since = None;
+    model.room_mut()?.marked = upto;
+    let command = Command::MarkRead { room, upto };
+    Some(Effect::Command { ask: Ask::Mark(room), command })
+}
+
+fn looked_at(model: &Model) -> Option<(RoomId, mathia_protocol::id::Seq)> {
+    let room = model.room()?;
+    let is_open = model.is_focused
+        && model.overlays.is_empty()
+        && model.selected.is_none()
+        && room.timeline.is_loaded
+        && room.timeline.scroll == Scroll::Live;
+    let newest = room.timeline.newest()?;
+    let is_unread = newest > room.marked.max(room.facts.read_upto);
+    (is_open && is_unread).then_some((room.facts.room, newest))
+}
+
+fn armed_until(model: &Model) -> Option<Duration> {
+    model.armed.map(|armed| match armed {
+        Armed::Quit(until) | Armed::Select(until) => until,
+    })
+}
+
+/// When something is due next, as time of the program's run; `None` while nothing is.
+pub fn next_deadline(model: &Model) -> Option<Duration> {
+    let run = model.now.run;
+    let typing = model.room().into_iter().flat_map(|room| room.typing.iter().map(|(_, at)| *at));
+    let ticking = match model.connection {
+        // A running time is shown, or a countdown.
+        Connection::Offline { .. } | Connection::Reconnecting { .. } => Some(run + SECOND),
+        _ => None,
+    };
+    let own = [
+        model.notice.as_ref().map(|notice| notice.until),
+        armed_until(model),
+        model.dwell_since.map(|since| since + DWELL),
+        model.writing.unsaved_since.map(|since| since + DRAFT_PAUSE),
+        model.writing.typing.map(|(_, last_key)| last_key + TYPING_PAUSE),
+        ticking,
+        // Times told as "12 min ago", and the names of days.
+        Some(run + MINUTE),
+    ];
+    own.into_iter().flatten().chain(typing).min().map(|due| due.max(run))
+}

@@ -1,0 +1,149 @@
+//! The connection's truth, and keys that all work right now in this place.
+
+use std::time::Duration;
+
+use ratatui::layout::Rect;
+
+use super::pen::{Pen, columns};
+use crate::app::action::Action;
+use crate::app::composer::Edit;
+use crate::app::keymap::Place;
+use crate::app::model::Model;
+use crate::app::model::connection::Connection;
+use crate::app::model::overlay::Overlay;
+use crate::app::model::timeline::Scroll;
+use crate::app::stamp;
+use crate::app::theme::Role;
+
+pub(super) fn draw(pen: &mut Pen<'_>, area: Rect, model: &Model) {
+    let (sign, words, role) = truth(model);
+    let mut col = pen.put(area, (1, 0), sign, role);
+    for (i, word) in words.iter().enumerate() {
+        let role = match (i, &model.connection) {
+            (0, Connection::Stopped { .. }) => Role::Failed,
+            (0, Connection::Offline { .. }) => Role::Warn,
+            _ => Role::Dim,
+        };
+        col = pen.put_cut(area, (col + if i == 0 { 1 } else { 3 }, 0), word, role);
+    }
+    hints(pen, area, col + 3, model);
+}
+
+/// A sign and words for how the connection stands.
+fn truth(model: &Model) -> (&'static str, Vec<String>, Role) {
+    let run = model.now.run;
+    let n_queued = model.n_queued();
+    let queued = match n_queued {
+        0 => None,
+        n => Some(format!("{n} queued")),
+    };
+    let lost = |at: &Duration| stamp::running(run.saturating_sub(*at));
+    match &model.connection {
+        Connection::Starting => ("◐", join(["connecting".to_owned()], queued), Role::Warn),
+        Connection::Reconnecting { lost_at } => {
+            let words = [format!("connecting {}", lost(lost_at))];
+            ("◐", join(words, queued), Role::Warn)
+        }
+        Connection::Online { rtt, is_caught_up } => {
+            let sent = match n_queued {
+                _ if !is_caught_up => "catching up".to_owned(),
+                0 => "all sent".to_owned(),
+                n => format!("{n} sending"),
+            };
+            ("●", vec![format!("{} ms", rtt.as_millis().max(1)), sent], Role::Online)
+        }
+        Connection::Offline { lost_at, retry_at, .. } => {
+            let next = match retry_at.saturating_sub(run).as_secs_f64().ceil() {
+                seconds if seconds < 1.0 => "next try now".to_owned(),
+                seconds => format!("next try {seconds:.0} s"),
+            };
+            let mut words = join([format!("offline {}", lost(lost_at))], queued);
+            words.push(next);
+            ("○", words, Role::Warn)
+        }
+        Connection::Stopped { cause, .. } => ("✗", vec![format!("stopped: {cause}")], Role::Failed),
+    }
+}
+
+fn join(first: [String; 1], then: Option<String>) -> Vec<String> {
+    first.into_iter().chain(then).collect()
+}
+
+/// Writes the hints from the right, the most important last to go.
+fn hints(pen: &mut Pen<'_>, area: Rect, from: u16, model: &Model) {
+    let room_left = area.width.saturating_sub(from + 1);
+    let mut shown: Vec<(String, String)> = Vec::new();
+    let mut used = 0;
+    for (key, does) in wanted(model) {
+        let width = columns(&key) + 1 + columns(&does) + if shown.is_empty() { 0 } else { 2 };
+        if used + width > room_left {
+            break;
+        }
+        used += width;
+        shown.push((key, does));
+    }
+    let mut col = area.width.saturating_sub(used + 1);
+    for (key, does) in shown {
+        col = pen.put(area, (col, 0), &key, Role::Text) + 1;
+        col = pen.put(area, (col, 0), &does, Role::Dim) + 2;
+    }
+}
+
+/// The hints of this moment, the most important first.
+fn wanted(model: &Model) -> Vec<(String, String)> {
+    let place = model.key_place();
+    let key = |action: Action| model.keymap.key_of(place, action).map(|chord| chord.to_string());
+    let hint = |action: Action, does: &str| key(action).map(|key| (key, does.to_owned()));
+    let pair = |one: Action, other: Action, does: &str| {
+        Some((format!("{} {}", key(one)?, key(other)?), does.to_owned()))
+    };
+    let hints = match (place, model.overlays.last()) {
+        // What floats tells its own keys.
+        (_, Some(Overlay::Panel { .. } | Overlay::Question(_) | Overlay::Outbox { .. })) => vec![],
+        (Place::List, _) => vec![
+            hint(Action::Choose, "go"),
+            pair(Action::ListUp, Action::ListDown, "move"),
+            hint(Action::Back, "back"),
+        ],
+        (Place::Select, _) => vec![
+            letters("j k", "move"),
+            hint(Action::Copy, "copy"),
+            hint(Action::Why, "why"),
+            hint(Action::Ticks, "ticks"),
+            hint(Action::Back, "back"),
+        ],
+        _ => return composing(model, &hint),
+    };
+    hints.into_iter().flatten().collect()
+}
+
+fn letters(keys: &str, does: &str) -> Option<(String, String)> {
+    Some((keys.to_owned(), does.to_owned()))
+}
+
+type Hint = Option<(String, String)>;
+
+fn composing(model: &Model, hint: &dyn Fn(Action, &str) -> Hint) -> Vec<(String, String)> {
+    let has_text = !model.composer.is_empty();
+    let is_live = model.room().is_none_or(|room| room.timeline.scroll == Scroll::Live);
+    let is_waiting =
+        matches!(model.connection, Connection::Offline { .. } | Connection::Reconnecting { .. });
+    let elsewhere = model.rooms.values().filter(|room| Some(room.facts.room) != model.place);
+    let n_elsewhere: u32 = elsewhere.map(|room| room.facts.n_unread).sum();
+    let newest = if has_text { Action::Newest } else { Action::End };
+    let mut hints = vec![
+        hint(Action::Send, "send").filter(|_| has_text),
+        hint(Action::Edit(Edit::Newline), "line").filter(|_| has_text),
+        hint(newest, "newest").filter(|_| !is_live),
+        hint(Action::ConnectNow, "now").filter(|_| is_waiting),
+        hint(Action::RoomUnread, &format!("{n_elsewhere} unread")).filter(|_| n_elsewhere > 0),
+        hint(Action::Switcher, "go").filter(|_| model.composer.after_caret().is_empty()),
+    ];
+    if has_text {
+        hints.push(hint(Action::Keys, "keys"));
+    } else {
+        hints.push(hint(Action::Select, "select").filter(|_| model.room().is_some()));
+        hints.push(letters("?", "keys"));
+    }
+    hints.into_iter().flatten().collect()
+}

@@ -1,0 +1,151 @@
+//! Lists to choose from: the switcher, the outbox, the commands that fit what is written.
+
+use mathia_protocol::wire::PresenceState;
+use ratatui::layout::{Position, Rect};
+
+use super::float::keys_row;
+use super::pen::{Pen, columns};
+use crate::app::explain::{self, OutboxLine};
+use crate::app::model::Model;
+use crate::app::model::areas::{self, Areas};
+use crate::app::model::overlay::{Among, Switcher};
+use crate::app::slash;
+use crate::app::stamp;
+use crate::app::switcher::{self, Candidate, Sign};
+use crate::app::theme::Role;
+use crate::app::wrap;
+
+/// Rows of candidates: the same however few there are, so that nothing jumps while filtering.
+const CANDIDATES_SHOWN: usize = 10;
+/// Columns of a list's text at most.
+const LIST_WIDTH_MAX: usize = 48;
+/// Commands offered while one is written.
+const COMMANDS_SHOWN: usize = 7;
+
+/// The quick switcher, or the lobby.
+pub(super) fn switcher(pen: &mut Pen<'_>, model: &Model, switcher: &Switcher) -> Option<Position> {
+    let width = areas::float_text_width(model.screen).min(LIST_WIDTH_MAX);
+    let n_rows = CANDIDATES_SHOWN.min(areas::float_rows_max(model.screen).saturating_sub(1));
+    let title = match switcher.among {
+        Among::Places => "go to",
+        Among::Lobby(_) => "open rooms",
+    };
+    let inner = pen.float(areas::float(model.screen, width, n_rows + 1), title);
+    pen.put(inner, (0, 0), "›", Role::Accent);
+    let filter = Rect { x: inner.x + 2, width: inner.width.saturating_sub(2), ..inner };
+    pen.put(filter, (0, 0), switcher.filter.text(), Role::Text);
+    let candidates = switcher::candidates(model);
+    if candidates.is_empty() {
+        let text = match switcher.among {
+            Among::Lobby(_) if switcher.filter.is_empty() => "This workspace has no open rooms.",
+            _ => "Nothing is called like this.",
+        };
+        pen.put_cut(inner, (2, 1), text, Role::Dim);
+    }
+    let skipped = (switcher.selected + 1).saturating_sub(n_rows);
+    for (row, (i, candidate)) in (1..).zip(candidates.iter().enumerate().skip(skipped).take(n_rows))
+    {
+        let line = Rect { y: inner.y + row, height: 1, ..inner };
+        draw_candidate(pen, line, candidate, i == switcher.selected);
+    }
+    let caret = columns(switcher.filter.before_caret()).min(filter.width.saturating_sub(1));
+    Some(Position { x: filter.x + caret, y: filter.y })
+}
+
+fn draw_candidate(pen: &mut Pen<'_>, area: Rect, candidate: &Candidate, is_selected: bool) {
+    if is_selected {
+        pen.tint(area, Role::Selected);
+        pen.put(area, (0, 0), "▌", Role::Accent);
+    }
+    let (sign, role) = match candidate.sign {
+        Sign::Sealed => ("▣", Role::Dim),
+        Sign::Open => ("□", Role::Warn),
+        Sign::Agent => ("◆", Role::Accent),
+        Sign::Person(PresenceState::Online) => ("●", Role::Online),
+        Sign::Person(PresenceState::Away) => ("◐", Role::Warn),
+        Sign::Person(PresenceState::Offline) => ("○", Role::Dim),
+    };
+    let mut right = area.width;
+    if candidate.n_mentions > 0 {
+        right = pen.put_right(area, 0, &format!("@{}", candidate.n_mentions), Role::Mention) - 1;
+    }
+    if candidate.n_unread > 0 {
+        let counts = Rect { width: right, ..area };
+        right = pen.put_right(counts, 0, &candidate.n_unread.to_string(), Role::Unread);
+    }
+    let text = Rect { width: right.saturating_sub(1), ..area };
+    pen.put(text, (2, 0), sign, role);
+    let name_role = if candidate.n_unread > 0 || is_selected { Role::Name } else { Role::Text };
+    let end = pen.put_cut(text, (4, 0), &candidate.name, name_role);
+    if end + 4 < text.width {
+        pen.put_cut(text, (end + 2, 0), &candidate.aside, Role::Dim);
+    }
+}
+
+/// What waits to be sent.
+pub(super) fn outbox(pen: &mut Pen<'_>, model: &Model, selected: usize) {
+    let lines = explain::outbox(model);
+    let width = areas::float_text_width(model.screen);
+    let n_rows = lines.len().clamp(1, areas::float_rows_max(model.screen));
+    let inner = pen.float(areas::float(model.screen, width, n_rows + 1), "outbox");
+    if lines.is_empty() {
+        pen.put_cut(inner, (0, 0), "Everything you wrote is sent.", Role::Text);
+        keys_row(pen, inner, [("Esc", "back")].into_iter());
+        return;
+    }
+    let selected = selected.min(lines.len() - 1);
+    let skipped = (selected + 1).saturating_sub(n_rows);
+    for (row, (i, line)) in (0..).zip(lines.iter().enumerate().skip(skipped).take(n_rows)) {
+        let area = Rect { y: inner.y + row, height: 1, ..inner };
+        draw_outbox_line(pen, area, model, (line, i == selected));
+    }
+    let retry = lines[selected].cause.is_some().then_some(("r", "send again"));
+    let keys = [("e", "take back and edit"), ("d", "withdraw")];
+    keys_row(pen, inner, retry.into_iter().chain(keys).chain([("Esc", "back")]));
+}
+
+fn draw_outbox_line(
+    pen: &mut Pen<'_>,
+    area: Rect,
+    model: &Model,
+    (line, is_selected): (&OutboxLine, bool),
+) {
+    if is_selected {
+        pen.tint(area, Role::Selected);
+        pen.put(area, (0, 0), "▌", Role::Accent);
+    }
+    let state = match &line.cause {
+        Some(cause) => (cause.as_str().to_owned(), Role::Failed),
+        None if line.is_sent => ("sent, not answered".to_owned(), Role::Dim),
+        None => (stamp::moment(&model.zone, line.queued_at, model.now.wall), Role::Dim),
+    };
+    let state_text = wrap::cut(&state.0, usize::from(area.width / 2));
+    let right = pen.put_right(area, 0, &state_text, state.1);
+    let text = Rect { width: right.saturating_sub(2), ..area };
+    let end = pen.put_cut(text, (2, 0), &line.room_name, Role::Name);
+    let first_line = line.text.as_str().lines().next().unwrap_or_default();
+    pen.put_cut(text, (end + 2, 0), first_line, Role::Text);
+}
+
+/// The commands that fit the word being written, above the composer.
+pub(super) fn commands(pen: &mut Pen<'_>, areas: &Areas, model: &Model) {
+    let written = model.composer.text();
+    let Some(word) = written.strip_prefix('/').filter(|word| !word.contains(char::is_whitespace))
+    else {
+        return;
+    };
+    let fitting: Vec<&slash::Entry> = slash::beginning_with(word).collect();
+    let n_shown = fitting.len().min(COMMANDS_SHOWN).min(usize::from(areas.timeline.height / 2));
+    if n_shown == 0 {
+        return;
+    }
+    let height = u16::try_from(n_shown + 2).unwrap_or(3);
+    let width = areas.timeline.width.min(60);
+    let y = areas.talk.bottom().saturating_sub(height);
+    let inner = pen.float(Rect { x: areas.talk.x, y, width, height }, "");
+    for (row, entry) in (0..).zip(fitting.iter().take(n_shown)) {
+        let end = pen.put(inner, (0, row), &format!("/{}", entry.word), Role::Accent);
+        pen.put(inner, (end + 1, row), entry.takes, Role::Text);
+        pen.put_cut(inner, (21, row), entry.does, Role::Dim);
+    }
+}

@@ -1,0 +1,67 @@
+//! The row above the composer: a notice, what may be completed, or who is typing.
+
+use ratatui::layout::Rect;
+
+use super::pen::{Pen, columns};
+use crate::app::model::Model;
+use crate::app::model::timeline::Scroll;
+use crate::app::theme::Role;
+
+/// Names of people typing that are told one by one.
+const NAMED_MAX: usize = 2;
+
+pub(super) fn draw(pen: &mut Pen<'_>, area: Rect, model: &Model) {
+    let mut left = Rect { width: area.width.saturating_sub(1), ..area };
+    if let Some(below) = below(model) {
+        let shown = Rect { width: area.width.saturating_sub(1), ..area };
+        let col = pen.put_right(shown, 0, &below, Role::Unread);
+        left.width = col.saturating_sub(2);
+    }
+    if let Some(notice) = &model.notice {
+        let (sign, role) = if notice.is_error { ("✗ ", Role::Failed) } else { ("", Role::Text) };
+        let end = pen.put(left, (1, 0), sign, role);
+        pen.put_cut(left, (end, 0), notice.text.as_str(), role);
+    } else if let Some(completion) = &model.writing.completion {
+        let mut col = 1;
+        for (i, candidate) in completion.candidates.iter().enumerate() {
+            if col + columns(candidate) >= left.width {
+                pen.put(left, (col, 0), "…", Role::Dim);
+                break;
+            }
+            let role = if i == completion.index { Role::Accent } else { Role::Dim };
+            col = pen.put(left, (col, 0), candidate.trim_end(), role) + 2;
+        }
+    } else if let Some(typing) = typing(model) {
+        pen.put_cut(left, (1, 0), &typing, Role::Dim);
+    }
+}
+
+fn below(model: &Model) -> Option<String> {
+    let room = model.room()?;
+    match (room.timeline.scroll, room.timeline.n_below) {
+        (Scroll::Live, _) => None,
+        (Scroll::At(..), 0) => Some("↓ more below".to_owned()),
+        (Scroll::At(..), n) => Some(format!("↓ {n} new below")),
+    }
+}
+
+fn typing(model: &Model) -> Option<String> {
+    let room = model.room()?;
+    let names: Vec<&str> = room
+        .typing
+        .iter()
+        .filter_map(|(account, _)| {
+            room.facts.members.iter().find(|member| member.account == *account)
+        })
+        .map(|member| member.handle.as_str())
+        .collect();
+    match names[..] {
+        [] => None,
+        [one] => Some(format!("{one} is typing")),
+        [one, other] => Some(format!("{one} and {other} are typing")),
+        _ => {
+            let named = names[..NAMED_MAX].join(", ");
+            Some(format!("{named} and {} more are typing", names.len() - NAMED_MAX))
+        }
+    }
+}

@@ -1,0 +1,83 @@
+//! The first start: link, name, the server's key, the words.
+
+use mathia_tui::app::effect::Effect;
+use mathia_tui::app::join::{JoinAnswer, JoinAsk};
+use mathia_tui::app::message::Msg;
+use zeroize::Zeroizing;
+
+use crate::app::TestApp;
+
+const LINK: &str = "mathia://example.org:4433/i/abcdefgh";
+
+fn joins(app: &mut TestApp) -> JoinAsk {
+    let effects = std::mem::take(&mut app.effects);
+    let join = effects.into_iter().find_map(|effect| match effect {
+        Effect::Join(ask) => Some(ask),
+        _ => None,
+    });
+    join.unwrap()
+}
+
+fn words() -> Vec<Zeroizing<String>> {
+    let words = "abandon ability able about above absent absorb abstract absurd abuse access \
+                 accident account accuse achieve acid acoustic acquire across act action actor \
+                 actress actual";
+    words.split_whitespace().map(|word| Zeroizing::new(word.to_owned())).collect()
+}
+
+#[test]
+fn a_link_and_a_name_make_an_account() {
+    let mut app = TestApp::new(None);
+    insta::assert_snapshot!("first_start_link", app.screen(80, 24));
+    app.send(Msg::Paste(format!("{LINK}\n")));
+    app.types("<enter>");
+    app.types("ann");
+    insta::assert_snapshot!("first_start_name", app.screen(80, 24));
+    app.types("<enter>");
+    let ask = joins(&mut app);
+    assert_eq!((ask.link.as_str(), ask.name.as_str()), (LINK, "ann"));
+    assert_eq!(ask.accepted_server, None);
+    insta::assert_snapshot!("first_start_joining", app.screen(80, 24));
+    app.send(Msg::Joined(JoinAnswer::Joined { me: TestApp::ann(), words: words() }));
+    insta::assert_snapshot!("first_start_words", app.screen(80, 24));
+    insta::assert_snapshot!("first_start_words_narrow", app.screen(40, 12));
+    app.types("<enter>");
+    assert!(!app.screen(80, 24).contains("abandon"), "the words are shown once");
+    assert_eq!(app.commands().len(), 2, "rooms and people are asked for");
+}
+
+#[test]
+fn an_unknown_server_needs_a_typed_yes() {
+    let mut app = TestApp::new(None);
+    app.types(&format!("{LINK}<enter>ann<enter>"));
+    joins(&mut app);
+    let fingerprint = "7f3a 91c2 0d44 8e1b 55aa 0192 fe3c 7788";
+    app.send(Msg::Joined(JoinAnswer::UnknownServer {
+        address: "example.org:4433".to_owned(),
+        fingerprint: fingerprint.to_owned(),
+    }));
+    insta::assert_snapshot!("first_start_unknown_server", app.screen(80, 24));
+    app.types("y<enter>");
+    assert!(app.effects.iter().all(|effect| !matches!(effect, Effect::Join(_))), "y is not yes");
+    insta::assert_snapshot!("first_start_unknown_server_narrow", app.screen(40, 12));
+    app.types("<backspace>yes<enter>");
+    assert_eq!(joins(&mut app).accepted_server.as_deref(), Some(fingerprint));
+}
+
+#[test]
+fn what_is_wrong_is_said_where_it_can_be_mended() {
+    let mut app = TestApp::new(None);
+    app.types("example.org<enter>");
+    assert!(app.screen(80, 24).contains("begins with mathia://"));
+    app.types(&format!("<ctrl-u>{LINK}<enter>Ann<enter>"));
+    assert!(app.screen(80, 24).contains("only a-z"));
+    app.types("<ctrl-u>bob<enter>");
+    joins(&mut app);
+    app.send(Msg::Joined(JoinAnswer::Failed {
+        text: "Somebody is called bob already.".to_owned(),
+        is_about_name: true,
+    }));
+    insta::assert_snapshot!("first_start_name_taken", app.screen(80, 24));
+    app.types("<ctrl-u>ann<enter>");
+    assert_eq!(joins(&mut app).name.as_str(), "ann");
+}

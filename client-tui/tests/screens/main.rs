@@ -1,0 +1,11 @@
+//! Keys in, drawing out: whole screens with fixed names and a fixed clock, snapshots beside.
+
+mod app;
+mod cast;
+mod delivery;
+mod first_start;
+mod hints;
+mod looks;
+mod reading;
+mod scrolling;
+mod writing;

@@ -1,0 +1,146 @@
+//! What counts as read, what rings, and what the title tells.
+
+use std::time::Duration;
+
+use mathia_protocol::client::{ClientEvent, Command, RoomView};
+use mathia_protocol::id::Seq;
+use mathia_tui::app::effect::Effect;
+use mathia_tui::app::message::Msg;
+
+use crate::app::TestApp;
+use crate::cast::{self, BOB, CLEO, NOW};
+
+const DWELL: Duration = Duration::from_millis(700);
+
+fn marks(app: &mut TestApp) -> Vec<Seq> {
+    let marks = app.commands().into_iter().filter_map(|command| match command {
+        Command::MarkRead { upto, .. } => Some(upto),
+        _ => None,
+    });
+    marks.collect()
+}
+
+fn rings(app: &mut TestApp) -> usize {
+    let effects = std::mem::take(&mut app.effects);
+    effects.iter().filter(|effect| matches!(effect, Effect::Bell)).count()
+}
+
+#[test]
+fn looking_for_a_moment_marks_as_read() {
+    let mut app = TestApp::in_team();
+    app.waits(DWELL - Duration::from_millis(1));
+    assert_eq!(marks(&mut app), []);
+    app.waits(Duration::from_millis(1));
+    assert_eq!(marks(&mut app), [Seq(8)]);
+    app.waits(Duration::from_secs(10));
+    assert_eq!(marks(&mut app), [], "once is enough");
+}
+
+#[test]
+fn nothing_is_read_while_the_window_is_elsewhere() {
+    let mut app = TestApp::in_team();
+    app.send(Msg::Focus(false));
+    app.waits(Duration::from_mins(1));
+    assert_eq!(marks(&mut app), []);
+    app.send(Msg::Focus(true));
+    app.waits(DWELL);
+    assert_eq!(marks(&mut app), [Seq(8)]);
+}
+
+#[test]
+fn nothing_is_read_while_scrolled_up_or_covered() {
+    let mut app = TestApp::in_team();
+    app.screen(80, 14);
+    app.types("<pageup>");
+    app.waits(Duration::from_mins(1));
+    assert_eq!(marks(&mut app), []);
+    app.types("<end><ctrl-k>");
+    app.waits(Duration::from_mins(1));
+    assert_eq!(marks(&mut app), []);
+    app.types("<esc>");
+    app.waits(DWELL);
+    assert_eq!(marks(&mut app), [Seq(8)]);
+}
+
+#[test]
+fn the_line_above_what_is_new_stays_until_the_room_is_left() {
+    let mut app = TestApp::in_team();
+    app.waits(DWELL);
+    app.tells(ClientEvent::Room(Box::new(RoomView { read_upto: Seq(8), ..cast::team() })));
+    assert!(app.screen(80, 24).contains(" 2 new since 09:21 "));
+    app.types("<alt-down>");
+    app.types("<alt-up>");
+    assert!(!app.screen(80, 24).contains("new since"));
+}
+
+#[test]
+fn what_arrives_while_one_is_away_gets_a_line_that_counts() {
+    let mut rooms = crate::app::cast_rooms();
+    rooms[0].n_unread = 0;
+    rooms[0].read_upto = Seq(8);
+    let mut app = TestApp::in_rooms(rooms, cast::conversation());
+    app.send(Msg::Focus(false));
+    for seq in 9..12 {
+        app.tells(ClientEvent::Entry(Box::new(cast::said(seq, NOW, BOB, "are you there?"))));
+    }
+    assert!(app.screen(80, 24).contains(" 3 new since 09:30 "));
+}
+
+#[test]
+fn the_line_points_at_something_that_counts() {
+    let mut rooms = crate::app::cast_rooms();
+    rooms[0].read_upto = Seq(6);
+    let mut entries = cast::conversation();
+    entries[6] = cast::changed(7, NOW, CLEO, "renamed the room");
+    let mut app = TestApp::in_rooms(rooms, entries);
+    let screen = app.screen(80, 24);
+    let line = screen.lines().position(|line| line.contains("new since")).unwrap();
+    assert!(screen.lines().nth(line + 1).unwrap().contains("cleo"));
+    assert!(screen.lines().nth(line + 2).unwrap().contains("the column is added twice"));
+}
+
+#[test]
+fn a_mention_rings_unless_one_is_looking_at_it() {
+    let mut app = TestApp::in_team();
+    rings(&mut app);
+    app.tells(ClientEvent::Entry(Box::new(cast::said(9, NOW, BOB, "@ann?"))));
+    assert_eq!(rings(&mut app), 0, "it is in front of her");
+    app.send(Msg::Focus(false));
+    app.tells(ClientEvent::Entry(Box::new(cast::said(10, NOW, BOB, "@ann!"))));
+    assert_eq!(rings(&mut app), 1);
+    app.tells(ClientEvent::Entry(Box::new(cast::said(11, NOW, BOB, "never mind"))));
+    assert_eq!(rings(&mut app), 0, "not every message rings");
+    app.tells(ClientEvent::Entry(Box::new(cast::said(10, NOW, BOB, "@ann!"))));
+    assert_eq!(rings(&mut app), 0, "told again, it does not ring again");
+}
+
+#[test]
+fn a_direct_message_rings_from_another_room() {
+    let mut app = TestApp::in_team();
+    rings(&mut app);
+    let mut entry = cast::said(3, NOW, BOB, "a word?");
+    entry.room = cast::WITH_BOB;
+    app.tells(ClientEvent::Entry(Box::new(entry)));
+    assert_eq!(rings(&mut app), 1);
+}
+
+#[test]
+fn the_title_counts_what_is_unread() {
+    let mut app = TestApp::in_team();
+    let titles = |app: &mut TestApp| -> Vec<String> {
+        let effects = std::mem::take(&mut app.effects);
+        let titles = effects.into_iter().filter_map(|effect| match effect {
+            Effect::Title(title) => Some(title),
+            _ => None,
+        });
+        titles.collect()
+    };
+    assert_eq!(titles(&mut app).last().map(String::as_str), Some("(15) mathia"));
+    for mut view in crate::app::cast_rooms() {
+        view.n_unread = 0;
+        app.tells(ClientEvent::Room(Box::new(view)));
+    }
+    assert_eq!(titles(&mut app).last().map(String::as_str), Some("mathia"));
+    app.waits(Duration::from_secs(5));
+    assert!(titles(&mut app).is_empty(), "it is told only when it changes");
+}
