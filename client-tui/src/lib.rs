@@ -1,7 +1,22 @@
 //! The mathia terminal client as a library, so that tests and the binary share one core.
 //!
 //! - [`app`]: the interactive client: model, message, update, effect, view;
-//! - [`safe_text`]: the one type through which remote text reaches a terminal.
+//! - [`face`]: the commands, each printing data to stdout and talk to stderr;
+//! - [`replica`]: what this device keeps on disk, sealed;
+//! - [`safe_text`]: the one type through which remote text reaches a terminal;
+//! - [`cli`], [`config`], [`paths`], [`profile`], [`enrol`], [`known_servers`], [`output`], [`exit`],
+//!   [`clock`]: what both kinds of faces stand on.
 
 pub mod app;
+pub mod cli;
+pub mod clock;
+pub mod config;
+pub mod enrol;
+pub mod exit;
+pub mod face;
+pub mod known_servers;
+pub mod output;
+pub mod paths;
+pub mod profile;
+pub mod replica;
 pub mod safe_text;

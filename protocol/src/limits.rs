@@ -4,6 +4,8 @@ use std::time::Duration;
 
 /// First byte of each direction of each stream; another value is answered by closing.
 pub const STREAM_VERSION: u8 = 1;
+/// The protocol version that `Hello` and `Welcome` speak of.
+pub const PROTOCOL_VERSION: u16 = 1;
 /// Application protocol name of the TLS handshake.
 pub const ALPN: &[u8] = b"mathia/1";
 /// Bytes of the length prefix of a frame.
@@ -41,6 +43,19 @@ pub const SLOTS_MAX: usize = 8;
 /// Wraps in one staging batch: 64 KiB frames of about 150 bytes each.
 pub const WRAPS_PER_BATCH_MAX: usize = 400;
 
+/// Positions of a room whose hashes a client keeps at hand; older ones are in its replica.
+pub const SYNC_WINDOW_MAX: usize = 256;
+/// Live entries of a room that wait for earlier ones: more are pulled from the log again.
+pub const SYNC_PENDING_MAX: usize = 128;
+/// Bytes of such entries: a few frames.
+pub const SYNC_PENDING_BYTES_MAX: usize = 256 * 1024;
+/// Claims about positions still ahead that a client keeps: the newest heads, a few ticks.
+pub const SYNC_CLAIMS_MAX: usize = 64;
+/// Entries asked for in one catch-up read: a few pages, so that it can be cancelled soon.
+pub const SYNC_ASK_MAX: u32 = 1_024;
+/// Fruitless tries to fill a gap before the alarm says that entries are withheld.
+pub const SYNC_TRIES_MAX: u32 = 3;
+
 /// Entries of one history page, so that a page of usual messages stays within a frame.
 pub const HISTORY_PAGE_MAX: usize = 128;
 /// Bytes of entries in one history page; at least one entry always fits.
@@ -65,23 +80,25 @@ pub const HANDLE_LEN_MAX: usize = 32;
 pub const ROOM_NAME_LEN_MAX: usize = 64;
 /// Longest topic of a room, in bytes.
 pub const TOPIC_LEN_MAX: usize = 256;
+/// Longest reference to the picture of a room, in bytes: a file's place, key and hash.
+pub const PICTURE_LEN_MAX: usize = 512;
 /// Longest device name and operating system name, in bytes.
 pub const DEVICE_NAME_LEN_MAX: usize = 64;
 /// Longest operator text of an agent account, in bytes.
 pub const OPERATOR_LEN_MAX: usize = 256;
 
 /// Commits and links that claim a time further off the server's clock are refused.
-pub const CLOCK_SKEW_MAX: Duration = Duration::from_secs(5 * 60);
+pub const CLOCK_SKEW_MAX: Duration = Duration::from_mins(5);
 /// A device younger than this may not revoke older ones.
-pub const DEVICE_QUARANTINE: Duration = Duration::from_secs(24 * 3600);
+pub const DEVICE_QUARANTINE: Duration = Duration::from_hours(24);
 /// An epoch older than this, with messages, is rotated by the next sender.
-pub const EPOCH_AGE_MAX: Duration = Duration::from_secs(7 * 24 * 3600);
+pub const EPOCH_AGE_MAX: Duration = Duration::from_hours(7 * 24);
 /// An epoch with more messages than this is rotated by the next sender.
 pub const EPOCH_MESSAGES_MAX: u64 = 10_000;
 /// Own device keys (HPKE) are replaced after this time.
-pub const HPKE_ROTATE_AFTER: Duration = Duration::from_secs(30 * 24 * 3600);
+pub const HPKE_ROTATE_AFTER: Duration = Duration::from_hours(30 * 24);
 /// Chain heads of members are asked anew after this time.
-pub const CHAIN_REFRESH_AFTER: Duration = Duration::from_secs(24 * 3600);
+pub const CHAIN_REFRESH_AFTER: Duration = Duration::from_hours(24);
 
 /// The peer has this long to send the first frame of a connection.
 pub const HELLO_TIMEOUT: Duration = Duration::from_secs(5);

@@ -89,8 +89,8 @@ impl FromStr for RoomName {
     type Err = RoomNameError;
 
     fn from_str(text: &str) -> Result<Self, RoomNameError> {
-        let text = text.trim();
-        let text = text.strip_prefix('#').unwrap_or(text).trim();
+        // All signs, not the first alone: a name must read as itself, or nobody could open it again.
+        let text = text.trim_start_matches(|c: char| c == '#' || c.is_whitespace()).trim_end();
         if text.is_empty() {
             return Err(RoomNameError::Empty);
         }
@@ -130,8 +130,13 @@ mod tests {
     }
 
     #[test]
-    fn a_room_name_loses_its_hash_sign_and_outer_spaces() {
-        assert_eq!(" #ops ".parse::<RoomName>().unwrap().as_str(), "ops");
+    fn a_room_name_loses_its_hash_signs_and_outer_spaces() {
+        for text in [" #ops ", "##ops", "# # ops"] {
+            let name = text.parse::<RoomName>().unwrap();
+            assert_eq!(name.as_str(), "ops");
+            assert_eq!(name.as_str().parse(), Ok(name));
+        }
+        assert_eq!("##".parse::<RoomName>(), Err(RoomNameError::Empty));
         assert_eq!("#".parse::<RoomName>(), Err(RoomNameError::Empty));
         assert_eq!("a\u{1b}b".parse::<RoomName>(), Err(RoomNameError::Control));
     }

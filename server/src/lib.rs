@@ -3,4 +3,26 @@
 //!
 //! Arrows point one way: `serve` → `session` → `rooms` → {`hub`, `store`} → the protocol crate.
 
+pub mod accounts;
+pub mod admin;
+pub mod cli;
+pub mod clock;
+pub mod config;
+pub mod hub;
+pub mod limits;
+pub mod program;
+pub mod rate;
+pub mod refusal;
+pub mod rooms;
+pub mod serve;
+pub mod session;
 pub mod store;
+pub mod telemetry;
+
+/// The program's version.
+pub const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// Exit code of a command that failed.
+pub const EXIT_FAILED: u8 = 1;
+/// Exit code of a bad configuration (`EX_CONFIG`): a service manager does not try again.
+pub const EXIT_CONFIG: u8 = 78;

@@ -73,7 +73,7 @@ pub enum Command {
         /// To what.
         role: Role,
     },
-    /// Changes a policy value or the topic: keys `history` (since_join, all), `who_adds` (admin, any),
+    /// Changes a policy value or the topic: keys `history` (`since_join`, `all`), `who_adds` (`admin`, `any`),
     /// `retention_days` (0..=3650), `topic` (text).
     Set {
         /// Where.

@@ -292,6 +292,27 @@ pub enum UnreadableCause {
     KeyBad,
 }
 
+impl UnreadableCause {
+    /// The byte that stands for it in a replica.
+    pub fn to_byte(self) -> u8 {
+        match self {
+            Self::BeforeJoin => 0,
+            Self::KeyAsked => 1,
+            Self::KeyBad => 2,
+        }
+    }
+
+    /// Reads what [`Self::to_byte`] writes; `None` for any other byte.
+    pub fn from_byte(value: u8) -> Option<Self> {
+        match value {
+            0 => Some(Self::BeforeJoin),
+            1 => Some(Self::KeyAsked),
+            2 => Some(Self::KeyBad),
+            _ => None,
+        }
+    }
+}
+
 /// Something in the outbox.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OutboxView {
@@ -339,6 +360,20 @@ pub struct MarkCounts {
     pub delivered: Vec<MarkStep>,
     /// Read, newest step first.
     pub read: Vec<MarkStep>,
+}
+
+impl MarkCounts {
+    /// How many others have received and read an own entry: `(delivered, read)`.
+    ///
+    /// The steps include the own person, whose marks cover what it wrote itself.
+    pub fn reached(&self, seq: Seq) -> (u32, u32) {
+        let others = |steps: &[MarkStep]| {
+            let counts = steps.iter().filter(|step| step.upto >= seq).map(|step| step.n_accounts);
+            counts.max().unwrap_or(0).saturating_sub(1).min(self.n_others)
+        };
+        let n_read = others(&self.read);
+        (others(&self.delivered).max(n_read), n_read)
+    }
 }
 
 /// What failed.

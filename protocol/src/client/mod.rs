@@ -3,11 +3,41 @@
 //! Faces (terminal, commands, bots) hold a [`Client`], give it [`Command`]s and hear
 //! [`ClientEvent`]s. They never see frames, keys or sockets.
 
+mod bot;
+mod clock;
 mod command;
+mod connect;
+mod engine;
 mod event;
+mod events;
+mod handle;
+mod identity;
+mod link;
+mod login;
+mod memory;
+mod record;
+mod register;
+mod replica;
+mod trust;
 
+pub use bot::{Bot, BotError, Heard};
+pub use clock::{Clock, SystemClock};
 pub use command::{Command, CommandError, Done, InviteLink, LobbyRoom, NewRoom, PersonRef};
+pub use connect::{ConnectError, StreamError};
 pub use event::{
-    AlarmCause, ClientEvent, ConnectionState, DeviceView, EntryView, EntryBodyView, MarkCounts, MemberView,
-    OutboxState, OutboxView, PersonView, PresenceView, RoomView, SealedBy, TrustState, UnreadableCause,
+    AlarmCause, ClientEvent, ConnectionState, DeviceView, EntryBodyView, EntryView, MarkCounts,
+    MemberView, OutboxState, OutboxView, PersonView, PresenceView, RoomView, SealedBy, TrustState,
+    UnreadableCause,
 };
+pub use events::Events;
+pub use handle::{Client, ClientConfig};
+pub use identity::{Forgetful, HpkeEntry, Identity, KeyKeeper};
+pub use login::LoginError;
+pub use memory::MemoryReplica;
+pub use record::{
+    Batch, Commitment, Contact, Content, DeviceLane, EntryRecord, OutboxRow, OwnInvite, PinSource,
+    RoomFacts, RoomRecord, RowState, SealedMessage, ServerRecord,
+};
+pub use register::{Applicant, Enrolment, RegisterError, Registered, Visit};
+pub use replica::{DrainGuard, Replica, Sealer, StorageError, Stored};
+pub use trust::{Expected, Shown, TrustAsk, TrustError, pin_words};

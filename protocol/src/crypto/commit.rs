@@ -1,5 +1,13 @@
 //! A commit: one signed change of a room, and the only way its members and keys change (CRYPTO B3).
 //!
+//! ```text
+//! E_n  = 1 || blob || signature
+//! blob = ver u8 | suite u8 | kind u8 | commit_no u32 | prev_commit[32] | author[32] | device[16] |
+//!        epoch u32 | kc[32] | members_hash[32] | policy_hash[32] | seen_seq u64 | seen_hash[32] |
+//!        prev_box opt bytes | settings_box opt bytes | time_ms u64 | body bytes
+//! body = room_kind u8 (only in Create) | changed: list Member | removed: list user_id | policy opt
+//! ```
+//!
 //! Owns the format, the signature and the hash of commits. Whether a commit may be is a rule of
 //! `log::validate`; nothing here decides.
 
@@ -125,12 +133,10 @@ impl CommitFields {
     }
 
     fn encode(&self) -> Vec<u8> {
+        let body = self.encode_body();
         let boxes = |field: &Option<Vec<u8>>| field.as_ref().map_or(0, Vec::len);
         let mut w = Writer::with_capacity(
-            400 + boxes(&self.prev_box)
-                + boxes(&self.settings_box)
-                + self.changed.len() * Member::LEN
-                + self.removed.len() * AccountId::LEN,
+            400 + boxes(&self.prev_box) + boxes(&self.settings_box) + body.len(),
         );
         w.u8(COMMIT_VERSION).u8(self.suite).u8(self.kind.to_byte()).u32(self.commit_no);
         w.fixed(self.prev_commit.as_bytes());
@@ -143,7 +149,14 @@ impl CommitFields {
                 w.bytes(bytes);
             });
         }
-        w.u64(self.time.0);
+        w.u64(self.time.0).bytes(&body);
+        w.finish()
+    }
+
+    /// `body`: a variable field of the blob, so its length stands before it.
+    fn encode_body(&self) -> Vec<u8> {
+        let len = self.changed.len() * Member::LEN + self.removed.len() * AccountId::LEN;
+        let mut w = Writer::with_capacity(32 + len);
         if let Some(room_kind) = self.room_kind {
             w.u8(room_kind.to_byte());
         }
@@ -167,7 +180,7 @@ impl CommitFields {
             value => return Err(CeError::Unknown { what: "suite", value }),
         };
         let kind = CommitKind::from_byte(r.u8()?)?;
-        let fields = Self {
+        let mut fields = Self {
             suite,
             kind,
             commit_no: r.u32()?,
@@ -183,16 +196,26 @@ impl CommitFields {
             prev_box: r.option(|r| r.bytes(PREV_BOX_LEN).map(<[u8]>::to_vec))?,
             settings_box: r.option(|r| r.bytes(SETTINGS_BOX_LEN_MAX).map(<[u8]>::to_vec))?,
             time: TimeMs(r.u64()?),
-            room_kind: match kind {
-                CommitKind::Create => Some(RoomKind::from_byte(r.u8()?)?),
-                _ => None,
-            },
-            changed: read_members(&mut r)?,
-            removed: read_removed(&mut r)?,
-            policy: r.option(Policy::read)?,
+            room_kind: None,
+            changed: Vec::new(),
+            removed: Vec::new(),
+            policy: None,
         };
+        let body = r.bytes(COMMIT_LEN_MAX)?;
         r.finish()?;
+        fields.decode_body(body)?;
         Ok(fields)
+    }
+
+    fn decode_body(&mut self, body: &[u8]) -> Result<(), CeError> {
+        let mut r = Reader::new(body);
+        if self.kind == CommitKind::Create {
+            self.room_kind = Some(RoomKind::from_byte(r.u8()?)?);
+        }
+        self.changed = read_members(&mut r)?;
+        self.removed = read_removed(&mut r)?;
+        self.policy = r.option(Policy::read)?;
+        r.finish()
     }
 }
 
@@ -319,7 +342,7 @@ mod tests {
             chain_seq: 1,
             chain_hash: Hash([byte; 32]),
         };
-        let changed = vec![member(9, Role::Member), member(3, Role::Owner)];
+        let mut changed = vec![member(3, Role::Owner), member(9, Role::Member)];
         CommitFields {
             suite: SUITE_E2EE,
             kind: CommitKind::Create,
@@ -337,7 +360,10 @@ mod tests {
             settings_box: Some(vec![5; 60]),
             time: TimeMs(1_000),
             room_kind: Some(RoomKind::Group),
-            changed,
+            changed: {
+                changed.reverse();
+                changed
+            },
             removed: Vec::new(),
             policy: Some(Policy::GROUP),
         }
@@ -351,6 +377,29 @@ mod tests {
         assert_eq!(read.verify(&key().public()), Ok(()));
         assert_eq!(read.room_id(), Some(RoomId(commit.hash().0)));
         assert_eq!(read.changed[0].account, AccountId([3; 32]), "the list was sorted");
+    }
+
+    /// The values were computed a second time by another program from the format's description.
+    #[test]
+    fn the_format_and_its_hashes_are_pinned() {
+        let fields = CommitFields { device: DeviceId([0xDD; 16]), ..fields() };
+        assert_eq!(
+            fields.policy_hash.to_hex(),
+            "97f048d315b3fef17d0b438351333b707675b67e6c9e04ae4b9994bae5389791"
+        );
+        assert_eq!(
+            fields.members_hash.to_hex(),
+            "73d016d1428db2eb0c6bf11d0ccb8f1d073a8fc6ffe38c0e391a6cbb57478991"
+        );
+        // Signing sorts the lists; the blob lies between tag and signature.
+        let commit = fields.sign(&key()).unwrap();
+        let blob = &commit.entry()[1..commit.entry().len() - Signature::LEN];
+        assert_eq!(blob.len(), 463);
+        assert_eq!(
+            sha256(&[blob]).to_hex(),
+            "587328cbdc0342c3d4675a081b8fe10750efc6bc69f1d49f6de180739e1f6f9a"
+        );
+        assert_eq!(commit.hash(), hash(labels::COMMIT_HASH, &[&commit.entry()[1..]]));
     }
 
     #[test]

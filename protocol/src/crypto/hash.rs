@@ -15,8 +15,8 @@ use crate::id::Hash;
 
 /// Computes `H(label, parts) = SHA-256("mathia/v1/" || label || 0x00 || parts)` (CRYPTO B1).
 ///
-/// The parts are concatenated as they are: every caller's parts have fixed lengths, all but the
-/// last at most.
+/// The parts are concatenated as they are: each caller has at most one part of variable length, the
+/// last.
 pub fn hash(label: &str, parts: &[&[u8]]) -> Hash {
     let mut state = Sha256::new();
     state.update(PREFIX);

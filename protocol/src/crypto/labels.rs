@@ -73,6 +73,14 @@ pub const DELTA: &str = "delta";
 pub const OPEN_ROOM: &str = "open-room";
 /// Seal: an entry or a name of an open room at rest (B6).
 pub const OPEN_ENTRY: &str = "open-entry";
+/// Seal: a scheduled entry of an open room at rest (B6).
+pub const OPEN_SCHEDULE: &str = "open-schedule";
+/// Derivation: the key that tags names of open rooms at rest (B6).
+pub const NAME_TAG: &str = "name-tag";
+/// Seal: an invite's token at rest (B7).
+pub const INVITE_AT_REST: &str = "invite-at-rest";
+/// Derivation: the keys by which a server ends connections of its life before a crash (C1).
+pub const RESET: &str = "reset";
 
 /// Hash: the context of the TLS exporter (B7).
 pub const AUTH_CTX: &str = "auth-ctx";
@@ -90,3 +98,7 @@ pub const REC_SIGN: &str = "rec-sign";
 pub const BACKUP: &str = "backup";
 /// Seal: the client's key file (C4).
 pub const KEY_FILE: &str = "key-file";
+/// Seal: one value of the client's replica, in its place (C4).
+pub const REPLICA: &str = "replica";
+/// Derivation: finds a name in the client's replica without saying it (C4).
+pub const REPLICA_INDEX: &str = "replica-index";

@@ -87,7 +87,7 @@ impl Policy {
     };
 
     /// Appends the canonical encoding: `mode || history || who_adds || agent_scope || retention_days`.
-    pub fn write(&self, writer: &mut Writer) {
+    pub fn write(self, writer: &mut Writer) {
         writer
             .u8(self.mode.to_byte())
             .u8(self.history.to_byte())
@@ -112,7 +112,7 @@ impl Policy {
     }
 
     /// Computes `policy_hash = H("policy", policy)`.
-    pub fn hash(&self) -> Hash {
+    pub fn hash(self) -> Hash {
         let mut writer = Writer::new();
         self.write(&mut writer);
         hash(labels::POLICY, &[&writer.finish()])

@@ -167,8 +167,8 @@ impl RoomState {
     }
 
     /// What the room allows now.
-    pub fn policy(&self) -> &Policy {
-        &self.policy
+    pub fn policy(&self) -> Policy {
+        self.policy
     }
 
     /// The number of the newest commit.
@@ -219,6 +219,11 @@ impl RoomState {
     /// The record of a member by the last commit at or before `seq`; `None` if it was none then.
     pub fn member_at(&self, account: AccountId, seq: Seq) -> Option<&Member> {
         record_at(self.timeline.get(&account)?, seq)
+    }
+
+    /// Everyone who ever was a member, by account.
+    pub fn everyone(&self) -> impl Iterator<Item = AccountId> {
+        self.timeline.keys().copied()
     }
 
     /// Every stay of the account, oldest first.

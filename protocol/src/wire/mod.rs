@@ -13,6 +13,7 @@
 //! fields of a struct never change. The golden frames test pins the bytes.
 
 mod bulk;
+mod close;
 mod codec;
 mod datagram;
 mod event;
@@ -22,6 +23,7 @@ mod reply;
 mod request;
 
 pub use bulk::{BulkReply, BulkRequest, EntryBody, LogEntry};
+pub use close::CloseCode;
 pub use codec::{Frame, WireError, decode, encode_body, encode_frame, take_frame};
 pub use datagram::{ClientDatagram, ServerDatagram};
 pub use event::{Event, PresenceLine, PresenceState, ServerFrame, SignedTick};

@@ -142,7 +142,7 @@ pub struct MarkStep {
 pub struct ChainHeadLine {
     /// The account.
     pub account: AccountId,
-    /// Number of the newest link, 0 for the genesis.
+    /// Number of the newest link, 1 for the genesis.
     pub seq: u32,
     /// Its hash.
     pub hash: Hash,

@@ -94,7 +94,7 @@ pub enum Request {
     Chain {
         /// The account.
         account: AccountId,
-        /// The first link of interest, 0 for the genesis.
+        /// The first link of interest, 1 for the genesis (0 reads the same).
         from: u32,
     },
     /// Reads the newest chain positions of many accounts.

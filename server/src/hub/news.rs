@@ -94,3 +94,10 @@ pub enum EphemeralKey {
     /// Presence of an account.
     Presence(AccountId),
 }
+
+impl News {
+    /// Says whether this is an answer to one session rather than news for many.
+    pub(super) fn is_answer(&self) -> bool {
+        matches!(self, Self::Answer { .. })
+    }
+}

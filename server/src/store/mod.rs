@@ -3,12 +3,28 @@
 //! Rows go in and come out as they are: sealing of open rooms happens above, rules are decided above.
 //! Nothing here reads a clock or knows a session.
 
+pub mod memory;
+pub mod sqlite;
+
 use std::path::Path;
 
 use mathia_protocol::id::{
     AccountId, Counter, DeviceId, Epoch, Hash, InviteToken, Realm, RoomId, RoomNumber, Seq, TimeMs,
     WorkspaceId,
 };
+
+/// How many of its newest messages each device is remembered by in each room (CRYPTO B4).
+pub const LANE_LEN: usize = 16;
+
+/// Tag bytes of entries (CRYPTO B3).
+pub mod tag {
+    /// A membership change.
+    pub const COMMIT: u8 = 1;
+    /// Something said.
+    pub const MESSAGE: u8 = 2;
+    /// Something said, appended when it was due.
+    pub const SCHEDULED: u8 = 3;
+}
 
 /// A database, opened once per process. The writer is one; readers are as many as threads.
 pub trait Store: Send + Sync + 'static {
@@ -74,7 +90,7 @@ pub struct AccountRow {
 /// A link of a user chain.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LinkRow {
-    /// Its number, 0 for the genesis.
+    /// Its number, 1 for the genesis.
     pub seq: u32,
     /// Its hash.
     pub hash: Hash,
@@ -325,6 +341,8 @@ pub trait Read {
     fn rooms_of(&self, account: AccountId) -> Result<Vec<RoomRow>, StoreError>;
     /// Present members of a room.
     fn members(&self, room: RoomNumber) -> Result<Vec<AccountId>, StoreError>;
+    /// Says whether an account is a present member of a room.
+    fn is_member(&self, room: RoomNumber, account: AccountId) -> Result<bool, StoreError>;
     /// Where the room's log stands.
     fn head(&self, room: RoomNumber) -> Result<HeadRow, StoreError>;
 
@@ -415,7 +433,8 @@ pub trait Write: Read {
     fn insert_room(&mut self, row: &RoomRow) -> Result<RoomNumber, StoreError>;
     /// Replaces sealed key, name tag and sealed name of an open room.
     fn update_room(&mut self, row: &RoomRow) -> Result<(), StoreError>;
-    /// Appends an entry. [`StoreError::Exists`] if the place or the device's counter is taken.
+    /// Appends an entry. [`StoreError::Exists`] if the place is taken, if a message's counter is not
+    /// above the device's newest in the room, or if a scheduled entry's number was used.
     fn insert_entry(&mut self, row: &EntryRow) -> Result<(), StoreError>;
     /// Adds and removes present members.
     fn change_members(
@@ -432,7 +451,8 @@ pub trait Write: Read {
         account: AccountId,
         upto: Seq,
     ) -> Result<(), StoreError>;
-    /// Moves a read mark with its signed tick, if there is one; never backwards.
+    /// Moves a read mark with its signed tick, if there is one; never backwards. A kept tick always
+    /// signs exactly the mark: one that moves without a tick drops the old tick.
     fn raise_read(
         &mut self,
         room: RoomNumber,
@@ -465,12 +485,13 @@ pub trait Write: Read {
     fn use_invite_name(&mut self, token_hash: Hash) -> Result<bool, StoreError>;
     /// Ends an invite; says whether it was there.
     fn remove_invite(&mut self, token_hash: Hash) -> Result<bool, StoreError>;
-    /// Notes that somebody waits to be added to rooms.
+    /// Notes that somebody waits to be added to rooms; a repeated note changes nothing.
     fn insert_join(&mut self, row: &JoinRow) -> Result<(), StoreError>;
     /// Forgets a join that has been dealt with.
     fn remove_join(&mut self, token_hash: Hash, account: AccountId) -> Result<(), StoreError>;
 
-    /// Stores a scheduled entry. [`StoreError::Exists`] if the device used the number already.
+    /// Stores a scheduled entry. [`StoreError::Exists`] if the device used the number already, for
+    /// one that waits or one that was appended.
     fn insert_schedule(&mut self, row: &ScheduleRow) -> Result<(), StoreError>;
     /// Removes a scheduled entry; says whether it was there.
     fn remove_schedule(

@@ -1,0 +1,143 @@
+//! `whoami`, `devices`, `device revoke`, `key show`, `logout`: the own account on this machine.
+
+use mathia_protocol::client::{Command, DeviceView, Done, Replica as _};
+use mathia_protocol::crypto::recovery::RecoverySecret;
+
+use super::join::format_words;
+use super::line::Style;
+use super::session::Session;
+use super::{Call, out_of_turn, resolve};
+use crate::clock::rfc3339;
+use crate::exit::{Exit, Failure};
+use crate::output::Line;
+use crate::profile::{Found, KeyLock, Profile, ProfileError, wipe};
+
+pub(super) fn whoami(call: &mut Call<'_>) -> Result<(), Failure> {
+    let profile = Profile::open(&call.paths)?;
+    let server = profile.replica.server().map_err(ProfileError::from)?;
+    let identity = &profile.identity;
+    let pin = server.map_or_else(|| "not known yet".to_owned(), |server| server.pin.to_hex());
+    let text = format!(
+        "{} at {}\naccount {}\ndevice  {}\nprofile {}\nserver key sha256 {pin}",
+        identity.handle,
+        profile.address,
+        identity.account,
+        identity.device(),
+        call.paths.profile
+    );
+    let line = Line::new("account")
+        .with("name", identity.handle.as_str())
+        .with("account", identity.account.to_hex())
+        .with("device", identity.device().to_hex())
+        .with("server", profile.address.as_str())
+        .with("pin", pin)
+        .with("realm", identity.realm.to_hex())
+        .with("profile", call.paths.profile.as_str())
+        .text(text);
+    call.out.line(&line)
+}
+
+pub(super) async fn devices(call: &mut Call<'_>) -> Result<(), Failure> {
+    let mut session = Session::open(call)?;
+    session.sync(call).await?;
+    let devices = own_devices(&session).await?;
+    session.close().await;
+    let style = Style::local(call.config.is_24h, false);
+    for device in devices {
+        call.out.line(&device_line(&device, &style))?;
+    }
+    Ok(())
+}
+
+async fn own_devices(session: &Session) -> Result<Vec<DeviceView>, Failure> {
+    match session.run(Command::Devices).await? {
+        Done::Devices(devices) => Ok(devices),
+        _ => Err(out_of_turn()),
+    }
+}
+
+fn device_line(device: &DeviceView, style: &Style) -> Line {
+    let state = match (device.is_revoked, device.is_this) {
+        (true, _) => "  revoked",
+        (false, true) => "  this device",
+        (false, false) => "",
+    };
+    let (name, os, made) = (&device.name, &device.os, style.stamp(device.created));
+    Line::new("device")
+        .with("device", device.device.to_hex())
+        .with("name", name.as_str())
+        .with("os", os.as_str())
+        .with("time", rfc3339(device.created))
+        .with("is_this", device.is_this)
+        .with("is_revoked", device.is_revoked)
+        .text(format!("{}  {name}  {os}  since {made}{state}", device.device.short()))
+}
+
+pub(super) async fn revoke(call: &mut Call<'_>, word: &str) -> Result<(), Failure> {
+    let mut session = Session::open(call)?;
+    session.sync(call).await?;
+    let devices = own_devices(&session).await?;
+    let valid = devices.iter().filter(|device| !device.is_revoked);
+    let device = resolve::device(valid.map(|device| (device.device, device.name.as_str())), word)?;
+    let is_this = devices.iter().any(|other| other.device == device && other.is_this);
+    let question = if is_this {
+        "Revoke THIS device? It can never log in again.".to_owned()
+    } else {
+        format!("Revoke the device {}? It reads nothing that comes after.", device.short())
+    };
+    call.prompt.confirm(&mut call.out, &question, "yes")?;
+    session.run(Command::RevokeDevice(device)).await?;
+    session.close().await;
+    let told = Line::new("device")
+        .with("device", device.to_hex())
+        .with("is_revoked", true)
+        .text(format!("{} is revoked; rooms take a new key with the next message", device.short()));
+    call.out.line(&told)
+}
+
+pub(super) fn show_words(call: &mut Call<'_>) -> Result<(), Failure> {
+    let profile = Profile::open(&call.paths)?;
+    let Some(secret) = &profile.identity.recovery else {
+        return Err(Failure::new(Exit::NotFound, "this device does not hold the recovery words")
+            .hint("the device that made the account does"));
+    };
+    if !call.prompt.shows_secrets {
+        return Err(Failure::new(Exit::Usage, "recovery words are shown on a terminal only")
+            .hint("run `mathia-tui key show` without a pipe"));
+    }
+    let words = RecoverySecret::from_bytes(secret).words();
+    let line = Line::new("words").with("words", words.as_str()).text(format_words(&words).as_str());
+    call.out.line(&line)
+}
+
+pub(super) fn logout(call: &mut Call<'_>) -> Result<(), Failure> {
+    let _lock = KeyLock::take(&call.paths)?;
+    let (who, n_waiting) = match Profile::find(&call.paths) {
+        Ok(Found::Nothing) => {
+            return Err(ProfileError::NotJoined(call.paths.profile.clone()).into());
+        }
+        Ok(Found::Joined(profile)) => {
+            let n_waiting = profile.replica.outbox(None).map_or(0, |rows| rows.len());
+            (format!("{} at {}", profile.identity.handle, profile.address), n_waiting)
+        }
+        Ok(Found::Unfinished(begun, _)) => {
+            (format!("{} at {}", begun.identity.handle, begun.address), 0)
+        }
+        // What cannot be opened can still be wiped.
+        Err(_) => (format!("the damaged profile {}", call.paths.profile), 0),
+    };
+    let waiting = match n_waiting {
+        0 => String::new(),
+        n => format!(" {n} messages in the outbox were never sent."),
+    };
+    let question = format!(
+        "Wipe the keys and history of {who} from this machine?{waiting} Without the 24 words or \
+        another device the account is lost."
+    );
+    call.prompt.confirm(&mut call.out, &question, "yes")?;
+    wipe(&call.paths)?;
+    let line = Line::new("logout")
+        .with("profile", call.paths.profile.as_str())
+        .text(format!("{who} is wiped from this machine"));
+    call.out.line(&line)
+}

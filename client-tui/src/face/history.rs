@@ -1,0 +1,57 @@
+//! `history`: what was said, oldest first.
+
+use mathia_protocol::client::{Command, Done, EntryView};
+use mathia_protocol::id::{RoomId, Seq};
+
+use super::line::{self, Style};
+use super::session::Session;
+use super::{Call, out_of_turn};
+use crate::exit::Failure;
+
+/// Entries asked of the engine at a time; it fetches what is missing in pages of its own.
+const PAGE: u32 = 500;
+
+pub(super) async fn run(
+    call: &mut Call<'_>,
+    word: &str,
+    count: u32,
+    before: Option<u64>,
+) -> Result<(), Failure> {
+    let mut session = Session::open(call)?;
+    session.sync(call).await?;
+    let room = session.room(call, word).await?;
+    let entries = collect(&session, room.room, count, Seq(before.unwrap_or(0))).await?;
+    // Marks may have moved while pages were fetched: ticks are told as they are now.
+    let room = session.room_view(room.room).await?.unwrap_or(room);
+    session.close().await;
+    let style = Style::local(call.config.is_24h, false);
+    for entry in &entries {
+        call.out.line(&line::entry(entry, &room, &style))?;
+    }
+    Ok(())
+}
+
+/// Reads pages backwards until there are enough or there is no more.
+async fn collect(
+    session: &Session,
+    room: RoomId,
+    count: u32,
+    before: Seq,
+) -> Result<Vec<EntryView>, Failure> {
+    let mut pages = Vec::new();
+    let (mut before, mut left) = (before, count);
+    while left > 0 {
+        let command = Command::Timeline { room, before, count: left.min(PAGE) };
+        let Done::Timeline { entries, has_more } = session.run(command).await? else {
+            return Err(out_of_turn());
+        };
+        let Some(first) = entries.first() else { break };
+        (before, left) =
+            (first.seq, left.saturating_sub(u32::try_from(entries.len()).unwrap_or(left)));
+        pages.push(entries);
+        if !has_more || before <= Seq(1) {
+            break;
+        }
+    }
+    Ok(pages.into_iter().rev().flatten().collect())
+}

@@ -1,0 +1,42 @@
+//! `invite`: makes a link for somebody new.
+
+use std::time::Duration;
+
+use mathia_protocol::client::{Command, Done};
+
+use super::session::Session;
+use super::{Call, out_of_turn};
+use crate::clock;
+use crate::exit::Failure;
+use crate::output::Line;
+
+pub(super) async fn run(
+    call: &mut Call<'_>,
+    words: &[String],
+    uses: u32,
+    lifetime: Duration,
+) -> Result<(), Failure> {
+    let mut session = Session::open(call)?;
+    let mut rooms = Vec::with_capacity(words.len());
+    for word in words {
+        rooms.push(session.room(call, word).await?.room);
+    }
+    let room_ids: Vec<String> = rooms.iter().map(ToString::to_string).collect();
+    let made = session.run(Command::Invite { rooms, uses, lifetime }).await?;
+    let Done::Invite(invite) = made else { return Err(out_of_turn()) };
+    session.close().await;
+    let millis = u64::try_from(lifetime.as_millis()).unwrap_or(u64::MAX);
+    let expires = mathia_protocol::id::TimeMs(clock::now().0.saturating_add(millis));
+    let told = Line::new("invite")
+        .with("link", invite.0.as_str())
+        .with("uses", uses)
+        .with("expires", clock::rfc3339(expires))
+        .with("rooms", room_ids)
+        .text(invite.0.as_str());
+    call.out.line(&told)?;
+    call.out.say("Hand the link over privately: whoever has it may join.");
+    if !words.is_empty() {
+        call.out.say("Newcomers are added to the rooms when a client of yours is online.");
+    }
+    Ok(())
+}

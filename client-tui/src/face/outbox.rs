@@ -1,0 +1,57 @@
+//! `outbox`: what waits to be sent, and taking it back.
+
+use mathia_protocol::client::{Command, OutboxRow, Replica as _, RowState};
+
+use super::Call;
+use super::line::Style;
+use super::session::Session;
+use crate::clock::rfc3339;
+use crate::exit::Failure;
+use crate::output::Line;
+use crate::profile::{Profile, ProfileError};
+
+/// Lists from the replica alone: it is the outbox.
+pub(super) fn list(call: &mut Call<'_>) -> Result<(), Failure> {
+    let profile = Profile::open(&call.paths)?;
+    let rows = profile.replica.outbox(None).map_err(ProfileError::from)?;
+    let style = Style::local(call.config.is_24h, true);
+    for row in rows {
+        let room = profile.replica.room(row.room).map_err(ProfileError::from)?;
+        let name = room.map(|room| room.facts.name).unwrap_or_default();
+        call.out.line(&outbox_line(&row, &name, &style))?;
+    }
+    Ok(())
+}
+
+fn outbox_line(row: &OutboxRow, room: &str, style: &Style) -> Line {
+    let (state, cause) = match &row.state {
+        RowState::Queued => ("queued", None),
+        RowState::Sent { .. } => ("sent", None),
+        RowState::Accepted { .. } => ("accepted", None),
+        RowState::Failed { cause } => ("failed", Some(cause.as_str())),
+        RowState::Withdrawn => ("withdrawn", None),
+    };
+    let text = row.text.replace('\n', "\n       ");
+    let why = cause.map(|cause| format!(" ({cause})")).unwrap_or_default();
+    let stamp = style.stamp(row.queued_at);
+    Line::new("outbox")
+        .with("room", room)
+        .with("room_id", row.room.to_hex())
+        .with("id", row.local_id)
+        .with("time", rfc3339(row.queued_at))
+        .with("text", row.text.as_str())
+        .with("state", state)
+        .with_some("cause", cause)
+        .text(format!("{:>5}  {stamp}  #{room}  {state}{why}  {text}", row.local_id))
+}
+
+pub(super) async fn withdraw(call: &mut Call<'_>, local_id: u64) -> Result<(), Failure> {
+    let session = Session::open(call)?;
+    session.run(Command::Withdraw { local_id }).await?;
+    session.close().await;
+    let line = Line::new("outbox")
+        .with("id", local_id)
+        .with("state", "withdrawn")
+        .text(format!("{local_id} is taken back; it was never sent"));
+    call.out.line(&line)
+}

@@ -1,0 +1,55 @@
+//! `trust`: which server keys this machine knows, and forgetting one that really changed.
+
+use mathia_protocol::client::Replica as _;
+
+use super::Call;
+use crate::exit::{Exit, Failure};
+use crate::known_servers::{KnownServers, is_same_server};
+use crate::output::Line;
+use crate::profile::{Found, Profile, ProfileError};
+
+pub(super) fn run(call: &mut Call<'_>, replace: Option<&str>) -> Result<(), Failure> {
+    let mut known = KnownServers::load(&call.paths)?;
+    let Some(host) = replace else {
+        for server in known.servers() {
+            let (name, pin) = (format!("{}:{}", server.host, server.port), server.pin.to_hex());
+            let line = Line::new("server")
+                .with("server", name.as_str())
+                .with("pin", pin.as_str())
+                .with("source", server.source.as_str())
+                .with("time", server.first_seen.as_str())
+                .text(format!("{name}  sha256:{pin}  {}  {}", server.source, server.first_seen));
+            call.out.line(&line)?;
+        }
+        return Ok(());
+    };
+    let question = format!(
+        "Forget the key of {host}? Only right if its operator says that it was set up anew."
+    );
+    call.prompt.confirm(&mut call.out, &question, "yes")?;
+    let was_listed = known.forget(host);
+    if was_listed {
+        known.save(&call.paths)?;
+    }
+    let was_used = forget_in_profile(call, host)?;
+    if !was_listed && !was_used {
+        return Err(Failure::new(Exit::NotFound, format!("no key of {host:?} is known"))
+            .hint("`mathia-tui trust` lists them"));
+    }
+    let line = Line::new("server")
+        .with("server", host)
+        .with("is_forgotten", true)
+        .text(format!("the key of {host} is forgotten; the next contact asks about the new one"));
+    call.out.line(&line)
+}
+
+/// Forgets the pin that this profile logs in with, if it is that server's.
+fn forget_in_profile(call: &Call<'_>, host: &str) -> Result<bool, Failure> {
+    let Found::Joined(profile) = Profile::find(&call.paths)? else { return Ok(false) };
+    let has_pin = profile.replica.server().map_err(ProfileError::from)?.is_some();
+    if !has_pin || !is_same_server(&profile.address, host) {
+        return Ok(false);
+    }
+    profile.replica.forget_server().map_err(ProfileError::from)?;
+    Ok(true)
+}

@@ -1,0 +1,158 @@
+//! A bot in a few lines: joins, hears texts, says texts.
+//!
+//! Owns no rule; it is one more face of the client, with a replica in memory unless it is given one.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::clock::{Clock as _, SystemClock};
+use super::command::{Command, CommandError, Done};
+use super::event::{ClientEvent, ConnectionState, EntryBodyView};
+use super::events::Events;
+use super::handle::{Client, ClientConfig};
+use super::identity::Forgetful;
+use super::memory::MemoryReplica;
+use super::register::{Applicant, RegisterError, Registered, Visit};
+use super::replica::{Replica, StorageError};
+use crate::crypto::invite::InviteError;
+use crate::crypto::user_chain::{AccountKind, DeviceLabel};
+use crate::id::{AccountId, RoomId, Seq};
+use crate::name::HandleError;
+
+/// How long a bot waits for its first login.
+const LOGIN_PATIENCE: Duration = Duration::from_secs(20);
+
+/// Why a bot does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum BotError {
+    /// The link is no invite.
+    #[error(transparent)]
+    Invite(#[from] InviteError),
+    /// The name is no handle.
+    #[error(transparent)]
+    Handle(#[from] HandleError),
+    /// No account was made.
+    #[error(transparent)]
+    Register(#[from] RegisterError),
+    /// The replica failed.
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+    /// The engine could not be started.
+    #[error("cannot start the client: {0}")]
+    Start(#[from] std::io::Error),
+    /// The server does not let the bot in, or cannot be reached.
+    #[error("{0}")]
+    Login(String),
+}
+
+/// A text that a bot heard.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Heard {
+    /// Where.
+    pub room: RoomId,
+    /// At which place of the room's log.
+    pub seq: Seq,
+    /// Who said it.
+    pub author: AccountId,
+    /// By which name.
+    pub handle: String,
+    /// What.
+    pub text: String,
+    /// Whether it names the bot with an at sign.
+    pub is_mention: bool,
+}
+
+/// A bot with its own account.
+#[derive(Debug)]
+pub struct Bot {
+    client: Client,
+    events: Events,
+}
+
+impl Bot {
+    /// Makes an account by an invite, with keys and replica in memory only.
+    ///
+    /// # Errors
+    ///
+    /// [`BotError`]; an unreachable server may be tried again with the same link.
+    pub async fn join(link: &str, name: &str) -> Result<Self, BotError> {
+        let applicant = Applicant {
+            handle: name.parse()?,
+            label: DeviceLabel {
+                name: format!("{name} (bot)"),
+                os: std::env::consts::OS.to_owned(),
+                created: SystemClock.now(),
+            },
+            kind: AccountKind::Human,
+            operator: String::new(),
+        };
+        let visit = Visit::begin(link.parse()?, None).await?;
+        let registered = visit.enrol(&mut rand::rng(), applicant).finish().await?;
+        Self::start(registered, Arc::new(MemoryReplica::new())).await
+    }
+
+    /// Starts the client of an account that was just made, on any replica.
+    ///
+    /// # Errors
+    ///
+    /// [`BotError`]; a lost connection may be tried again.
+    pub async fn start(
+        registered: Registered,
+        replica: Arc<dyn Replica>,
+    ) -> Result<Self, BotError> {
+        replica.put_server(&registered.server)?;
+        let address = registered.server.address.clone();
+        let config = ClientConfig::new(address, registered.identity, Arc::new(Forgetful));
+        let (client, events) = Client::start(config, replica)?;
+        let mut waiting = client.clone();
+        let decided = waiting.connection_where(|state| {
+            matches!(state, ConnectionState::Online { .. } | ConnectionState::Stopped { .. })
+        });
+        match tokio::time::timeout(LOGIN_PATIENCE, decided).await {
+            Ok(Some(ConnectionState::Online { .. })) => Ok(Self { client, events }),
+            Ok(Some(ConnectionState::Stopped { cause, .. })) => Err(BotError::Login(cause)),
+            _ => Err(BotError::Login("the server does not answer".to_owned())),
+        }
+    }
+
+    /// Waits for the next text somebody else said; `None` once the client has stopped.
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel-safe.
+    pub async fn next(&mut self) -> Option<Heard> {
+        loop {
+            let ClientEvent::Entry(entry) = self.events.next().await? else { continue };
+            if entry.is_mine {
+                continue;
+            }
+            if let EntryBodyView::Text(text) = entry.body {
+                let (room, seq, author) = (entry.room, entry.seq, entry.author);
+                let (handle, is_mention) = (entry.handle, entry.is_mention);
+                return Some(Heard { room, seq, author, handle, text, is_mention });
+            }
+        }
+    }
+
+    /// Says something in a room; it is sent exactly once, also after a lost connection.
+    ///
+    /// # Errors
+    ///
+    /// [`CommandError`]; the text is not in the outbox then.
+    pub async fn say(&self, room: RoomId, text: impl Into<String>) -> Result<u64, CommandError> {
+        match self.client.run(Command::Send { room, text: text.into() }).await? {
+            Done::Queued { local_id } => Ok(local_id),
+            _ => Err(CommandError::Refused("the text was not queued".to_owned())),
+        }
+    }
+
+    /// The client, for everything else.
+    pub fn client(&self) -> &Client {
+        &self.client
+    }
+
+    /// Waits for the next event of any kind; for bots that do more than talk.
+    pub async fn next_event(&mut self) -> Option<ClientEvent> {
+        self.events.next().await
+    }
+}

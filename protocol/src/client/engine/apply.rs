@@ -1,0 +1,455 @@
+//! Judging entries that have a place, and storing what came of it.
+//!
+//! Owns the step from a verified position to something a face may show. The judgements themselves
+//! are `log::validate` and `log::check`; a message that fails is kept and shown as a red line, a
+//! commit that fails stops the room.
+
+use super::super::event::{AlarmCause, UnreadableCause};
+use super::super::record::{Batch, Commitment, Content, DeviceLane, EntryRecord};
+use super::super::replica::{Replica, Stored};
+use super::core::Core;
+use super::room::{Placed, Room};
+use crate::crypto::commit::{Commit, CommitKind, HistoryRule, RoomMode, TAG_COMMIT};
+use crate::crypto::content;
+use crate::crypto::message::{Message, MessageContext, MessageError, OpenWith, Placement};
+use crate::id::{AccountId, Counter, DeviceId, Epoch, RoomId, Seq, TimeMs};
+use crate::log::unread::mentions;
+use crate::log::{
+    Arrived, Check, CommitFault, DeviceFault, LogHash, Note, RoomState, SeenView, SenderLane,
+    author_of, check_message, compare_seen, validate_commit, validate_create,
+};
+use crate::wire::EntryBody;
+
+/// Entries judged before the engine looks at anything else: a few milliseconds of signatures.
+const APPLY_MAX: usize = 64;
+
+/// What the engine does after a batch.
+#[derive(Debug)]
+pub(super) enum Outcome {
+    /// An own message stands in the log.
+    OwnMessage { counter: Counter, seq: Seq, time: TimeMs, entry: Vec<u8> },
+    /// Something is wrong.
+    Alarm { cause: AlarmCause, text: String },
+    /// Something worth a quiet line.
+    Notice(String),
+    /// Members, keys or settings changed.
+    Commit { starts_epoch: bool, newcomers: Vec<AccountId> },
+}
+
+/// What became of some entries.
+#[derive(Debug, Default)]
+pub(super) struct Applied {
+    pub(super) entries: Vec<EntryRecord>,
+    pub(super) outcomes: Vec<Outcome>,
+    /// Chains that are needed before the next entry can be judged.
+    pub(super) need: Vec<AccountId>,
+    /// Epochs whose secret is missing.
+    pub(super) lacks_keys: bool,
+}
+
+/// Why an entry was not judged.
+enum Halt {
+    /// These chains are needed first.
+    Need(Vec<AccountId>),
+    /// The room's log is broken here.
+    Broken(String),
+}
+
+/// One run over the entries that wait in a room.
+struct Run<'a> {
+    replica: &'a dyn Replica,
+    id: RoomId,
+    /// Whether a missing chain is a reason to wait, or a failure.
+    may_fetch: bool,
+    batch: Batch,
+    done: Applied,
+}
+
+/// One entry, judged.
+struct Judged {
+    author: AccountId,
+    device: DeviceId,
+    content: Content,
+    is_mention: bool,
+}
+
+impl Core {
+    /// Judges and stores the next waiting entries of a room. With `may_fetch` off, missing chains
+    /// count as failures: they were fetched already and did not help.
+    ///
+    /// If storing fails the room is taken up again from the replica, and the log is read anew.
+    pub(super) fn apply(
+        &mut self,
+        replica: &dyn Replica,
+        id: RoomId,
+        may_fetch: bool,
+    ) -> Stored<Applied> {
+        let (batch, done) = (Batch::default(), Applied::default());
+        let mut run = Run { replica, id, may_fetch, batch, done };
+        while run.done.entries.len() < APPLY_MAX {
+            let Some(placed) = self.rooms.get_mut(&id).and_then(|room| room.queue.pop_front())
+            else {
+                break;
+            };
+            match self.judge(&mut run, &placed) {
+                Ok(Ok(judged)) => {
+                    let record = self.record(id, placed, judged, &mut run.batch);
+                    run.done.entries.push(record);
+                    // Only the first entry was waited for; the next may need chains of its own.
+                    run.may_fetch = true;
+                }
+                Ok(Err(halt)) => {
+                    self.halt(id, placed, halt, &mut run.done);
+                    break;
+                }
+                Err(error) => {
+                    self.reload(replica, id);
+                    return Err(error);
+                }
+            }
+        }
+        let Run { mut batch, done, .. } = run;
+        batch.entries.clone_from(&done.entries);
+        if let Err(error) = self.store(replica, id, &batch) {
+            self.reload(replica, id);
+            return Err(error);
+        }
+        Ok(done)
+    }
+
+    fn halt(&mut self, id: RoomId, placed: Placed, halt: Halt, done: &mut Applied) {
+        let Some(room) = self.rooms.get_mut(&id) else { return };
+        match halt {
+            Halt::Need(accounts) => {
+                room.queue.push_front(placed);
+                done.need = accounts;
+            }
+            Halt::Broken(text) => {
+                room.stop(&text);
+                room.queue.clear();
+                // Nothing behind a broken entry is believed: no further pages are asked for.
+                room.sync = None;
+                done.outcomes.push(Outcome::Alarm { cause: AlarmCause::BrokenLog, text });
+            }
+        }
+    }
+
+    fn store(&mut self, replica: &dyn Replica, id: RoomId, batch: &Batch) -> Stored<()> {
+        let Some(room) = self.rooms.get_mut(&id) else { return Ok(()) };
+        if batch.cursor.is_some() {
+            replica.apply(id, batch)?;
+        }
+        replica.put_room(id, &room.facts)
+    }
+
+    /// Takes a room up again as the replica has it.
+    fn reload(&mut self, replica: &dyn Replica, id: RoomId) {
+        let loaded = replica
+            .room(id)
+            .and_then(|record| record.map(|record| Room::load(replica, record)).transpose());
+        if let Ok(Some(mut room)) = loaded {
+            if let Some(old) = self.rooms.remove(&id) {
+                room.tasks = old.tasks;
+                room.own_secrets = old.own_secrets;
+                room.head = old.head;
+            }
+            self.rooms.insert(id, room);
+        }
+    }
+
+    /// Turns a judged entry into a row, and moves the room's position behind it.
+    fn record(
+        &mut self,
+        id: RoomId,
+        placed: Placed,
+        judged: Judged,
+        batch: &mut Batch,
+    ) -> EntryRecord {
+        let Placed { entry, at, .. } = placed;
+        if let Some(room) = self.rooms.get_mut(&id) {
+            room.note_applied(at);
+            room.facts.active_at = room.facts.active_at.max(entry.time);
+            room.facts.announced = room.facts.announced.max(at.seq());
+        }
+        batch.cursor = Some((at.seq(), at.hash()));
+        EntryRecord {
+            seq: at.seq(),
+            time: entry.time,
+            body: entry.body,
+            hash: at.hash(),
+            author: judged.author,
+            device: judged.device,
+            content: judged.content,
+            is_mention: judged.is_mention,
+        }
+    }
+
+    fn judge(&mut self, run: &mut Run<'_>, placed: &Placed) -> Stored<Result<Judged, Halt>> {
+        let EntryBody::Whole(bytes) = &placed.entry.body else {
+            if let Some(room) = self.rooms.get_mut(&run.id) {
+                room.n_gone += 1;
+            }
+            return Ok(Ok(Judged::silent(Content::Expired)));
+        };
+        if bytes.first() == Some(&TAG_COMMIT) {
+            return self.judge_commit(run, placed, bytes);
+        }
+        let judged = match self.judge_message(run, placed, bytes)? {
+            Err(halt) => return Ok(Err(halt)),
+            Ok(judged) => judged,
+        };
+        if let Some(room) = self.rooms.get_mut(&run.id) {
+            room.n_messages += 1;
+            if let Some(SenderLane::At { ctr, half, .. }) = room.lanes.get(&judged.device) {
+                let lane = DeviceLane { last: *ctr, prev_own: *half };
+                run.batch.lanes.retain(|(device, _)| *device != judged.device);
+                run.batch.lanes.push((judged.device, lane));
+            }
+        }
+        Ok(Ok(judged))
+    }
+
+    fn judge_commit(
+        &mut self,
+        run: &mut Run<'_>,
+        placed: &Placed,
+        bytes: &[u8],
+    ) -> Stored<Result<Judged, Halt>> {
+        let seq = placed.at.seq();
+        let broken = |text: String| Ok(Err(Halt::Broken(format!("entry {seq}: {text}"))));
+        let commit = match Commit::decode(bytes) {
+            Ok(commit) => commit,
+            Err(error) => return broken(error.to_string()),
+        };
+        let Some(room) = self.rooms.get_mut(&run.id) else { return broken("no room".to_owned()) };
+        let context = placed.context;
+        let result = match &room.state {
+            // A newcomer verified the commits up to its own Add before it asked for entries.
+            Some(state) if seq <= state.head_seq() => {
+                let commits = run.replica.commits(run.id)?;
+                let mut commits = commits.iter().chain(&run.batch.commits);
+                if !commits.any(|kept| kept.seq == seq && kept.entry == bytes) {
+                    return broken("the log holds another commit than the commits do".to_owned());
+                }
+                return Ok(Ok(Judged::commit(&commit)));
+            }
+            Some(state) => validate_commit(state, &commit, &self.people.chains, context),
+            None => validate_create(&commit, &self.people.chains, context),
+        };
+        let applied = match result {
+            Ok(applied) => applied,
+            Err(CommitFault::NeedChain { account, .. }) if run.may_fetch => {
+                return Ok(Err(Halt::Need(vec![account])));
+            }
+            Err(CommitFault::Device(DeviceFault::Unknown)) if run.may_fetch => {
+                return Ok(Err(Halt::Need(vec![commit.author])));
+            }
+            Err(fault) => return broken(fault.to_string()),
+        };
+        if commit.kind != CommitKind::Create {
+            let half = commit.seen_hash.first_half();
+            let known = |seq| room.hash_at(run.replica, seq);
+            if compare_seen(commit.seen_seq, half, seq, &known) == SeenView::Fork {
+                let text = format!("the author of change {seq} saw another history");
+                room.stop(&text);
+                run.done.outcomes.push(Outcome::Alarm { cause: AlarmCause::Fork, text });
+            }
+        }
+        room.take_commit(run.replica, self.account, &commit, seq, placed.entry.time)?;
+        let entry = bytes.to_vec();
+        run.batch.commits.push(Commitment { seq, time: placed.entry.time, entry });
+        for note in &applied.notes {
+            if let Note::SettingsByLowerRole(account) = note {
+                let handle = self.people.handle(*account);
+                let text = format!("{handle} may not rename this room; its old name stays");
+                run.done.outcomes.push(Outcome::Notice(text));
+            }
+        }
+        let epoch = commit.epoch;
+        run.done.lacks_keys |=
+            applied.starts_epoch && run.replica.epoch_secret(run.id, epoch)?.is_none();
+        let (starts_epoch, newcomers) = (applied.starts_epoch, applied.newcomers);
+        run.done.outcomes.push(Outcome::Commit { starts_epoch, newcomers });
+        Ok(Ok(Judged::commit(&commit)))
+    }
+
+    fn judge_message(
+        &mut self,
+        run: &mut Run<'_>,
+        placed: &Placed,
+        bytes: &[u8],
+    ) -> Stored<Result<Judged, Halt>> {
+        let seq = placed.at.seq();
+        let rejected = |check: Check| Content::Rejected {
+            check: format!("message {seq} failed check {check}"),
+        };
+        let Ok(message) = Message::decode(bytes) else {
+            return Ok(Ok(Judged::silent(rejected(Check::Form))));
+        };
+        let header = *message.header();
+        let Some(room) = self.rooms.get_mut(&run.id) else {
+            return Ok(Err(Halt::Broken("no room".to_owned())));
+        };
+        let Some(state) = &room.state else {
+            return Ok(Err(Halt::Broken(format!("entry {seq} stands before the room's creation"))));
+        };
+        let chains = &self.people.chains;
+        let Some(author) = author_of(state, seq, header.device, chains) else {
+            if run.may_fetch {
+                return Ok(Err(Halt::Need(state.members().map(|m| m.account).collect())));
+            }
+            let content = rejected(Check::Device);
+            return Ok(Ok(Judged { device: header.device, ..Judged::silent(content) }));
+        };
+        let is_used = room.scheduled.contains(&header.ctr());
+        let (context, n_gone) = (placed.context, room.n_gone);
+        let arrived = Arrived { entry: bytes, author, seq, context, n_gone, is_used };
+        let lane = room.lane(header.device);
+        let known = |seq| room.hash_at(run.replica, seq);
+        let judged = |content| Judged { author, device: header.device, content, is_mention: false };
+        let checked = match check_message(state, chains, lane, &arrived, &known) {
+            Ok(checked) => checked,
+            Err(failure) if failure.needs_chain && run.may_fetch => {
+                return Ok(Err(Halt::Need(vec![author])));
+            }
+            Err(failure) => {
+                room.lanes.insert(header.device, failure.lane);
+                if failure.check.means_fork() {
+                    let text = format!("the author of message {seq} saw another history");
+                    room.stop(&text);
+                    run.done.outcomes.push(Outcome::Alarm { cause: AlarmCause::Fork, text });
+                }
+                return Ok(Ok(judged(Content::Rejected { check: failure.to_string() })));
+            }
+        };
+        room.lanes.insert(header.device, checked.lane);
+        match header.placement {
+            Placement::Scheduled { id } => room.note_scheduled(run.replica, id)?,
+            Placement::Live { counter, .. } if header.device == self.device => {
+                let (time, entry) = (placed.entry.time, bytes.to_vec());
+                run.done.outcomes.push(Outcome::OwnMessage { counter, seq, time, entry });
+            }
+            Placement::Live { .. } => {}
+        }
+        let account = self.account;
+        let said = room.open(run.replica, account, &message, &checked.context, seq)?;
+        run.done.lacks_keys |= said == Content::Unreadable(UnreadableCause::KeyAsked);
+        let is_mention = author != account && says_name(&said, &self.handle);
+        Ok(Ok(Judged { is_mention, ..judged(said) }))
+    }
+}
+
+impl Judged {
+    fn silent(content: Content) -> Self {
+        let (author, device) = (AccountId::ZERO, DeviceId::ZERO);
+        Self { author, device, content, is_mention: false }
+    }
+
+    fn commit(commit: &Commit) -> Self {
+        let (author, device) = (commit.author, commit.device);
+        Self { author, device, content: Content::Commit, is_mention: false }
+    }
+}
+
+/// Whether a text names somebody with an at sign.
+pub(super) fn says_name(content: &Content, handle: &str) -> bool {
+    match content {
+        Content::Message { kind: content::TEXT, body } => {
+            std::str::from_utf8(body).is_ok_and(|text| mentions(text, handle))
+        }
+        _ => false,
+    }
+}
+
+impl Room {
+    /// Takes a valid commit into the state, with the secret if it is an own one.
+    pub(super) fn take_commit(
+        &mut self,
+        replica: &dyn Replica,
+        account: AccountId,
+        commit: &Commit,
+        seq: Seq,
+        time: TimeMs,
+    ) -> Stored<()> {
+        let before = self.state.as_ref().map(|state| state.epoch().epoch);
+        match &mut self.state {
+            Some(state) => state.apply(seq, time, commit),
+            None => self.state = RoomState::create(commit, time),
+        }
+        let Some(state) = &self.state else { return Ok(()) };
+        if before != Some(state.epoch().epoch) {
+            self.n_messages = 0;
+        }
+        self.facts.kind = state.kind();
+        self.facts.mode = state.mode();
+        self.facts.is_member = state.is_member(account);
+        if let Some(secret) = self.own_secrets.remove(&commit.hash()) {
+            replica.put_room(self.id, &self.facts)?;
+            replica.put_epoch_secret(self.id, commit.epoch, &secret)?;
+        }
+        if commit.settings_box.is_some() {
+            self.refresh_settings(replica)?;
+        }
+        Ok(())
+    }
+
+    /// Opens a message that passed all checks before the opening.
+    pub(super) fn open(
+        &mut self,
+        replica: &dyn Replica,
+        account: AccountId,
+        message: &Message<'_>,
+        context: &MessageContext,
+        seq: Seq,
+    ) -> Stored<Content> {
+        let epoch = message.header().epoch;
+        let is_open = self.facts.mode == RoomMode::Open;
+        let opened = if is_open {
+            message.open(context, OpenWith::Open)
+        } else {
+            match self.sender_key(replica, epoch, context.account, context.device)? {
+                Some(key) => message.open(context, OpenWith::SenderKey(key)),
+                None => return Ok(Content::Unreadable(self.why_unreadable(account, epoch))),
+            }
+        };
+        Ok(match opened {
+            Ok(opened) => {
+                Content::Message { kind: opened.plaintext.kind, body: opened.plaintext.body }
+            }
+            Err(error) => {
+                let check = match error {
+                    MessageError::Commitment | MessageError::Padding(_) => Check::Commitment,
+                    _ => Check::Open,
+                };
+                Content::Rejected { check: format!("message {seq} failed check {check}") }
+            }
+        })
+    }
+
+    /// Why the key of an epoch is not here.
+    pub(super) fn why_unreadable(&self, account: AccountId, epoch: Epoch) -> UnreadableCause {
+        if !self.may_have_key(account, epoch) {
+            UnreadableCause::BeforeJoin
+        } else if self.bad_keys.contains(&epoch) {
+            UnreadableCause::KeyBad
+        } else {
+            UnreadableCause::KeyAsked
+        }
+    }
+
+    /// Whether an account may have the secret of an epoch (CRYPTO B3).
+    pub(super) fn may_have_key(&self, account: AccountId, epoch: Epoch) -> bool {
+        self.state.as_ref().is_some_and(|state| {
+            state.policy().history == HistoryRule::All || state.was_member_during(account, epoch)
+        })
+    }
+
+    /// Moves the judged position.
+    fn note_applied(&mut self, at: LogHash) {
+        self.applied = at;
+        self.recent.push_back(at);
+        if self.recent.len() > 2 * APPLY_MAX {
+            self.recent.pop_front();
+        }
+    }
+}

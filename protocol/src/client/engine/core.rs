@@ -1,0 +1,59 @@
+//! What the engine knows: people, rooms, and what it has told its faces.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::time::Instant;
+
+use super::super::event::OutboxState;
+use super::super::identity::Identity;
+use super::super::replica::{Replica, Stored};
+use super::people::People;
+use super::room::Room;
+use crate::id::{AccountId, DeviceId, RoomId, RoomNumber};
+
+/// The state of one client. Borrowed briefly, never across an await.
+#[derive(Debug)]
+pub(super) struct Core {
+    pub(super) account: AccountId,
+    pub(super) device: DeviceId,
+    pub(super) handle: String,
+    pub(super) people: People,
+    pub(super) rooms: BTreeMap<RoomId, Room>,
+    pub(super) numbers: HashMap<RoomNumber, RoomId>,
+    /// What faces were last told of each row of the outbox that is not settled.
+    pub(super) told: HashMap<u64, (RoomId, OutboxState)>,
+    /// Accounts whose chain was served shorter than seen, and how often.
+    pub(super) stale: HashMap<AccountId, u32>,
+    /// Accounts whose chain is being fetched.
+    pub(super) fetching: HashSet<AccountId>,
+    /// When typing was last told, by room.
+    pub(super) typed: HashMap<RoomId, Instant>,
+}
+
+impl Core {
+    /// Loads everything but entries from the replica.
+    pub(super) fn load(identity: &Identity, replica: &dyn Replica) -> Stored<Self> {
+        let mut rooms = BTreeMap::new();
+        for record in replica.rooms()? {
+            rooms.insert(record.room, Room::load(replica, record)?);
+        }
+        let numbers =
+            rooms.values().filter_map(|room: &Room| Some((room.facts.number?, room.id))).collect();
+        Ok(Self {
+            account: identity.account,
+            device: identity.device(),
+            handle: identity.handle.as_str().to_owned(),
+            people: People::load(replica)?,
+            rooms,
+            numbers,
+            told: HashMap::new(),
+            stale: HashMap::new(),
+            fetching: HashSet::new(),
+            typed: HashMap::new(),
+        })
+    }
+
+    /// A room by the server's short number.
+    pub(super) fn by_number(&self, number: RoomNumber) -> Option<RoomId> {
+        self.numbers.get(&number).copied()
+    }
+}

@@ -1,0 +1,237 @@
+//! What is new for somebody, and how far a message has come: marks, counts, ticks, mentions.
+//!
+//! Marks only rise, so all devices of an account agree whatever order they speak in. The number of
+//! unread entries is a subtraction of running counts: nobody ever guesses, and a mark at the head
+//! means zero.
+
+use crate::crypto::message::{Flags, MessageHeader};
+use crate::id::Seq;
+use crate::wire::MarkStep;
+
+/// How far an account has a room.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Marks {
+    /// Everything up to here has arrived on some device of the account.
+    pub delivered_upto: Seq,
+    /// Everything up to here is read.
+    pub read_upto: Seq,
+}
+
+impl Marks {
+    /// The marks of an account that becomes a member at `seq`: what lies before is not news.
+    pub fn of_newcomer(seq: Seq) -> Self {
+        Self { delivered_upto: seq, read_upto: seq }
+    }
+
+    /// Takes in that everything up to `upto` has arrived, in a log of `head` entries; tells whether
+    /// the mark moved.
+    pub fn deliver(&mut self, upto: Seq, head: Seq) -> bool {
+        let before = *self;
+        self.delivered_upto = self.delivered_upto.max(upto.min(head));
+        *self != before
+    }
+
+    /// Takes in that everything up to `upto` is read, so it has also arrived; tells whether a mark
+    /// moved. Sending a message reads up to it.
+    pub fn read(&mut self, upto: Seq, head: Seq) -> bool {
+        let before = *self;
+        self.read_upto = self.read_upto.max(upto.min(head));
+        self.delivered_upto = self.delivered_upto.max(self.read_upto);
+        *self != before
+    }
+
+    /// Takes in marks that another device or node knows.
+    pub fn merge(&mut self, other: Self) {
+        self.delivered_upto = self.delivered_upto.max(other.delivered_upto);
+        self.read_upto = self.read_upto.max(other.read_upto);
+    }
+}
+
+/// The running count behind an entry: one more than before if it is a message marked countable.
+///
+/// Pass `None` for commits, which never count.
+pub fn next_count(n_before: u64, header: Option<&MessageHeader>) -> u64 {
+    n_before + u64::from(header.is_some_and(|header| header.flags.has(Flags::COUNTABLE)))
+}
+
+/// Countable entries above the read mark: the running count at the head less that at the mark.
+pub fn n_unread(n_countable_at_head: u64, n_countable_at_mark: u64) -> u64 {
+    n_countable_at_head.saturating_sub(n_countable_at_mark)
+}
+
+/// How far an own message has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Tick {
+    /// It waits to be sent.
+    Queued,
+    /// The server has it on disk.
+    Accepted,
+    /// All other people in the room have it.
+    Delivered,
+    /// All other people in the room have read it.
+    Read,
+}
+
+/// Says how far an own message has come.
+///
+/// `seq` is its place, `None` while it is queued. The staircases count all people in the room, the
+/// author included, whose own marks cover what it sends. Alone in a room nothing is ever delivered.
+pub fn tick(seq: Option<Seq>, n_others: u32, delivered: &[MarkStep], read: &[MarkStep]) -> Tick {
+    let Some(seq) = seq else { return Tick::Queued };
+    let all = |steps| n_others > 0 && n_at(steps, seq) > n_others;
+    if all(read) {
+        Tick::Read
+    } else if all(delivered) {
+        Tick::Delivered
+    } else {
+        Tick::Accepted
+    }
+}
+
+/// How many accounts have the log up to `seq` or further, by a staircase of marks.
+pub fn n_at(steps: &[MarkStep], seq: Seq) -> u32 {
+    steps.iter().filter(|step| step.upto >= seq).map(|step| step.n_accounts).max().unwrap_or(0)
+}
+
+/// Builds the staircase of all marks, newest step first, of at most `n_steps_max` steps.
+///
+/// If there are more, the newest are kept and the lowest, where everyone is: the answers in between
+/// are too small then, never too large.
+pub fn staircase(marks: impl IntoIterator<Item = Seq>, n_steps_max: usize) -> Vec<MarkStep> {
+    let mut marks: Vec<Seq> = marks.into_iter().collect();
+    marks.sort_unstable_by(|left, right| right.cmp(left));
+    let mut steps: Vec<MarkStep> = Vec::new();
+    for (n_accounts, upto) in (1..).zip(marks) {
+        match steps.last_mut() {
+            Some(step) if step.upto == upto => step.n_accounts = n_accounts,
+            _ => steps.push(MarkStep { upto, n_accounts }),
+        }
+    }
+    if steps.len() > n_steps_max {
+        let lowest = steps.pop();
+        steps.truncate(n_steps_max.saturating_sub(1));
+        steps.extend(lowest);
+    }
+    steps
+}
+
+/// Says whether a text calls somebody: `@handle` as a whole word, in any case of letters.
+///
+/// An address such as `ann@example` calls nobody, and `@ann` does not call `ann-marie`.
+pub fn mentions(text: &str, handle: &str) -> bool {
+    let is_handle = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-');
+    let bytes = text.as_bytes();
+    bytes.iter().enumerate().filter(|(_, byte)| **byte == b'@').any(|(at, _)| {
+        let stands_free = at.checked_sub(1).and_then(|before| bytes.get(before)).is_none_or(
+            // A letter of another script before the sign is part of a word too.
+            |byte| !is_handle(*byte) && byte.is_ascii() && !matches!(byte, b'.' | b'@' | b'/'),
+        );
+        let rest = &bytes[at + 1..];
+        let len = rest.iter().take_while(|byte| is_handle(**byte)).count();
+        stands_free && rest[..len].eq_ignore_ascii_case(handle.as_bytes()) && len > 0
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn step(upto: u64, n_accounts: u32) -> MarkStep {
+        MarkStep { upto: Seq(upto), n_accounts }
+    }
+
+    #[test]
+    fn marks_only_rise_and_never_pass_the_head() {
+        let mut marks = Marks::default();
+        assert!(marks.read(Seq(5), Seq(9)));
+        assert!(!marks.read(Seq(3), Seq(9)));
+        assert!(!marks.deliver(Seq(5), Seq(9)), "what is read has arrived");
+        assert!(marks.deliver(Seq(99), Seq(9)));
+        assert_eq!(marks, Marks { delivered_upto: Seq(9), read_upto: Seq(5) });
+    }
+
+    #[test]
+    fn ticks_follow_the_slowest_of_the_others() {
+        // Four people with the author: marks 9 (author), 9, 7, 4.
+        let marks = staircase([Seq(9), Seq(4), Seq(9), Seq(7)], 10);
+        assert_eq!(marks, [step(9, 2), step(7, 3), step(4, 4)]);
+        let read = staircase([Seq(9), Seq(3), Seq(3), Seq(3)], 10);
+        let tick_at = |seq| tick(Some(Seq(seq)), 3, &marks, &read);
+        assert_eq!(
+            [3, 4, 5, 9].map(tick_at),
+            [Tick::Read, Tick::Delivered, Tick::Accepted, Tick::Accepted]
+        );
+        assert_eq!(tick(None, 3, &marks, &read), Tick::Queued);
+        assert_eq!(tick(Some(Seq(3)), 0, &marks, &read), Tick::Accepted, "nobody else is there");
+    }
+
+    #[test]
+    fn a_mention_is_a_whole_word() {
+        for text in ["@ann", "hi @Ann!", "(@ann)", "@ann, @bob", "x\n@ann", "@@bob @ann"] {
+            assert!(mentions(text, "ann"), "{text}");
+        }
+        for text in ["ann", "@anna", "@ann-marie", "me@ann", "@ an", "é@ann", "@@ann", "a.b/@ann"]
+        {
+            assert!(!mentions(text, "ann"), "{text}");
+        }
+        assert!(!mentions("hello @ all", ""));
+    }
+
+    proptest! {
+        /// Whatever is in the log: whoever has read up to the head has nothing unread.
+        #[test]
+        fn a_mark_at_the_head_means_nothing_is_unread(
+            countable in prop::collection::vec(any::<bool>(), 0..60),
+            mark in 0usize..80,
+        ) {
+            let mut counts = vec![0u64];
+            for is_countable in &countable {
+                counts.push(counts.last().unwrap() + u64::from(*is_countable));
+            }
+            let head = Seq(countable.len() as u64);
+            let mut marks = Marks::default();
+            marks.read(Seq(mark as u64), head);
+            let at = |seq: Seq| counts[usize::try_from(seq.0).unwrap()];
+            let n_above = countable.iter().skip(mark).filter(|is| **is).count() as u64;
+            prop_assert_eq!(n_unread(at(head), at(marks.read_upto)), n_above);
+            marks.read(head, head);
+            prop_assert_eq!(n_unread(at(head), at(marks.read_upto)), 0);
+        }
+
+        /// Devices may report in any order and twice: the marks are the same.
+        #[test]
+        fn marks_do_not_depend_on_the_order_of_reports(
+            mut reports in prop::collection::vec((any::<bool>(), 0u64..50), 0..20),
+        ) {
+            let fold = |reports: &[(bool, u64)]| {
+                let mut marks = Marks::default();
+                for (is_read, upto) in reports {
+                    if *is_read { marks.read(Seq(*upto), Seq(40)) } else { marks.deliver(Seq(*upto), Seq(40)) };
+                }
+                marks
+            };
+            let marks = fold(&reports);
+            reports.reverse();
+            reports.extend_from_within(..);
+            prop_assert_eq!(fold(&reports), marks);
+        }
+
+        /// A short staircase never claims that more people have a message than do.
+        #[test]
+        fn a_staircase_never_overstates(
+            marks in prop::collection::vec(0u64..30, 1..40),
+            n_steps_max in 1usize..10,
+            seq in 0u64..32,
+        ) {
+            let steps = staircase(marks.iter().map(|mark| Seq(*mark)), n_steps_max);
+            prop_assert!(steps.len() <= n_steps_max);
+            let truly = u32::try_from(marks.iter().filter(|mark| **mark >= seq).count()).unwrap();
+            let claimed = n_at(&steps, Seq(seq));
+            prop_assert!(claimed <= truly);
+            let everyone = u32::try_from(marks.len()).unwrap();
+            prop_assert_eq!(claimed == everyone, truly == everyone);
+        }
+    }
+}

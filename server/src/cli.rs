@@ -1,0 +1,207 @@
+//! The command line of the server.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+/// Headless server of a private, end-to-end encrypted team chat.
+#[derive(Debug, Parser)]
+#[command(name = "mathia-server", version = crate::VERSION, max_term_width = 100)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What the server's program can do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Serves until told to stop.
+    Serve(ServeArgs),
+    /// Makes, lists or revokes invites; works beside a running server.
+    Invite(InviteArgs),
+    /// Lists or removes accounts; works beside a running server.
+    User(UserArgs),
+    /// Writes a verified copy of the data.
+    Backup {
+        /// The file to write; it must not exist.
+        file: PathBuf,
+        /// The data directory.
+        #[command(flatten)]
+        place: Place,
+    },
+    /// Says how a running server is doing.
+    Status {
+        /// The data directory.
+        #[command(flatten)]
+        place: Place,
+    },
+    /// Checks a configuration file without using it.
+    CheckConfig {
+        /// The file.
+        file: PathBuf,
+        /// Prints one JSON object.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Prints versions of program and protocol.
+    Version {
+        /// Prints one JSON object.
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+/// Where the data is, and how to print.
+#[derive(Debug, Args)]
+pub struct Place {
+    /// The data directory.
+    #[arg(long, value_name = "DIR")]
+    pub data: PathBuf,
+    /// Prints JSON, one object per line.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Arguments of `serve`.
+#[derive(Debug, Args)]
+pub struct ServeArgs {
+    /// The data directory; made when absent.
+    #[arg(long, value_name = "DIR")]
+    pub data: Option<PathBuf>,
+    /// Address and port to listen on, such as 0.0.0.0:4433.
+    #[arg(long, value_name = "ADDR:PORT")]
+    pub listen: Option<SocketAddr>,
+    /// A configuration file.
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Prints JSON instead of plain lines on stdout.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Arguments of `invite`.
+#[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true)]
+pub struct InviteArgs {
+    /// List or revoke instead of making one.
+    #[command(subcommand)]
+    pub verb: Option<InviteVerb>,
+    /// The data directory.
+    #[arg(long, value_name = "DIR", required = true)]
+    pub data: Option<PathBuf>,
+    /// How many may use it.
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub uses: u32,
+    /// How long it lives: 30m, 12h, 7d.
+    #[arg(long, default_value = "7d", value_parser = parse_duration)]
+    pub expires: std::time::Duration,
+    /// An open room the joiner may enter at once; may be repeated.
+    #[arg(long, value_name = "OPENROOM")]
+    pub room: Vec<String>,
+    /// Prints one JSON object.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// What else can be done with invites.
+#[derive(Debug, Subcommand)]
+pub enum InviteVerb {
+    /// Lists live invites.
+    List {
+        /// The data directory.
+        #[command(flatten)]
+        place: Place,
+    },
+    /// Ends an invite, named by the identifier that `list` shows.
+    Revoke {
+        /// The identifier, or a unique beginning of it.
+        id: String,
+        /// The data directory.
+        #[command(flatten)]
+        place: Place,
+    },
+}
+
+/// Arguments of `user`.
+#[derive(Debug, Args)]
+pub struct UserArgs {
+    /// What to do.
+    #[command(subcommand)]
+    pub verb: UserVerb,
+}
+
+/// What can be done with accounts.
+#[derive(Debug, Subcommand)]
+pub enum UserVerb {
+    /// Lists all accounts.
+    List {
+        /// The data directory.
+        #[command(flatten)]
+        place: Place,
+    },
+    /// Ends an account's right to log in; what it said stays.
+    Remove {
+        /// Its name.
+        name: String,
+        /// Does not ask.
+        #[arg(long)]
+        yes: bool,
+        /// The data directory.
+        #[command(flatten)]
+        place: Place,
+    },
+}
+
+/// Reads `90s`, `30m`, `12h`, `7d` or `2w`.
+pub fn parse_duration(text: &str) -> Result<std::time::Duration, String> {
+    let bad = || format!("{text:?} is no duration; write it like 30m, 12h or 7d");
+    let split = text.find(|c: char| !c.is_ascii_digit()).ok_or_else(bad)?;
+    let (number, unit) = text.split_at(split);
+    let number: u64 = number.parse().map_err(|_| bad())?;
+    let seconds: u64 = match unit {
+        "s" => 1,
+        "m" => 60,
+        "h" => 3_600,
+        "d" => 86_400,
+        "w" => 7 * 86_400,
+        _ => return Err(bad()),
+    };
+    let total = number.checked_mul(seconds).filter(|total| (1..=3_650 * 86_400).contains(total));
+    total.map(std::time::Duration::from_secs).ok_or_else(bad)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        use clap::CommandFactory as _;
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn durations_are_written_with_a_unit() {
+        assert_eq!(parse_duration("7d").unwrap().as_secs(), 604_800);
+        assert_eq!(parse_duration("90s").unwrap().as_secs(), 90);
+        for bad in ["", "7", "d", "0d", "-1d", "7 d", "99999999999999999d", "7y"] {
+            assert!(parse_duration(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn invites_are_made_without_a_verb_and_listed_with_one() {
+        let cli = Cli::try_parse_from(["mathia-server", "invite", "--data", "/d", "--uses", "3"]);
+        assert!(matches!(
+            cli.unwrap().command,
+            Command::Invite(InviteArgs { verb: None, uses: 3, .. })
+        ));
+        let cli = Cli::try_parse_from(["mathia-server", "invite", "list", "--data", "/d"]).unwrap();
+        assert!(matches!(
+            cli.command,
+            Command::Invite(InviteArgs { verb: Some(InviteVerb::List { .. }), .. })
+        ));
+    }
+}

@@ -1,0 +1,89 @@
+//! Who is there: told to those who share a room, at most about once a second.
+//!
+//! Derived from sessions and never stored, but for the time an account was last seen. In rooms that
+//! more than [`AUDIENCE_MAX`] people hear, presence and typing are not told: what everybody tells
+//! everybody grows with the square.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use mathia_protocol::id::{AccountId, TimeMs};
+use mathia_protocol::wire::{Event, PresenceLine, PresenceState};
+
+use super::registry::Registry;
+use super::{EphemeralKey, Outbox, SessionId, event_frame};
+
+/// Accounts that hear a room up to which its people see each other's presence.
+pub(super) const AUDIENCE_MAX: usize = 256;
+/// Lines of one presence event: 42 bytes each, far within a frame.
+const LINES_MAX: usize = 1_000;
+
+impl Registry {
+    /// Tells a session that just came which of the people it shares rooms with are there.
+    pub(super) fn tell_snapshot(&self, id: SessionId, now: TimeMs) {
+        let Some(session) = self.session(id) else { return };
+        let lines: Vec<_> = self
+            .neighbors(session.account)
+            .into_iter()
+            .filter_map(|account| self.line(account, now))
+            .filter(|line| line.state != PresenceState::Offline)
+            .take(LINES_MAX)
+            .collect();
+        if !lines.is_empty() {
+            session.outbox.event(&event_frame(Event::Presence { lines }));
+            session.outbox.wake();
+        }
+    }
+
+    /// Queues what changed since the last call for those who may know it.
+    pub(super) fn tell_presence(&mut self, now: TimeMs, to_ring: &mut Vec<Arc<Outbox>>) {
+        for account in std::mem::take(&mut self.changed) {
+            let Some(line) = self.line(account, now) else { continue };
+            let is_news = match self.accounts.get_mut(&account) {
+                Some(online) => online.told.replace(line.state) != Some(line.state),
+                None => false,
+            };
+            if is_news {
+                self.tell_neighbors(line, to_ring);
+            }
+            if line.state == PresenceState::Offline {
+                self.forget(account);
+            }
+        }
+    }
+
+    fn tell_neighbors(&self, line: PresenceLine, to_ring: &mut Vec<Arc<Outbox>>) {
+        let neighbors = self.neighbors(line.account);
+        if neighbors.is_empty() {
+            return;
+        }
+        let frame = event_frame(Event::Presence { lines: vec![line] });
+        let key = EphemeralKey::Presence(line.account);
+        for neighbor in neighbors {
+            for listener in self.hearing_sessions_of(neighbor) {
+                let outbox = listener.outbox;
+                if outbox.queue(|queues, bounds| queues.push_ephemeral(bounds, key, &frame)) {
+                    to_ring.push(outbox);
+                }
+            }
+        }
+    }
+
+    /// The other accounts with sessions that share a room small enough with this one.
+    fn neighbors(&self, account: AccountId) -> HashSet<AccountId> {
+        let Some(online) = self.accounts.get(&account) else { return HashSet::new() };
+        let rooms = online.rooms.iter();
+        let small = rooms.filter(|room| self.n_listening_accounts(**room) <= AUDIENCE_MAX);
+        let mut neighbors: HashSet<_> =
+            small.flat_map(|room| self.accounts_in(*room)).copied().collect();
+        neighbors.remove(&account);
+        neighbors
+    }
+
+    fn line(&self, account: AccountId, now: TimeMs) -> Option<PresenceLine> {
+        let online = self.accounts.get(&account)?;
+        let state = self.state_of(online);
+        let last_seen = if state == PresenceState::Offline { online.last_seen } else { now };
+        Some(PresenceLine { account, state, last_seen })
+    }
+}

@@ -1,0 +1,338 @@
+//! Which sessions there are and which rooms they hear. Pure bookkeeping: queues nothing itself.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::sync::Arc;
+
+use mathia_protocol::id::{AccountId, DeviceId, RoomNumber, TimeMs};
+use mathia_protocol::wire::PresenceState;
+
+use super::{Left, Outbox, Session, SessionId, TooManySessions};
+
+/// Rooms whose changes are noted for an account that hears nothing yet. If there are more, what the
+/// account reads as its rooms is no longer trusted: it hears nothing live until it connects again.
+const CHANGES_MAX: usize = 1_024;
+
+/// One session in a room's list.
+#[derive(Debug, Clone)]
+pub(super) struct Listener {
+    pub(super) account: AccountId,
+    pub(super) outbox: Arc<Outbox>,
+}
+
+/// Accounts without sessions whose last time is remembered; the store knows all.
+const LAST_SEEN_MAX: usize = 65_536;
+
+/// See the module.
+#[derive(Debug)]
+pub(super) struct Registry {
+    sessions: HashMap<SessionId, Seat>,
+    /// The same sessions by device.
+    devices: BTreeSet<(DeviceId, SessionId)>,
+    pub(super) accounts: HashMap<AccountId, Online>,
+    rooms: HashMap<RoomNumber, Audience>,
+    /// Accounts whose presence may have changed since it was last told.
+    pub(super) changed: HashSet<AccountId>,
+    /// When accounts without sessions were last seen, as far as somebody asked.
+    last_seen: HashMap<AccountId, TimeMs>,
+    /// Rooms with more members than the absent are told of.
+    pub(super) large_rooms: HashSet<RoomNumber>,
+    sessions_per_account_max: u32,
+    next_session: u64,
+    n_expulsions: u64,
+    nobody: Arc<[Listener]>,
+}
+
+#[derive(Debug)]
+struct Seat {
+    session: Session,
+    is_away: bool,
+    hears: bool,
+}
+
+/// An account with sessions, or one that was left by its last session a moment ago.
+#[derive(Debug, Default)]
+pub(super) struct Online {
+    sessions: Vec<SessionId>,
+    /// The rooms the account is in, once one of its sessions hears.
+    pub(super) rooms: BTreeSet<RoomNumber>,
+    knows_rooms: bool,
+    /// What changed before the rooms were known: joined (`true`) and left.
+    changes: BTreeMap<RoomNumber, bool>,
+    has_lost_changes: bool,
+    /// What the others believe.
+    pub(super) told: Option<PresenceState>,
+    pub(super) last_seen: TimeMs,
+}
+
+/// Who hears a room.
+#[derive(Debug, Default)]
+struct Audience {
+    accounts: Vec<AccountId>,
+    /// The sessions of these accounts, until somebody comes or goes.
+    listeners: Option<Arc<[Listener]>>,
+}
+
+impl Registry {
+    pub(super) fn new(sessions_per_account_max: u32) -> Self {
+        Self {
+            sessions: HashMap::new(),
+            devices: BTreeSet::new(),
+            accounts: HashMap::new(),
+            rooms: HashMap::new(),
+            changed: HashSet::new(),
+            last_seen: HashMap::new(),
+            large_rooms: HashSet::new(),
+            sessions_per_account_max,
+            next_session: 1,
+            n_expulsions: 0,
+            nobody: Arc::from([]),
+        }
+    }
+
+    pub(super) fn enter(&mut self, session: Session) -> Result<SessionId, TooManySessions> {
+        let max = self.sessions_per_account_max;
+        let online = self.accounts.entry(session.account).or_default();
+        if online.sessions.len() >= usize::try_from(max).unwrap_or(usize::MAX) {
+            return Err(TooManySessions { max });
+        }
+        let id = SessionId(self.next_session);
+        self.next_session += 1;
+        online.sessions.push(id);
+        self.devices.insert((session.device, id));
+        self.changed.insert(session.account);
+        self.sessions.insert(id, Seat { session, is_away: false, hears: false });
+        Ok(id)
+    }
+
+    pub(super) fn hear(&mut self, id: SessionId, rooms: &[RoomNumber], now: TimeMs) {
+        let Some(seat) = self.sessions.get_mut(&id).filter(|seat| !seat.hears) else { return };
+        seat.hears = true;
+        let account = seat.session.account;
+        let Some(online) = self.accounts.get_mut(&account) else { return };
+        if !online.knows_rooms {
+            online.knows_rooms = true;
+            if !online.has_lost_changes {
+                online.rooms.extend(rooms);
+            }
+            for (room, is_in) in std::mem::take(&mut online.changes) {
+                if is_in {
+                    online.rooms.insert(room);
+                } else {
+                    online.rooms.remove(&room);
+                }
+            }
+            for room in &online.rooms {
+                self.rooms.entry(*room).or_default().accounts.push(account);
+            }
+        }
+        for room in &online.rooms {
+            if let Some(audience) = self.rooms.get_mut(room) {
+                audience.listeners = None;
+            }
+        }
+        self.changed.insert(account);
+        self.tell_snapshot(id, now);
+    }
+
+    pub(super) fn hears(&self, id: SessionId) -> bool {
+        self.sessions.get(&id).is_some_and(|seat| seat.hears)
+    }
+
+    pub(super) fn leave(&mut self, id: SessionId, now: TimeMs) -> Left {
+        let Some(seat) = self.sessions.remove(&id) else { return Left { was_last: false } };
+        let account = seat.session.account;
+        self.devices.remove(&(seat.session.device, id));
+        self.changed.insert(account);
+        let Some(online) = self.accounts.get_mut(&account) else { return Left { was_last: true } };
+        online.sessions.retain(|other| *other != id);
+        online.last_seen = now;
+        for room in &online.rooms {
+            if let Some(audience) = self.rooms.get_mut(room) {
+                audience.listeners = None;
+            }
+        }
+        // The account itself stays until everybody was told that it went.
+        Left { was_last: online.sessions.is_empty() }
+    }
+
+    /// Forgets an account without sessions.
+    pub(super) fn forget(&mut self, account: AccountId) {
+        if self.accounts.get(&account).is_none_or(|online| !online.sessions.is_empty()) {
+            return;
+        }
+        let Some(online) = self.accounts.remove(&account) else { return };
+        self.note_last_seen(account, online.last_seen);
+        for room in online.rooms {
+            self.remove_from_audience(room, account);
+        }
+    }
+
+    pub(super) fn note_last_seen(&mut self, account: AccountId, time: TimeMs) {
+        if self.last_seen.len() >= LAST_SEEN_MAX {
+            self.last_seen.clear();
+        }
+        self.last_seen.insert(account, time);
+    }
+
+    /// When an account that has no session was last seen, if somebody asked since the start.
+    pub(super) fn last_seen(&self, account: AccountId) -> Option<TimeMs> {
+        let just_left = self.accounts.get(&account).map(|online| online.last_seen);
+        just_left.or_else(|| self.last_seen.get(&account).copied())
+    }
+
+    pub(super) fn is_there(&self, account: AccountId) -> bool {
+        self.accounts.get(&account).is_some_and(|online| !online.sessions.is_empty())
+    }
+
+    pub(super) fn joined(&mut self, room: RoomNumber, account: AccountId) {
+        let Some(online) = self.accounts.get_mut(&account) else { return };
+        if !online.knows_rooms {
+            online.note_change(room, true);
+        } else if online.rooms.insert(room) {
+            let audience = self.rooms.entry(room).or_default();
+            audience.accounts.push(account);
+            audience.listeners = None;
+        }
+    }
+
+    pub(super) fn left(&mut self, room: RoomNumber, account: AccountId) {
+        let Some(online) = self.accounts.get_mut(&account) else { return };
+        if !online.knows_rooms {
+            online.note_change(room, false);
+        } else if online.rooms.remove(&room) {
+            self.remove_from_audience(room, account);
+        }
+    }
+
+    fn remove_from_audience(&mut self, room: RoomNumber, account: AccountId) {
+        let Some(audience) = self.rooms.get_mut(&room) else { return };
+        audience.accounts.retain(|other| *other != account);
+        audience.listeners = None;
+        if audience.accounts.is_empty() {
+            self.rooms.remove(&room);
+        }
+    }
+
+    /// The sessions that hear a room: a shared list, made anew only after somebody came or went.
+    pub(super) fn listeners(&mut self, room: RoomNumber) -> Arc<[Listener]> {
+        let Some(audience) = self.rooms.get_mut(&room) else { return Arc::clone(&self.nobody) };
+        let Audience { accounts, listeners } = audience;
+        let list = listeners.get_or_insert_with(|| {
+            accounts
+                .iter()
+                .filter_map(|account| self.accounts.get(account))
+                .flat_map(|online| &online.sessions)
+                .filter_map(|id| self.sessions.get(id))
+                .filter(|seat| seat.hears)
+                .map(Seat::listener)
+                .collect()
+        });
+        Arc::clone(list)
+    }
+
+    /// The account of a session and who hears a room, if the session does.
+    pub(super) fn audience(
+        &mut self,
+        id: SessionId,
+        room: RoomNumber,
+    ) -> Option<(AccountId, Arc<[Listener]>)> {
+        let seat = self.sessions.get(&id).filter(|seat| seat.hears)?;
+        let account = seat.session.account;
+        let is_in = self.accounts.get(&account).is_some_and(|online| online.rooms.contains(&room));
+        is_in.then(|| (account, self.listeners(room)))
+    }
+
+    pub(super) fn hearing_sessions_of(&self, account: AccountId) -> Vec<Listener> {
+        let Some(online) = self.accounts.get(&account) else { return Vec::new() };
+        let seats = online.sessions.iter().filter_map(|id| self.sessions.get(id));
+        seats.filter(|seat| seat.hears).map(Seat::listener).collect()
+    }
+
+    pub(super) fn hearing_sessions_on(&self, device: DeviceId) -> Vec<Listener> {
+        let seats = self.on_device(device).filter_map(|id| self.sessions.get(&id));
+        seats.filter(|seat| seat.hears).map(Seat::listener).collect()
+    }
+
+    /// The sessions of an account, or only those of one device, whether they hear or not.
+    pub(super) fn expelled(
+        &mut self,
+        account: AccountId,
+        device: Option<DeviceId>,
+    ) -> Vec<Arc<Outbox>> {
+        self.n_expulsions += 1;
+        let Some(online) = self.accounts.get(&account) else { return Vec::new() };
+        let seats = online.sessions.iter().filter_map(|id| self.sessions.get(id));
+        seats
+            .filter(|seat| device.is_none_or(|device| device == seat.session.device))
+            .map(|seat| Arc::clone(&seat.session.outbox))
+            .collect()
+    }
+
+    pub(super) fn set_away(&mut self, id: SessionId, is_away: bool) {
+        let Some(seat) = self.sessions.get_mut(&id) else { return };
+        if std::mem::replace(&mut seat.is_away, is_away) != is_away {
+            self.changed.insert(seat.session.account);
+        }
+    }
+
+    /// How an account is there: online as long as somebody is at one of its sessions.
+    pub(super) fn state_of(&self, online: &Online) -> PresenceState {
+        let mut seats = online.sessions.iter().filter_map(|id| self.sessions.get(id));
+        if online.sessions.is_empty() {
+            PresenceState::Offline
+        } else if seats.all(|seat| seat.is_away) {
+            PresenceState::Away
+        } else {
+            PresenceState::Online
+        }
+    }
+
+    pub(super) fn session(&self, id: SessionId) -> Option<&Session> {
+        self.sessions.get(&id).map(|seat| &seat.session)
+    }
+
+    pub(super) fn n_listening_accounts(&self, room: RoomNumber) -> usize {
+        self.rooms.get(&room).map_or(0, |audience| audience.accounts.len())
+    }
+
+    pub(super) fn accounts_in(&self, room: RoomNumber) -> &[AccountId] {
+        self.rooms.get(&room).map_or(&[], |audience| &audience.accounts)
+    }
+
+    pub(super) fn n_expulsions(&self) -> u64 {
+        self.n_expulsions
+    }
+
+    pub(super) fn n_sessions(&self) -> usize {
+        self.sessions.len()
+    }
+
+    pub(super) fn n_accounts(&self) -> usize {
+        self.accounts.values().filter(|online| !online.sessions.is_empty()).count()
+    }
+
+    pub(super) fn outboxes(&self) -> Vec<Arc<Outbox>> {
+        self.sessions.values().map(|seat| Arc::clone(&seat.session.outbox)).collect()
+    }
+
+    fn on_device(&self, device: DeviceId) -> impl Iterator<Item = SessionId> {
+        let range = (device, SessionId(0))..=(device, SessionId(u64::MAX));
+        self.devices.range(range).map(|(_, id)| *id)
+    }
+}
+
+impl Seat {
+    fn listener(&self) -> Listener {
+        Listener { account: self.session.account, outbox: Arc::clone(&self.session.outbox) }
+    }
+}
+
+impl Online {
+    fn note_change(&mut self, room: RoomNumber, is_in: bool) {
+        self.changes.insert(room, is_in);
+        if self.changes.len() > CHANGES_MAX {
+            self.changes.clear();
+            self.has_lost_changes = true;
+        }
+    }
+}

@@ -1,0 +1,343 @@
+//! The `serve` command: a server under a service manager, from arguments to exit code.
+//!
+//! Owns what surrounds the server in its process: logs, metrics, the operator's socket, signals and
+//! the service manager. Prints on standard output only what the command line promises.
+
+use std::io::{self, Write as _};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use mathia_protocol::id::TimeMs;
+use sd_notify::NotifyState;
+use serde_json::json;
+use tokio::net::UnixListener;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+use tracing::{error, info, warn};
+
+use crate::admin::data_dir::{DataDir, DataLock};
+use crate::admin::operator::{LiveStatus, Operator, chain_of};
+use crate::admin::socket::{self, AdminReply, AdminRequest};
+use crate::cli::ServeArgs;
+use crate::config::Config;
+use crate::serve::{ServeConfig, Server};
+use crate::{EXIT_CONFIG, EXIT_FAILED, telemetry};
+
+/// How long a stop waits for sessions, when the configuration does not say.
+const DRAIN: Duration = Duration::from_secs(20);
+/// The first invite lives this long.
+const FIRST_INVITE_LIFETIME: Duration = Duration::from_hours(7 * 24);
+/// Where to listen when neither the command line nor the configuration says.
+const DEFAULT_PORT: u16 = 4433;
+
+/// What ended a command badly: the exit code, what happened, what to do.
+#[derive(Debug)]
+pub struct Failure {
+    /// The exit code.
+    pub code: u8,
+    /// What happened, with causes.
+    pub error: String,
+    /// What to do, possibly empty.
+    pub hint: String,
+}
+
+impl Failure {
+    /// A failure with a hint.
+    pub fn new(code: u8, error: impl Into<String>, hint: impl Into<String>) -> Self {
+        Self { code, error: error.into(), hint: hint.into() }
+    }
+}
+
+/// Serves until told to stop.
+///
+/// # Errors
+///
+/// [`Failure`] with 78 for a bad configuration, 1 for everything else.
+pub async fn serve(args: ServeArgs) -> Result<(), Failure> {
+    let config = match &args.config {
+        Some(path) => Config::read(path).map_err(|error| {
+            Failure::new(EXIT_CONFIG, chain_of(&error), "mathia-server check-config FILE checks it")
+        })?,
+        None => Config::default(),
+    };
+    telemetry::start_logging(&config.log)
+        .map_err(|error| Failure::new(EXIT_CONFIG, error, "see [log] level"))?;
+    let metrics = telemetry::start_metrics().map_err(|e| Failure::new(EXIT_FAILED, e, ""))?;
+    let data = args.data.or_else(|| config.data.clone()).ok_or_else(|| {
+        Failure::new(
+            2,
+            "no data directory is named",
+            "give --data DIR, or data in the configuration",
+        )
+    })?;
+    let listen = args
+        .listen
+        .or(config.listen)
+        .unwrap_or_else(|| SocketAddr::from(([0, 0, 0, 0], DEFAULT_PORT)));
+    let dir = DataDir::create(&data).map_err(|error| {
+        Failure::new(EXIT_FAILED, chain_of(&error), "the server needs a directory it may write to")
+    })?;
+    let _lock = lock(&dir)?;
+    let server = start(&config, &dir, listen)?;
+    if server.foundation().has_new_storage_key {
+        warn!(
+            path = %dir.path().join("storage.key").display(),
+            "a new storage key was made: keep a copy elsewhere, without it open rooms in a backup \
+             stay sealed"
+        );
+    }
+    let stop = CancellationToken::new();
+    if let Some(address) = config.metrics.listen {
+        let stop = stop.clone();
+        tokio::spawn(async move {
+            if let Err(error) = telemetry::serve_metrics(address, metrics, stop).await {
+                error!(%error, %address, "metrics cannot be served");
+            }
+        });
+    }
+    let admin = socket::bind(&dir.admin_socket()).map_err(|error| {
+        Failure::new(EXIT_FAILED, format!("cannot make the operator's socket: {error}"), "")
+    })?;
+    let running = Running::new(server, &config, args.json)?;
+    running.announce(&dir).await?;
+    running.until_stopped(admin, config.drain_seconds).await;
+    stop.cancel();
+    // Gone with the server, so that commands beside it know at once.
+    if let Err(error) = std::fs::remove_file(dir.admin_socket()) {
+        warn!(%error, "the operator's socket is left behind");
+    }
+    Ok(())
+}
+
+fn lock(dir: &DataDir) -> Result<DataLock, Failure> {
+    dir.lock().map_err(|error| {
+        Failure::new(
+            EXIT_FAILED,
+            chain_of(&error),
+            "stop the other server, or name another directory",
+        )
+    })
+}
+
+fn start(config: &Config, dir: &DataDir, listen: SocketAddr) -> Result<Server, Failure> {
+    Server::start(&serve_config(config, dir, listen)).map_err(|error| {
+        let text = chain_of(&error);
+        let hint = if text.contains("in use") {
+            "another program has the port; choose another with --listen"
+        } else {
+            ""
+        };
+        Failure::new(EXIT_FAILED, text, hint)
+    })
+}
+
+/// What the server is made of, by configuration and environment.
+pub fn serve_config(config: &Config, dir: &DataDir, listen: SocketAddr) -> ServeConfig {
+    ServeConfig {
+        listen,
+        data_dir: dir.path().to_owned(),
+        credentials: std::env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from),
+        tls: config.tls.clone(),
+        registration: config.registration,
+        limits: config.limits.clone(),
+        reader_threads: config.reader_threads,
+    }
+}
+
+/// A server and what people are told about it.
+struct Running {
+    server: Server,
+    address: String,
+    started: TimeMs,
+    prints_json: bool,
+    hangups: Signal,
+    ends: [Signal; 2],
+}
+
+impl Running {
+    fn new(server: Server, config: &Config, prints_json: bool) -> Result<Self, Failure> {
+        let listening = server.local_addr();
+        let address = config.public_address.clone().unwrap_or_else(|| {
+            if listening.ip().is_unspecified() {
+                warn!(
+                    "listening on all addresses without public_address: links will say localhost"
+                );
+                format!("localhost:{}", listening.port())
+            } else {
+                listening.to_string()
+            }
+        });
+        let catch =
+            |kind| signal(kind).map_err(|error| Failure::new(EXIT_FAILED, error.to_string(), ""));
+        Ok(Self {
+            started: server.foundation().shared.clock.now_ms(),
+            server,
+            address,
+            prints_json,
+            hangups: catch(SignalKind::hangup())?,
+            ends: [catch(SignalKind::terminate())?, catch(SignalKind::interrupt())?],
+        })
+    }
+
+    /// Prints what the command line promises, notes the address down, and tells the service manager.
+    async fn announce(&self, dir: &DataDir) -> Result<(), Failure> {
+        let broken = |error: io::Error| Failure::new(EXIT_FAILED, error.to_string(), "");
+        let note = format!("{}\n", self.address);
+        std::fs::write(dir.address_note(), note).map_err(broken)?;
+        let status = self.carry_out(AdminRequest::Status).await;
+        let n_accounts = match &status {
+            AdminReply::Lines(lines) => {
+                lines.first().and_then(|line| line["accounts"].as_u64()).unwrap_or(0)
+            }
+            AdminReply::Failed { error, hint, .. } => {
+                return Err(Failure::new(EXIT_FAILED, error, hint));
+            }
+        };
+        if n_accounts == 0 {
+            let lifetime_s = FIRST_INVITE_LIFETIME.as_secs();
+            let request = AdminRequest::Invite { uses: 1, lifetime_s, rooms: Vec::new() };
+            match self.carry_out(request).await {
+                AdminReply::Lines(lines) => {
+                    let link = lines.first().and_then(|line| line["link"].as_str()).unwrap_or("");
+                    let as_json = json!({"v": 1, "type": "admin_invite", "link": link});
+                    self.say(&format!("admin invite {link}"), &as_json).map_err(broken)?;
+                }
+                AdminReply::Failed { error, hint, .. } => {
+                    return Err(Failure::new(EXIT_FAILED, error, hint));
+                }
+            }
+        }
+        let listening = self.server.local_addr().to_string();
+        let as_json = json!({"v": 1, "type": "listening", "address": listening});
+        self.say(&format!("listening {listening}"), &as_json).map_err(broken)?;
+        tell_manager(&[NotifyState::Ready, NotifyState::Status("serving")]);
+        Ok(())
+    }
+
+    fn say(&self, line: &str, as_json: &serde_json::Value) -> io::Result<()> {
+        let mut out = io::stdout().lock();
+        if self.prints_json {
+            writeln!(out, "{as_json}")?
+        } else {
+            writeln!(out, "{line}")?
+        }
+        out.flush()
+    }
+
+    async fn until_stopped(mut self, admin: UnixListener, drain_seconds: Option<u64>) {
+        let mut watchdog = tokio::time::interval(watchdog_interval());
+        loop {
+            let [terminate, interrupt] = &mut self.ends;
+            tokio::select! {
+                _ = terminate.recv() => break,
+                _ = interrupt.recv() => break,
+                _ = self.hangups.recv() => self.reload(),
+                _ = watchdog.tick() => self.feed_watchdog().await,
+                Ok((mut stream, _)) = admin.accept() => {
+                    let Some(request) = socket::read_request(&mut stream).await else { continue };
+                    let reply = self.carry_out(request).await;
+                    if let Err(error) = socket::write_reply(&mut stream, &reply).await {
+                        warn!(%error, "the operator did not wait for the answer");
+                    }
+                }
+            }
+        }
+        info!("stopping");
+        tell_manager(&[NotifyState::Stopping]);
+        self.server.stop(drain_seconds.map_or(DRAIN, Duration::from_secs)).await;
+    }
+
+    fn reload(&self) {
+        match self.server.reload_certificate() {
+            Ok(()) => info!("the certificate was read again"),
+            Err(error) => {
+                let text = chain_of(&error);
+                error!(error = text, "the certificate is refused, the old one stays in use");
+                let status = format!("certificate rejected: {text}");
+                tell_manager(&[NotifyState::Status(&status)]);
+            }
+        }
+    }
+
+    /// Tells the service manager that writer and readers answer. A stuck store stays silent here, and
+    /// the manager restarts the server.
+    async fn feed_watchdog(&self) {
+        let alive = tokio::time::timeout(watchdog_interval(), self.carry_out(AdminRequest::Ping));
+        if let Ok(AdminReply::Lines(_)) = alive.await {
+            tell_manager(&[NotifyState::Watchdog]);
+        }
+    }
+
+    async fn carry_out(&self, request: AdminRequest) -> AdminReply {
+        let foundation = self.server.foundation();
+        let live = LiveStatus {
+            listening: self.server.local_addr().to_string(),
+            n_sessions: foundation.shared.hub.n_sessions(),
+            started: self.started,
+        };
+        Operator { foundation, address: self.address.clone(), live: Some(live) }
+            .carry_out(request)
+            .await
+    }
+}
+
+/// Half of what the service manager allows, or half a minute when nobody watches.
+fn watchdog_interval() -> Duration {
+    sd_notify::watchdog_enabled().map_or(Duration::from_secs(30), |allowed| allowed / 2)
+}
+
+fn tell_manager(states: &[NotifyState<'_>]) {
+    if let Err(error) = sd_notify::notify(states) {
+        warn!(%error, "the service manager cannot be told");
+    }
+}
+
+/// Carries out an operator's wish: by the running server if there is one, else on the data itself.
+///
+/// # Errors
+///
+/// [`Failure`] with the exit code that fits.
+pub async fn administer(
+    data: &std::path::Path,
+    request: AdminRequest,
+) -> Result<Vec<serde_json::Value>, Failure> {
+    let failed = |error: &dyn std::error::Error| Failure::new(EXIT_FAILED, chain_of(error), "");
+    let dir = DataDir::open(data).map_err(|error| {
+        Failure::new(3, chain_of(&error), "name the directory that `serve` was given")
+    })?;
+    let reply = match socket::ask(&dir.admin_socket(), &request).await.map_err(|e| failed(&e))? {
+        Some(reply) => reply,
+        None => administer_alone(&dir, request).await?,
+    };
+    match reply {
+        AdminReply::Lines(lines) => Ok(lines),
+        AdminReply::Failed { code, error, hint } => Err(Failure::new(code, error, hint)),
+    }
+}
+
+async fn administer_alone(dir: &DataDir, request: AdminRequest) -> Result<AdminReply, Failure> {
+    if !dir.database().exists() {
+        return Err(Failure::new(
+            3,
+            format!("there is no server data in {}", dir.path().display()),
+            "name the directory that `serve` was given",
+        ));
+    }
+    let _lock = lock(dir)?;
+    let nowhere = SocketAddr::from(([127, 0, 0, 1], 0));
+    let config = serve_config(&Config::default(), dir, nowhere);
+    let foundation = crate::serve::Foundation::open(&config)
+        .map_err(|error| Failure::new(EXIT_FAILED, chain_of(&error), ""))?;
+    let noted = std::fs::read_to_string(dir.address_note()).unwrap_or_default();
+    let address = match noted.trim() {
+        "" => format!("localhost:{DEFAULT_PORT}"),
+        noted => noted.to_owned(),
+    };
+    let reply = Operator { foundation: &foundation, address, live: None }.carry_out(request).await;
+    let shared = Arc::clone(&foundation.shared);
+    let stopped = tokio::task::spawn_blocking(move || shared.desk.stop()).await;
+    stopped.map_err(|error| Failure::new(EXIT_FAILED, error.to_string(), ""))?;
+    Ok(reply)
+}

@@ -1,0 +1,127 @@
+//! What the writer is asked to do, and by whom.
+//!
+//! Owns nothing but the shapes: sessions and the admin socket fill them in, the writer does them.
+
+use std::fmt;
+use std::sync::Arc;
+
+use mathia_protocol::id::{AccountId, DeviceId, InviteToken, RoomId, TimeMs};
+use mathia_protocol::wire::{Fault, Recover, Register, Request};
+use tokio::sync::oneshot;
+
+use crate::accounts::Registered;
+use crate::hub::Outbox;
+use crate::store::{AccountRow, InviteRow};
+
+/// The session behind a call, and where its answer goes.
+#[derive(Debug, Clone)]
+pub struct Caller {
+    /// The account that logged in.
+    pub account: AccountId,
+    /// The device it logged in with.
+    pub device: DeviceId,
+    /// Takes the answer.
+    pub outbox: Arc<Outbox>,
+    /// The number that the answer carries.
+    pub call: u32,
+}
+
+/// Where the answer to a job without a session goes; dropped if nobody waits any more.
+pub type AnswerTo<T> = oneshot::Sender<Result<T, Fault>>;
+
+/// One change that somebody asks for.
+#[derive(Debug)]
+pub enum Job {
+    /// A request of a session that changes something; every other request is read elsewhere.
+    Call {
+        /// Who asks.
+        caller: Caller,
+        /// What is asked.
+        request: Request,
+    },
+    /// A registration whose signature over the connection was checked.
+    Register {
+        /// What is asked.
+        register: Register,
+        /// Takes the answer.
+        answer: AnswerTo<Registered>,
+    },
+    /// A recovery whose signature over the connection was checked.
+    Recover {
+        /// What is asked.
+        recover: Recover,
+        /// Takes the answer.
+        answer: AnswerTo<()>,
+    },
+    /// The last session of an account ended.
+    LastSeen {
+        /// Whose.
+        account: AccountId,
+        /// When.
+        time: TimeMs,
+    },
+    /// The operator asks.
+    Admin(AdminJob),
+    /// Finish: what came before is done, marks are flushed, nothing after it is taken.
+    Stop,
+}
+
+/// What the operator may ask for.
+pub enum AdminJob {
+    /// Makes an invite of the server; it grants open rooms only.
+    CreateInvite {
+        /// What the joiner will show.
+        token: InviteToken,
+        /// How many may use it.
+        uses: u32,
+        /// When it ends.
+        expires: TimeMs,
+        /// Open rooms the joiner is pointed to.
+        rooms: Vec<RoomId>,
+        /// Takes the answer.
+        answer: AnswerTo<()>,
+    },
+    /// Answers once everything before it is durable.
+    Ping {
+        /// Takes the answer.
+        answer: AnswerTo<()>,
+    },
+    /// Lists all invites.
+    Invites {
+        /// Takes the answer.
+        answer: AnswerTo<Vec<InviteRow>>,
+    },
+    /// Ends an invite, whoever made it.
+    RevokeInvite {
+        /// Which.
+        token: InviteToken,
+        /// Takes the answer.
+        answer: AnswerTo<()>,
+    },
+    /// Lists all accounts.
+    Accounts {
+        /// Takes the answer.
+        answer: AnswerTo<Vec<AccountRow>>,
+    },
+    /// Ends an account's right to log in and its sessions; its rooms keep it until they remove it.
+    RemoveAccount {
+        /// Its handle.
+        handle: String,
+        /// Takes the answer.
+        answer: AnswerTo<AccountId>,
+    },
+}
+
+impl fmt::Debug for AdminJob {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Tokens and names stay out of every log.
+        f.write_str(match self {
+            Self::CreateInvite { .. } => "CreateInvite(..)",
+            Self::Ping { .. } => "Ping",
+            Self::Invites { .. } => "Invites",
+            Self::RevokeInvite { .. } => "RevokeInvite(..)",
+            Self::Accounts { .. } => "Accounts",
+            Self::RemoveAccount { .. } => "RemoveAccount(..)",
+        })
+    }
+}

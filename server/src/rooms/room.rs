@@ -1,0 +1,244 @@
+//! One room as the writer holds it: what its commits say, where its log stands, who has it how far.
+//!
+//! Owns how an entry gets its place, its rolling hash and its event frame. Decides nothing: rules
+//! are asked by the callers before they store.
+
+use std::cmp::Reverse;
+use std::collections::VecDeque;
+
+use bytes::Bytes;
+use mathia_protocol::crypto::commit::{Commit, Role};
+use mathia_protocol::id::{AccountId, Counter, DeviceId, Hash, RoomNumber, Seq, TimeMs};
+use mathia_protocol::log::{LogHash, RoomState};
+use mathia_protocol::wire::{Event, ServerFrame, encode_frame};
+
+use super::at_rest::{MasterKey, OpenRoomKey};
+use super::lanes::Lanes;
+use super::marks::RoomMarks;
+use crate::rate::Bucket;
+use crate::store::{EntryRow, HeadRow, Read, RoomRow, StoreError, Write};
+
+/// Positions kept at hand: what live senders claim to have seen is almost always among them.
+const POSITIONS_MAX: usize = 256;
+/// Commits read at once when a room is loaded.
+const COMMITS_PAGE: u32 = 64;
+
+/// A room as the writer holds it.
+#[derive(Debug)]
+pub(crate) struct Room {
+    /// The stored row; its number is set.
+    pub(crate) row: RoomRow,
+    /// What the commits say.
+    pub(crate) state: RoomState,
+    /// Where the log stands, including what the present batch has added.
+    pub(crate) head: HeadRow,
+    /// Who has it how far.
+    pub(crate) marks: RoomMarks,
+    /// Messages of all members together.
+    pub(crate) bucket: Bucket,
+    /// Seals the bodies of an open room.
+    pub(crate) key: Option<OpenRoomKey>,
+    /// The last messages of each device.
+    pub(crate) lanes: Lanes,
+    /// `(H, countable entries)` of the newest places; the last is the head's.
+    positions: VecDeque<(Hash, u64)>,
+    /// When it was last used, in batches; who is unused longest goes first.
+    pub(super) used: u64,
+}
+
+/// An entry about to get its place.
+#[derive(Debug)]
+pub(crate) struct NewEntry {
+    /// First byte of the entry.
+    pub(crate) tag: u8,
+    /// The whole entry, tag included.
+    pub(crate) bytes: Vec<u8>,
+    /// SHA-256 of the bytes.
+    pub(crate) entry_hash: Hash,
+    /// Whether it counts as unread.
+    pub(crate) is_countable: bool,
+    /// The author's device.
+    pub(crate) device: DeviceId,
+    /// Counter, random number, or 0 (commits).
+    pub(crate) ctr: Counter,
+}
+
+/// An entry in its place, ready to be told.
+#[derive(Debug)]
+pub(crate) struct Stored {
+    /// The place.
+    pub(crate) seq: Seq,
+    /// The event, encoded once for all who get it.
+    pub(crate) frame: Bytes,
+}
+
+impl Room {
+    /// Founds a room whose Create is about to be stored at place 1.
+    pub(crate) fn found(row: RoomRow, state: RoomState, key: Option<OpenRoomKey>) -> Self {
+        let hash = row.room.as_hash();
+        let head = HeadRow { seq: Seq(0), hash, n_countable: 0, commit_seq: Seq(0) };
+        Self::new(row, state, head, key, RoomMarks::default())
+    }
+
+    fn new(
+        row: RoomRow,
+        state: RoomState,
+        head: HeadRow,
+        key: Option<OpenRoomKey>,
+        marks: RoomMarks,
+    ) -> Self {
+        let positions = VecDeque::from([(head.hash, head.n_countable)]);
+        let (bucket, lanes) = (Bucket::default(), Lanes::default());
+        Self { row, state, head, marks, bucket, key, lanes, positions, used: 0 }
+    }
+
+    /// Loads a room: rebuilds its state from its commits, and its marks.
+    pub(crate) fn load(
+        read: &dyn Read,
+        master: &MasterKey,
+        row: RoomRow,
+    ) -> Result<Self, StoreError> {
+        let key = match &row.sealed_key {
+            None => None,
+            Some(sealed) => Some(master.open_room_key(row.room, sealed)?),
+        };
+        let head = read.head(row.number)?;
+        let mut state: Option<RoomState> = None;
+        let mut after = Seq(0);
+        loop {
+            let rows = read.commits(row.number, after, COMMITS_PAGE)?;
+            let Some(last) = rows.last() else { break };
+            after = last.seq;
+            for entry in rows {
+                let (seq, time) = (entry.seq, entry.time);
+                let commit = stored_commit(&row, key.as_ref(), entry)?;
+                match &mut state {
+                    Some(state) => state.apply(seq, time, &commit),
+                    None => state = RoomState::create(&commit, time),
+                }
+            }
+        }
+        let state = state.ok_or_else(|| broken("a room without a Create"))?;
+        let mut marks = RoomMarks::default();
+        for mark in read.marks(row.number)? {
+            if state.member(mark.account).is_some_and(|member| member.role != Role::Agent) {
+                marks.load(&mark);
+            }
+        }
+        Ok(Self::new(row, state, head, key, marks))
+    }
+
+    /// The room's short number.
+    pub(crate) fn number(&self) -> RoomNumber {
+        self.row.number
+    }
+
+    /// Says whether the account is a member who is a person: only those have marks.
+    pub(crate) fn is_person(&self, account: AccountId) -> bool {
+        self.state.member(account).is_some_and(|member| member.role != Role::Agent)
+    }
+
+    /// `H` and the countable entries up to a place; `None` beyond the head.
+    pub(crate) fn position(
+        &self,
+        read: &dyn Read,
+        seq: Seq,
+    ) -> Result<Option<(Hash, u64)>, StoreError> {
+        let Some(behind) = self.head.seq.0.checked_sub(seq.0) else { return Ok(None) };
+        if let Some(at) = usize::try_from(behind).ok().filter(|at| *at < self.positions.len()) {
+            return Ok(self.positions.get(self.positions.len() - 1 - at).copied());
+        }
+        read.position(self.row.number, seq)
+    }
+
+    /// Gives an entry the next place and writes it.
+    ///
+    /// Hashes once, encodes the event once, and moves the bytes into the row.
+    pub(crate) fn store(
+        &mut self,
+        tx: &mut dyn Write,
+        now: TimeMs,
+        entry: NewEntry,
+    ) -> Result<Stored, StoreError> {
+        let log = LogHash::at(self.head.seq, self.head.hash).extend_hash(entry.entry_hash);
+        let (seq, hash) = (log.seq(), log.hash());
+        let n_countable = self.head.n_countable + u64::from(entry.is_countable);
+        let (frame, bytes) = entry_frame(self.row.number, seq, now, entry.bytes);
+        let body = match &self.key {
+            None => bytes,
+            Some(key) => key.seal_entry(&mut rand::rng(), seq, &bytes),
+        };
+        tx.insert_entry(&EntryRow {
+            room: self.row.number,
+            seq,
+            time: now,
+            tag: entry.tag,
+            body: Some(body),
+            entry_hash: entry.entry_hash,
+            hash,
+            n_countable,
+            device: entry.device,
+            ctr: entry.ctr,
+        })?;
+        self.head.seq = seq;
+        self.head.hash = hash;
+        self.head.n_countable = n_countable;
+        if self.positions.len() >= POSITIONS_MAX {
+            self.positions.pop_front();
+        }
+        self.positions.push_back((hash, n_countable));
+        Ok(Stored { seq, frame })
+    }
+
+    /// The timer that its marks need now, if they need a new one.
+    pub(crate) fn newly_due(&mut self, now: TimeMs) -> Option<Reverse<(TimeMs, RoomNumber)>> {
+        let due = self.marks.newly_due(now)?;
+        Some(Reverse((due, self.row.number)))
+    }
+
+    /// Countable entries above a place.
+    pub(crate) fn n_unread(&self, read: &dyn Read, upto: Seq) -> Result<u32, StoreError> {
+        let n_read = self.position(read, upto)?.map_or(0, |(_, n_countable)| n_countable);
+        Ok(u32::try_from(self.head.n_countable.saturating_sub(n_read)).unwrap_or(u32::MAX))
+    }
+}
+
+/// The true bytes of a stored entry; `None` once retention removed them.
+pub(crate) fn true_bytes(
+    key: Option<&OpenRoomKey>,
+    seq: Seq,
+    body: Option<Vec<u8>>,
+) -> Result<Option<Vec<u8>>, StoreError> {
+    match (body, key) {
+        (None, _) => Ok(None),
+        (Some(body), None) => Ok(Some(body)),
+        (Some(body), Some(key)) => Ok(Some(key.open_entry(seq, &body)?)),
+    }
+}
+
+/// Something in the database is not as it was written.
+pub(crate) fn broken(what: &'static str) -> StoreError {
+    StoreError::Broken(what.into())
+}
+
+fn stored_commit(
+    row: &RoomRow,
+    key: Option<&OpenRoomKey>,
+    entry: EntryRow,
+) -> Result<Commit, StoreError> {
+    debug_assert_eq!(row.number, entry.room);
+    let bytes = true_bytes(key, entry.seq, entry.body)?;
+    let bytes = bytes.ok_or_else(|| broken("a commit without its bytes"))?;
+    Commit::decode(bytes).map_err(|error| StoreError::Broken(Box::new(error)))
+}
+
+/// Encodes the event of an entry and hands the entry's bytes back, so that they are never copied
+/// but into the frame.
+fn entry_frame(room: RoomNumber, seq: Seq, time: TimeMs, entry: Vec<u8>) -> (Bytes, Vec<u8>) {
+    let frame = ServerFrame::Event(Event::Entry { room, seq, time, entry });
+    let encoded = encode_frame(&frame);
+    match frame {
+        ServerFrame::Event(Event::Entry { entry, .. }) => (encoded, entry),
+        _ => unreachable!("the frame was made three lines above"),
+    }
+}

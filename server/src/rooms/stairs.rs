@@ -1,0 +1,58 @@
+//! Staircases: how many accounts have a log how far, in a few steps instead of a row each.
+//!
+//! Pure. Every step is true by itself ("so many have it up to here or further"), so leaving steps
+//! out makes a staircase coarser, never wrong.
+
+use mathia_protocol::id::Seq;
+use mathia_protocol::wire::MarkStep;
+
+/// Steps of one staircase: enough for the tail of a busy room, and small on the wire.
+pub(super) const STEPS_MAX: usize = 8;
+
+/// Builds the staircase of `marks`, newest step first, at most [`STEPS_MAX`] steps.
+///
+/// Positions of 0 ("nothing yet") make no step. The newest and the last step ("all of them") are
+/// always there; of those between, evenly spread ones.
+pub(super) fn stairs(mut marks: Vec<Seq>) -> Vec<MarkStep> {
+    marks.sort_unstable_by(|left, right| right.cmp(left));
+    let mut steps: Vec<MarkStep> = Vec::new();
+    for (index, upto) in marks.into_iter().enumerate().take_while(|(_, upto)| upto.0 > 0) {
+        let n_accounts = u32::try_from(index + 1).unwrap_or(u32::MAX);
+        match steps.last_mut() {
+            Some(last) if last.upto == upto => last.n_accounts = n_accounts,
+            _ => steps.push(MarkStep { upto, n_accounts }),
+        }
+    }
+    let n_steps = steps.len();
+    if n_steps <= STEPS_MAX {
+        return steps;
+    }
+    (0..STEPS_MAX).map(|index| steps[index * (n_steps - 1) / (STEPS_MAX - 1)]).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn built(marks: &[u64]) -> Vec<(u64, u32)> {
+        let steps = stairs(marks.iter().copied().map(Seq).collect());
+        steps.iter().map(|step| (step.upto.0, step.n_accounts)).collect()
+    }
+
+    #[test]
+    fn each_step_counts_all_who_are_there_or_further() {
+        assert_eq!(built(&[5, 9, 5, 0]), [(9, 1), (5, 3)]);
+        assert_eq!(built(&[]), []);
+        assert_eq!(built(&[0, 0]), []);
+    }
+
+    #[test]
+    fn a_long_staircase_keeps_its_ends_and_stays_true() {
+        let marks: Vec<u64> = (1..=100).collect();
+        let steps = built(&marks);
+        assert_eq!(steps.len(), STEPS_MAX);
+        assert_eq!(steps[0], (100, 1));
+        assert_eq!(steps[STEPS_MAX - 1], (1, 100));
+        assert!(steps.iter().all(|(upto, n)| 101 - upto == u64::from(*n)));
+    }
+}

@@ -1,0 +1,240 @@
+//! The session loop: frames in, frames out, one task, nothing that waits on anything else.
+//!
+//! Reading goes on while a write waits for the peer, and the other way round: what the peer does not
+//! take stays in `waiting` under a deadline, what it asks meanwhile is still answered into the
+//! outbox. Only the number of open calls stops the reading, and only until answers have left.
+
+use std::future::poll_fn;
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::Duration;
+
+use bytes::Bytes;
+use mathia_protocol::limits::{FRAME_LEN_MAX, FRAME_LEN_MAX_COMMIT};
+use mathia_protocol::wire::{Call, ClientDatagram, Request, decode};
+use quinn::{Connection, SendStream, WriteError};
+use tokio::time::{Instant, sleep_until, timeout};
+
+use super::dispatch::Seat;
+use super::frames::FrameReader;
+use super::{Ending, bulk};
+use crate::rate::{Bucket, Rate};
+
+/// A peer that takes nothing for so long is closed.
+pub(super) const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long the last words of a session may take to be acknowledged.
+const GOODBYE_TIMEOUT: Duration = Duration::from_secs(1);
+/// Frames whose slots are kept for the next batch.
+const KEPT_SLOTS: usize = 64;
+/// Typing signs per second of one session, and at once: a few rooms, started and stopped.
+const TYPING_PER_SECOND: u32 = 2;
+const TYPING_BURST: u32 = 8;
+
+/// A session at work.
+#[derive(Debug)]
+pub(super) struct Talk {
+    seat: Arc<Seat>,
+    connection: Connection,
+    send: SendStream,
+    reader: FrameReader,
+    /// Taken from the outbox and not yet taken by the transport, from `n_written` on.
+    waiting: Vec<Bytes>,
+    n_written: usize,
+    /// When the transport must have taken something of it.
+    write_deadline: Option<Instant>,
+    /// The bell rang and the outbox was not yet emptied, perhaps because frames still wait.
+    has_rung: bool,
+    typing: Bucket,
+    /// Set once the session is to end: it reads no more and goes when everything is said.
+    leaving: Option<Ending>,
+}
+
+impl Talk {
+    pub(super) fn new(
+        seat: Arc<Seat>,
+        connection: Connection,
+        send: SendStream,
+        reader: FrameReader,
+    ) -> Self {
+        Self {
+            seat,
+            connection,
+            send,
+            reader,
+            waiting: Vec::new(),
+            n_written: 0,
+            write_deadline: None,
+            has_rung: true,
+            typing: Bucket::default(),
+            leaving: None,
+        }
+    }
+
+    /// Serves the session until the peer leaves or misbehaves, the device is expelled, or the server
+    /// stops.
+    pub(super) async fn run(mut self) -> Ending {
+        let ending = match self.serve().await {
+            Ok(never) => match never {},
+            Err(ending) => ending,
+        };
+        if matches!(ending, Ending::Stopping | Ending::Expelled) && self.send.finish().is_ok() {
+            // Everything was written; the peer gets a moment to take it before the close overtakes.
+            drop(timeout(GOODBYE_TIMEOUT, self.send.stopped()).await);
+        }
+        ending
+    }
+
+    async fn serve(&mut self) -> Result<std::convert::Infallible, Ending> {
+        let connection = self.connection.clone();
+        let seat = Arc::clone(&self.seat);
+        // Kept from turn to turn, so that a turn costs no registration anew.
+        let mut streams = pin!(connection.accept_bi());
+        let mut datagrams = pin!(connection.read_datagram());
+        loop {
+            self.write().await?;
+            if let Some(ending) = self.leaving
+                && (ending == Ending::Expelled || self.has_said_all())
+            {
+                return Err(ending);
+            }
+            // After the write, which closes calls: then there is room for the next.
+            self.answer_frames()?;
+            if self.has_rung && self.waiting.is_empty() {
+                continue;
+            }
+            let deadline = self.deadline();
+            let may_read = self.leaving.is_none() && seat.outbox.may_open_call();
+            // Every branch is cancel-safe: the transport keeps what was not taken, the bell keeps a
+            // ring, and `write_chunks` has written nothing when it is dropped.
+            tokio::select! {
+                written = self.send.write_chunks(&mut self.waiting[self.n_written..]),
+                    if !self.waiting.is_empty() => self.note_written(written?.chunks),
+                () = seat.outbox.rung() => self.has_rung = true,
+                filled = self.reader.fill(), if may_read => {
+                    if !filled? {
+                        return Err(Ending::PeerLeft);
+                    }
+                }
+                stream = &mut streams => {
+                    let (send, recv) = stream?;
+                    bulk::spawn(Arc::clone(&self.seat), send, recv);
+                    streams.set(connection.accept_bi());
+                }
+                datagram = &mut datagrams => {
+                    self.hear_datagram(&datagram?);
+                    datagrams.set(connection.read_datagram());
+                }
+                () = sleep_until(deadline.unwrap_or_else(Instant::now)), if deadline.is_some() => {
+                    return Err(Ending::TooSlow);
+                }
+            }
+        }
+    }
+
+    /// Hands on what was read, as long as calls may be opened.
+    fn answer_frames(&mut self) -> Result<(), Ending> {
+        while self.leaving.is_none() && self.seat.outbox.may_open_call() {
+            let Some(body) = self.reader.take(FRAME_LEN_MAX_COMMIT)? else { break };
+            let call: Call = decode(&body).map_err(|_| Ending::Malformed)?;
+            if body.len() > FRAME_LEN_MAX && !matches!(call.request, Request::Commit { .. }) {
+                return Err(Ending::Malformed);
+            }
+            self.seat.outbox.open_call();
+            if self.seat.dispatch(call) {
+                self.has_rung = true;
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes what waits in the outbox and gives the transport as much as it takes at once: what
+    /// waits together leaves together.
+    async fn write(&mut self) -> Result<(), Ending> {
+        if !self.has_rung {
+            return Ok(());
+        }
+        if !self.waiting.is_empty() {
+            self.leaving = self.leaving.or(self.seat.outbox.parting().map(Into::into));
+            return Ok(());
+        }
+        self.has_rung = false;
+        let mut datagrams = Vec::new();
+        let parting = self.seat.outbox.gather(&mut self.waiting, &mut datagrams);
+        self.leaving = self.leaving.or(parting.map(Into::into));
+        for datagram in datagrams {
+            // Worthless late, and the peer may not take any: lost is lost.
+            drop(self.connection.send_datagram(datagram));
+        }
+        if self.waiting.is_empty() {
+            return Ok(());
+        }
+        self.write_deadline = Some(Instant::now() + WRITE_TIMEOUT);
+        if let Some(written) = self.write_some().await {
+            self.note_written(written?);
+        }
+        Ok(())
+    }
+
+    /// Writes without waiting; `None` if the peer has to take something first.
+    async fn write_some(&mut self) -> Option<Result<usize, WriteError>> {
+        let mut write = pin!(self.send.write_chunks(&mut self.waiting[self.n_written..]));
+        poll_fn(|cx| {
+            Poll::Ready(match write.as_mut().poll(cx) {
+                Poll::Ready(written) => Some(written.map(|written| written.chunks)),
+                Poll::Pending => None,
+            })
+        })
+        .await
+    }
+
+    fn has_said_all(&self) -> bool {
+        self.waiting.is_empty() && self.seat.outbox.is_idle()
+    }
+
+    fn note_written(&mut self, n_chunks: usize) {
+        self.n_written += n_chunks;
+        if self.n_written < self.waiting.len() {
+            self.write_deadline = Some(Instant::now() + WRITE_TIMEOUT);
+            return;
+        }
+        self.n_written = 0;
+        self.write_deadline = None;
+        self.waiting.clear();
+        self.waiting.shrink_to(KEPT_SLOTS);
+    }
+
+    fn deadline(&self) -> Option<Instant> {
+        match (self.write_deadline, self.reader.deadline()) {
+            (Some(write), Some(read)) => Some(write.min(read)),
+            (write, read) => write.or(read),
+        }
+    }
+
+    fn hear_datagram(&mut self, datagram: &Bytes) {
+        let Ok(datagram) = decode::<ClientDatagram>(datagram) else { return };
+        let rate = Rate::per_second(TYPING_PER_SECOND, TYPING_BURST);
+        if self.typing.take(&rate, self.seat.shared.clock.now_ms()).is_err() {
+            return;
+        }
+        match datagram {
+            ClientDatagram::Typing { room } => self.seat.tell_typing(room, true),
+            ClientDatagram::TypingStopped { room } => self.seat.tell_typing(room, false),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn size_of_future<F>(_: impl FnOnce(Talk) -> F) -> usize {
+        size_of::<F>()
+    }
+
+    /// Thousands of sessions idle: what each keeps beside the transport's share is bounded here.
+    #[test]
+    fn an_idle_session_is_small() {
+        assert!(size_of_future(Talk::run) <= 2 * 1024, "{}", size_of_future(Talk::run));
+    }
+}

@@ -1,0 +1,147 @@
+//! Rooms and who is present in them.
+
+use mathia_protocol::id::{AccountId, Hash, RoomId, RoomNumber, TimeMs, WorkspaceId};
+use rusqlite::Row;
+
+use super::columns::{ROOM_MAX, number, stored};
+use super::database::Database;
+use crate::store::{RoomRow, StoreError};
+
+/// The columns of a room, completed by a condition.
+macro_rules! select_rooms {
+    ($condition:literal) => {
+        concat!(
+            "SELECT room.number, room.room, room.workspace, room.kind, room.mode, room.created,
+                room.sealed_key, room.name_tag, room.sealed_name, room.pair_low, room.pair_high
+            FROM room ",
+            $condition
+        )
+    };
+}
+
+fn room(row: &Row<'_>) -> rusqlite::Result<RoomRow> {
+    let low: Option<[u8; 32]> = row.get(9)?;
+    let high: Option<[u8; 32]> = row.get(10)?;
+    Ok(RoomRow {
+        number: RoomNumber(row.get(0)?),
+        room: RoomId(row.get(1)?),
+        workspace: WorkspaceId(row.get(2)?),
+        kind: row.get(3)?,
+        mode: row.get(4)?,
+        created: TimeMs(number(row, 5)?),
+        sealed_key: row.get(6)?,
+        name_tag: row.get::<_, Option<_>>(7)?.map(Hash),
+        sealed_name: row.get(8)?,
+        pair: low.zip(high).map(|(low, high)| (AccountId(low), AccountId(high))),
+    })
+}
+
+pub(super) fn find(db: &Database, id: RoomId) -> Result<Option<RoomRow>, StoreError> {
+    db.one(select_rooms!("WHERE room.room = ?1"), [id.0], room)
+}
+
+pub(super) fn by_number(db: &Database, id: RoomNumber) -> Result<Option<RoomRow>, StoreError> {
+    db.one(select_rooms!("WHERE room.number = ?1"), [id.0], room)
+}
+
+pub(super) fn by_pair(
+    db: &Database,
+    (low, high): (AccountId, AccountId),
+) -> Result<Option<RoomRow>, StoreError> {
+    let sql = select_rooms!("WHERE room.pair_low = ?1 AND room.pair_high = ?2");
+    db.one(sql, (low.0, high.0), room)
+}
+
+pub(super) fn by_name_tag(
+    db: &Database,
+    workspace: WorkspaceId,
+    tag: Hash,
+) -> Result<Option<RoomRow>, StoreError> {
+    let sql = select_rooms!("WHERE room.workspace = ?1 AND room.name_tag = ?2");
+    db.one(sql, (workspace.0, tag.0), room)
+}
+
+pub(super) fn open(
+    db: &Database,
+    workspace: WorkspaceId,
+    after: Option<RoomId>,
+    n_rows_max: u32,
+) -> Result<Vec<RoomRow>, StoreError> {
+    let sql = select_rooms!(
+        "WHERE room.workspace = ?1 AND room.mode = 1 AND room.room > ?2
+        ORDER BY room.room LIMIT ?3"
+    );
+    // No identifier sorts before the empty one.
+    let after = after.as_ref().map_or(&[][..], |room| &room.0[..]);
+    db.all(sql, (workspace.0, after, n_rows_max), room)
+}
+
+pub(super) fn of_account(db: &Database, id: AccountId) -> Result<Vec<RoomRow>, StoreError> {
+    let sql = select_rooms!(
+        "JOIN member ON member.room = room.number
+        WHERE member.account = ?1 ORDER BY member.room"
+    );
+    db.all(sql, [id.0], room)
+}
+
+pub(super) fn members(db: &Database, id: RoomNumber) -> Result<Vec<AccountId>, StoreError> {
+    let sql = "SELECT account FROM member WHERE room = ?1 ORDER BY account";
+    db.all(sql, [id.0], |row| row.get(0).map(AccountId))
+}
+
+pub(super) fn is_member(
+    db: &Database,
+    room: RoomNumber,
+    account: AccountId,
+) -> Result<bool, StoreError> {
+    let sql = "SELECT 1 FROM member WHERE room = ?1 AND account = ?2";
+    Ok(db.one(sql, (room.0, account.0), |_| Ok(()))?.is_some())
+}
+
+pub(super) fn insert(db: &Database, row: &RoomRow) -> Result<RoomNumber, StoreError> {
+    let sql = "INSERT INTO room
+        (room, workspace, kind, mode, created, sealed_key, name_tag, sealed_name, pair_low, pair_high)
+        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)";
+    let (low, high) = row.pair.map(|(low, high)| (low.0, high.0)).unzip();
+    let params = (
+        row.room.0,
+        row.workspace.0,
+        row.kind,
+        row.mode,
+        stored(row.created.0),
+        &row.sealed_key,
+        row.name_tag.map(|tag| tag.0),
+        &row.sealed_name,
+        low,
+        high,
+    );
+    db.run(sql, params)?;
+    // Without deletions SQLite numbers rows densely from 1.
+    let number = u32::try_from(db.last_number()).unwrap_or(u32::MAX);
+    if number > ROOM_MAX {
+        return Err(StoreError::broken(format!("more than {ROOM_MAX} rooms have no places")));
+    }
+    Ok(RoomNumber(number))
+}
+
+pub(super) fn update(db: &Database, row: &RoomRow) -> Result<(), StoreError> {
+    let sql = "UPDATE room SET sealed_key = ?2, name_tag = ?3, sealed_name = ?4 WHERE number = ?1";
+    let tag = row.name_tag.map(|tag| tag.0);
+    db.run(sql, (row.number.0, &row.sealed_key, tag, &row.sealed_name)).map(drop)
+}
+
+pub(super) fn change_members(
+    db: &Database,
+    room: RoomNumber,
+    added: &[AccountId],
+    removed: &[AccountId],
+) -> Result<(), StoreError> {
+    for id in removed {
+        db.run("DELETE FROM member WHERE room = ?1 AND account = ?2", (room.0, id.0))?;
+    }
+    for id in added {
+        let sql = "INSERT INTO member (room, account) VALUES (?1, ?2) ON CONFLICT DO NOTHING";
+        db.run(sql, (room.0, id.0))?;
+    }
+    Ok(())
+}

@@ -1,0 +1,102 @@
+//! A server on a scratch directory that takes anybody in.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use mathia_protocol::client::{Applicant, MemoryReplica, Replica, TrustAsk, Visit};
+use mathia_protocol::crypto::user_chain::{AccountKind, DeviceLabel};
+use mathia_protocol::id::Hash;
+use mathia_server::config::RegistrationPolicy;
+use mathia_server::serve::{ServeConfig, Server};
+use tempfile::TempDir;
+use tokio::time::{Instant, sleep};
+
+use super::{Person, TestResult, now};
+
+/// A running server with its directory.
+pub(crate) struct Town {
+    server: Option<Server>,
+    dir: TempDir,
+    address: SocketAddr,
+}
+
+/// Somebody who trusts every server: the stories here are not about that.
+#[derive(Debug)]
+struct Trusting;
+
+impl TrustAsk for Trusting {
+    fn is_trusted(&self, _: &str, _: Hash, _: &str) -> bool {
+        true
+    }
+}
+
+impl Town {
+    /// Starts a server.
+    pub(crate) async fn start() -> TestResult<Self> {
+        let dir = tempfile::tempdir()?;
+        let address = (Ipv4Addr::LOCALHOST, 0).into();
+        let server = serve(&dir, address)?;
+        let address = server.local_addr();
+        Ok(Self { server: Some(server), dir, address })
+    }
+
+    /// Stops the server and starts it again on the same data and address.
+    pub(crate) async fn restarts(&mut self) -> TestResult {
+        self.sleeps().await;
+        self.wakes().await
+    }
+
+    /// Stops the server; nobody can reach it until [`Self::wakes`].
+    pub(crate) async fn sleeps(&mut self) {
+        if let Some(server) = self.server.take() {
+            server.stop(Duration::from_secs(5)).await;
+        }
+    }
+
+    /// Starts the stopped server again on the same data and address.
+    pub(crate) async fn wakes(&mut self) -> TestResult {
+        let deadline = Instant::now() + Duration::from_secs(10);
+        loop {
+            match serve(&self.dir, self.address) {
+                Ok(server) => {
+                    self.server = Some(server);
+                    return Ok(());
+                }
+                // The old socket is closed a moment after the server has stopped.
+                Err(_) if Instant::now() < deadline => sleep(Duration::from_millis(20)).await,
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// Makes an account and starts its client.
+    pub(crate) async fn newcomer(&self, handle: &str) -> TestResult<Person> {
+        self.newcomer_by(handle, &format!("mathia://{}", self.address)).await
+    }
+
+    /// Makes an account by an invite and starts its client.
+    pub(crate) async fn newcomer_by(&self, handle: &str, invite: &str) -> TestResult<Person> {
+        let visit = Visit::begin(invite.parse()?, Some(Arc::new(Trusting))).await?;
+        let applicant = Applicant {
+            handle: handle.parse()?,
+            label: DeviceLabel {
+                name: format!("{handle}'s laptop"),
+                os: "linux".to_owned(),
+                created: now(),
+            },
+            kind: AccountKind::Human,
+            operator: String::new(),
+        };
+        let registered = visit.enrol(&mut rand::rng(), applicant).finish().await?;
+        let replica: Arc<dyn Replica> = Arc::new(MemoryReplica::new());
+        replica.put_server(&registered.server)?;
+        Person::start(handle, self.address, registered.identity, replica)
+    }
+}
+
+fn serve(dir: &TempDir, address: SocketAddr) -> TestResult<Server> {
+    let mut config = ServeConfig::new(address, dir.path());
+    config.registration = RegistrationPolicy::Open;
+    Ok(Server::start(&config)?)
+}
