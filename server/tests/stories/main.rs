@@ -1,4 +1,8 @@
 //! Stories: people with real clients, a real server, loopback in between.
 
 mod cast;
+mod joining;
+mod leaving;
+mod reading;
+mod surviving;
 mod talking;

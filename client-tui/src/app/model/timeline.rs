@@ -259,4 +259,10 @@ impl Timeline {
         let rows = wrapped.rows.entry(key).or_insert_with(|| wrap::rows(text, width).into());
         Arc::clone(rows)
     }
+
+    /// How many texts are remembered wrapped.
+    #[cfg(test)]
+    pub(crate) fn n_wrapped(&self) -> usize {
+        self.wrapped.borrow().rows.len()
+    }
 }

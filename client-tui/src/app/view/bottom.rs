@@ -24,7 +24,12 @@ pub(super) fn draw(pen: &mut Pen<'_>, area: Rect, model: &Model) {
             (0, Connection::Offline { .. }) => Role::Warn,
             _ => Role::Dim,
         };
-        col = pen.put_cut(area, (col + if i == 0 { 1 } else { 3 }, 0), word, role);
+        let begin = col + if i == 0 { 1 } else { 3 };
+        // Half a word about the connection is worse than none.
+        if i > 0 && begin + columns(word) > area.width {
+            break;
+        }
+        col = pen.put_cut(area, (begin, 0), word, role);
     }
     hints(pen, area, col + 3, model);
 }

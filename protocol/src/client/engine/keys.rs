@@ -33,15 +33,25 @@ impl Engine {
         {
             let mut core = self.core.borrow_mut();
             let Some(room) = core.rooms.get_mut(&id) else { return };
-            if room.facts.mode == RoomMode::Open || !room.begin(Task::Keys) {
+            if room.facts.mode == RoomMode::Open {
+                return;
+            }
+            if !room.begin(Task::Keys) {
+                // What is told now may have come after the answers that are on their way.
+                room.begin(Task::KeysAgain);
                 return;
             }
         }
-        if let Err(error) = self.gather_keys(id).await {
-            tracing::debug!(room = id.short(), %error, "keys were not fetched");
-        }
-        if let Some(room) = self.core.borrow_mut().rooms.get_mut(&id) {
-            room.end(Task::Keys);
+        loop {
+            if let Err(error) = self.gather_keys(id).await {
+                tracing::debug!(room = id.short(), %error, "keys were not fetched");
+            }
+            let mut core = self.core.borrow_mut();
+            let Some(room) = core.rooms.get_mut(&id) else { return };
+            if !room.tasks.remove(&Task::KeysAgain) {
+                room.end(Task::Keys);
+                break;
+            }
         }
         self.keys_changed(id);
     }

@@ -33,6 +33,8 @@ pub(super) enum Task {
     Drain,
     /// Getting missing keys.
     Keys,
+    /// Getting missing keys once more when done.
+    KeysAgain,
 }
 
 /// One room.

@@ -3,8 +3,14 @@
 mod person;
 mod town;
 
-pub use person::Person;
-pub use town::Town;
+pub(crate) use person::Person;
+pub(crate) use town::Town;
 
 /// What a story returns: anything that goes wrong ends it.
-pub type TestResult<T = ()> = Result<T, Box<dyn std::error::Error + Send + Sync>>;
+pub(crate) type TestResult<T = ()> = Result<T, Box<dyn std::error::Error + Send + Sync>>;
+
+/// The machine's clock.
+pub(crate) fn now() -> mathia_protocol::id::TimeMs {
+    use mathia_protocol::client::Clock as _;
+    mathia_protocol::client::SystemClock.now()
+}

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use mathia_protocol::client::{
-    Client, ClientConfig, ClientEvent, Command, ConnectionState, Done, EntryBodyView, EntryView,
-    Events, Forgetful, Identity, NewRoom, OutboxState, PersonRef, Replica, RoomView,
+    Client, ClientConfig, ClientEvent, Command, Done, EntryBodyView, EntryView, Events, Forgetful,
+    Identity, NewRoom, OutboxState, PersonRef, Replica, RoomView,
 };
 use mathia_protocol::id::{RoomId, Seq};
 use tokio::time::timeout;
@@ -17,10 +17,10 @@ use super::TestResult;
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A person with a client.
-pub struct Person {
-    pub handle: String,
-    pub client: Client,
-    pub events: Events,
+pub(crate) struct Person {
+    pub(crate) handle: String,
+    pub(crate) client: Client,
+    pub(crate) events: Events,
     address: SocketAddr,
     identity: Identity,
     replica: Arc<dyn Replica>,
@@ -28,7 +28,7 @@ pub struct Person {
 
 impl Person {
     /// Starts the client of an account.
-    pub fn start(
+    pub(crate) fn start(
         handle: &str,
         address: SocketAddr,
         identity: Identity,
@@ -41,41 +41,81 @@ impl Person {
         Ok(Self { handle: handle.to_owned(), client, events, address, identity, replica })
     }
 
-    /// Ends the client and starts it again with what it kept.
-    pub async fn restarts(&mut self) -> TestResult {
+    /// Ends the client.
+    pub(crate) async fn stops(&mut self) -> TestResult {
         self.client.run(Command::Stop).await?;
         while timeout(PATIENCE, self.events.next()).await?.is_some() {}
+        Ok(())
+    }
+
+    /// Starts the client again with what it kept.
+    pub(crate) fn starts(&mut self) -> TestResult {
         let replica = Arc::clone(&self.replica);
         *self = Self::start(&self.handle, self.address, self.identity.duplicate(), replica)?;
         Ok(())
     }
 
-    /// Waits until the client is connected and has everything.
-    pub async fn is_online(&mut self) -> TestResult {
-        let caught_up = |state: &ConnectionState| matches!(state, ConnectionState::Online { is_caught_up, .. } if *is_caught_up);
-        timeout(PATIENCE, self.client.connection_where(caught_up)).await?;
-        Ok(())
+    /// Ends the client and starts it again.
+    pub(crate) async fn restarts(&mut self) -> TestResult {
+        self.stops().await?;
+        self.starts()
+    }
+
+    /// How others name this person.
+    pub(crate) fn name(&self) -> PersonRef {
+        PersonRef::Handle(self.handle.parse().expect("the stories use valid names"))
     }
 
     /// Makes a room with others.
-    pub async fn makes_room(&self, name: &str, people: &[&Person]) -> TestResult<RoomId> {
-        let people = people.iter().map(|person| PersonRef::Handle(person.handle.parse().unwrap()));
-        let room = NewRoom {
-            name: name.parse()?,
-            is_open: false,
-            shares_history: false,
-            people: people.collect(),
-        };
+    pub(crate) async fn makes_room(&self, name: &str, people: &[&Person]) -> TestResult<RoomId> {
+        self.makes(name, people, |_| {}).await
+    }
+
+    /// Makes a room of a special kind.
+    pub(crate) async fn makes(
+        &self,
+        name: &str,
+        people: &[&Person],
+        with: impl FnOnce(&mut NewRoom),
+    ) -> TestResult<RoomId> {
+        let people = people.iter().map(|person| person.name()).collect();
+        let mut room =
+            NewRoom { name: name.parse()?, is_open: false, shares_history: false, people };
+        with(&mut room);
         match self.client.run(Command::CreateRoom(room)).await? {
             Done::Room(room) => Ok(room),
             other => Err(format!("no room: {other:?}").into()),
         }
     }
 
+    /// Does something that must work.
+    pub(crate) async fn does(&self, command: Command) -> TestResult<Done> {
+        let what = format!("{command:?}");
+        let done = self.client.run(command).await;
+        done.map_err(|error| format!("{} cannot {what}: {error}", self.handle).into())
+    }
+
+    /// Puts a text into the outbox.
+    pub(crate) async fn queues(&self, room: RoomId, text: &str) -> TestResult<u64> {
+        match self.does(Command::Send { room, text: text.to_owned() }).await? {
+            Done::Queued { local_id } => Ok(local_id),
+            other => Err(format!("not queued: {other:?}").into()),
+        }
+    }
+
+    /// All texts of a room as this person sees them.
+    pub(crate) async fn texts(&self, room: RoomId) -> TestResult<Vec<String>> {
+        Ok(self.history(room).await?.into_iter().map(|(_, _, text)| text).collect())
+    }
+
     /// Says something and waits until the server has it on disk.
-    pub async fn says(&mut self, room: RoomId, text: &str) -> TestResult<Seq> {
-        let queued = self.client.run(Command::Send { room, text: text.to_owned() }).await?;
-        let Done::Queued { local_id } = queued else { return Err("not queued".into()) };
+    pub(crate) async fn says(&mut self, room: RoomId, text: &str) -> TestResult<Seq> {
+        let local_id = self.queues(room, text).await?;
+        self.accepted(local_id).await
+    }
+
+    /// Waits until the server has a queued text on disk.
+    pub(crate) async fn accepted(&mut self, local_id: u64) -> TestResult<Seq> {
         self.wait_for(|event| match event {
             ClientEvent::Outbox(view) if view.local_id == local_id => match view.state {
                 OutboxState::Accepted { seq, .. } => Some(Ok(seq)),
@@ -89,7 +129,7 @@ impl Person {
     }
 
     /// Waits for the next text in a room that somebody else said.
-    pub async fn hears(&mut self, room: RoomId) -> TestResult<String> {
+    pub(crate) async fn hears(&mut self, room: RoomId) -> TestResult<String> {
         self.wait_for(|event| match event {
             ClientEvent::Entry(entry) if entry.room == room && !entry.is_mine => text_of(&entry),
             _ => None,
@@ -98,7 +138,7 @@ impl Person {
     }
 
     /// Waits for an event.
-    pub async fn wait_for<T>(
+    pub(crate) async fn wait_for<T>(
         &mut self,
         mut wanted: impl FnMut(ClientEvent) -> Option<T>,
     ) -> TestResult<T> {
@@ -119,7 +159,7 @@ impl Person {
     }
 
     /// Waits until the client knows of a room and has it whole.
-    pub async fn knows(&self, room: RoomId) -> TestResult<RoomView> {
+    pub(crate) async fn knows(&self, room: RoomId) -> TestResult<RoomView> {
         for _ in 0..200 {
             self.client.run(Command::Sync).await?;
             let Done::Rooms(rooms) = self.client.run(Command::Rooms).await? else { continue };
@@ -135,7 +175,7 @@ impl Person {
     }
 
     /// All texts of a room, oldest first, with their places.
-    pub async fn history(&self, room: RoomId) -> TestResult<Vec<(Seq, String, String)>> {
+    pub(crate) async fn history(&self, room: RoomId) -> TestResult<Vec<(Seq, String, String)>> {
         let command = Command::Timeline { room, before: Seq(0), count: 1_000 };
         let Done::Timeline { entries, .. } = self.client.run(command).await? else {
             return Err("no timeline".into());

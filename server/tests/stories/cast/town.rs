@@ -6,15 +6,16 @@ use std::time::Duration;
 
 use mathia_protocol::client::{Applicant, MemoryReplica, Replica, TrustAsk, Visit};
 use mathia_protocol::crypto::user_chain::{AccountKind, DeviceLabel};
-use mathia_protocol::id::{Hash, TimeMs};
+use mathia_protocol::id::Hash;
 use mathia_server::config::RegistrationPolicy;
 use mathia_server::serve::{ServeConfig, Server};
 use tempfile::TempDir;
+use tokio::time::{Instant, sleep};
 
-use super::{Person, TestResult};
+use super::{Person, TestResult, now};
 
 /// A running server with its directory.
-pub struct Town {
+pub(crate) struct Town {
     server: Option<Server>,
     dir: TempDir,
     address: SocketAddr,
@@ -32,7 +33,7 @@ impl TrustAsk for Trusting {
 
 impl Town {
     /// Starts a server.
-    pub async fn start() -> TestResult<Self> {
+    pub(crate) async fn start() -> TestResult<Self> {
         let dir = tempfile::tempdir()?;
         let address = (Ipv4Addr::LOCALHOST, 0).into();
         let server = serve(&dir, address)?;
@@ -41,18 +42,42 @@ impl Town {
     }
 
     /// Stops the server and starts it again on the same data and address.
-    pub async fn restart(&mut self) -> TestResult {
+    pub(crate) async fn restarts(&mut self) -> TestResult {
+        self.sleeps().await;
+        self.wakes().await
+    }
+
+    /// Stops the server; nobody can reach it until [`Self::wakes`].
+    pub(crate) async fn sleeps(&mut self) {
         if let Some(server) = self.server.take() {
             server.stop(Duration::from_secs(5)).await;
         }
-        self.server = Some(serve(&self.dir, self.address)?);
-        Ok(())
+    }
+
+    /// Starts the stopped server again on the same data and address.
+    pub(crate) async fn wakes(&mut self) -> TestResult {
+        let deadline = Instant::now() + Duration::from_secs(10);
+        loop {
+            match serve(&self.dir, self.address) {
+                Ok(server) => {
+                    self.server = Some(server);
+                    return Ok(());
+                }
+                // The old socket is closed a moment after the server has stopped.
+                Err(_) if Instant::now() < deadline => sleep(Duration::from_millis(20)).await,
+                Err(error) => return Err(error),
+            }
+        }
     }
 
     /// Makes an account and starts its client.
-    pub async fn newcomer(&self, handle: &str) -> TestResult<Person> {
-        let invite = format!("mathia://{}", self.address).parse()?;
-        let visit = Visit::begin(invite, Some(Arc::new(Trusting))).await?;
+    pub(crate) async fn newcomer(&self, handle: &str) -> TestResult<Person> {
+        self.newcomer_by(handle, &format!("mathia://{}", self.address)).await
+    }
+
+    /// Makes an account by an invite and starts its client.
+    pub(crate) async fn newcomer_by(&self, handle: &str, invite: &str) -> TestResult<Person> {
+        let visit = Visit::begin(invite.parse()?, Some(Arc::new(Trusting))).await?;
         let applicant = Applicant {
             handle: handle.parse()?,
             label: DeviceLabel {
@@ -74,9 +99,4 @@ fn serve(dir: &TempDir, address: SocketAddr) -> TestResult<Server> {
     let mut config = ServeConfig::new(address, dir.path());
     config.registration = RegistrationPolicy::Open;
     Ok(Server::start(&config)?)
-}
-
-fn now() -> TimeMs {
-    use mathia_protocol::client::Clock as _;
-    mathia_protocol::client::SystemClock.now()
 }

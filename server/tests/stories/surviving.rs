@@ -1,0 +1,119 @@
+//! Everything goes down and comes back: nothing is lost, doubled or reordered.
+
+use mathia_protocol::client::{ClientEvent, Command, ConnectionState};
+
+use super::cast::{TestResult, Town};
+
+/// After everything was restarted all have the same history, and talk on.
+#[tokio::test]
+async fn a_restart_of_everything_changes_nothing() -> TestResult {
+    let mut town = Town::start().await?;
+    let mut ann = town.newcomer("ann").await?;
+    let mut bob = town.newcomer("bob").await?;
+    let room = ann.makes_room("team", &[&bob]).await?;
+    ann.says(room, "one").await?;
+    assert_eq!(bob.hears(room).await?, "one");
+    bob.says(room, "two").await?;
+    let before = ann.knows(room).await?;
+
+    town.restarts().await?;
+    ann.restarts().await?;
+    bob.restarts().await?;
+
+    let after = ann.knows(room).await?;
+    assert_eq!((after.head, after.head_hash), (before.head, before.head_hash));
+    assert_eq!(ann.texts(room).await?, ["one", "two"]);
+    assert_eq!(bob.texts(room).await?, ["one", "two"]);
+    ann.says(room, "three").await?;
+    assert_eq!(bob.hears(room).await?, "three");
+    Ok(())
+}
+
+/// What is said while the server is away waits, and arrives once, in order.
+#[tokio::test]
+async fn what_is_said_offline_arrives_once_and_in_order() -> TestResult {
+    let mut town = Town::start().await?;
+    let mut ann = town.newcomer("ann").await?;
+    let mut bob = town.newcomer("bob").await?;
+    let room = ann.makes_room("team", &[&bob]).await?;
+    bob.knows(room).await?;
+
+    town.sleeps().await;
+    let said: Vec<String> = (1..=40).map(|n| format!("text {n}")).collect();
+    let mut last = 0;
+    for text in &said {
+        last = ann.queues(room, text).await?;
+    }
+    town.wakes().await?;
+    ann.does(Command::ConnectNow).await?;
+    bob.does(Command::ConnectNow).await?;
+    ann.accepted(last).await?;
+
+    bob.knows(room).await?;
+    assert_eq!(bob.texts(room).await?, said);
+    assert_eq!(ann.texts(room).await?, said);
+    Ok(())
+}
+
+/// A text that was queued before the client ended is sent by the next one.
+#[tokio::test]
+async fn a_queued_text_survives_the_client() -> TestResult {
+    let mut town = Town::start().await?;
+    let mut ann = town.newcomer("ann").await?;
+    let mut bob = town.newcomer("bob").await?;
+    let room = ann.makes_room("team", &[&bob]).await?;
+    bob.knows(room).await?;
+
+    town.sleeps().await;
+    ann.queues(room, "kept").await?;
+    let withdrawn = ann.queues(room, "taken back").await?;
+    ann.does(Command::Withdraw { local_id: withdrawn }).await?;
+    ann.restarts().await?;
+    town.wakes().await?;
+    ann.does(Command::ConnectNow).await?;
+    bob.does(Command::ConnectNow).await?;
+    assert_eq!(bob.hears(room).await?, "kept");
+    assert_eq!(bob.texts(room).await?, ["kept"]);
+    Ok(())
+}
+
+/// The session goes on from another local address.
+#[tokio::test]
+async fn a_change_of_address_keeps_the_session() -> TestResult {
+    let town = Town::start().await?;
+    let mut ann = town.newcomer("ann").await?;
+    let mut bob = town.newcomer("bob").await?;
+    let room = ann.makes_room("team", &[&bob]).await?;
+    bob.knows(room).await?;
+
+    ann.client.rebind().await?;
+    ann.says(room, "from elsewhere").await?;
+    assert_eq!(bob.hears(room).await?, "from elsewhere");
+    while let Some(event) = ann.events.try_next() {
+        let is_lost = matches!(event, ClientEvent::Connection(ConnectionState::Offline { .. }));
+        assert!(!is_lost, "the session was lost");
+    }
+    Ok(())
+}
+
+/// A face that does not read its events for a while is told everything all the same.
+#[tokio::test]
+async fn a_face_that_reads_slowly_misses_nothing() -> TestResult {
+    let town = Town::start().await?;
+    let mut ann = town.newcomer("ann").await?;
+    let mut bob = town.newcomer("bob").await?;
+    let room = ann.makes("plaza", &[&bob], |room| room.is_open = true).await?;
+    bob.knows(room).await?;
+    let said: Vec<String> = (1..=30).map(|n| format!("text {n}")).collect();
+    let mut last = 0;
+    for text in &said {
+        last = ann.queues(room, text).await?;
+    }
+    ann.accepted(last).await?;
+    let mut heard = Vec::new();
+    while heard.len() < said.len() {
+        heard.push(bob.hears(room).await?);
+    }
+    assert_eq!(heard, said);
+    Ok(())
+}
