@@ -111,7 +111,7 @@ fn wanted(model: &Model) -> Vec<(String, String)> {
             hint(Action::Back, "back"),
         ],
         (Place::Select, _) => vec![
-            letters("j k", "move"),
+            Some(letters("j k", "move")),
             hint(Action::Copy, "copy"),
             hint(Action::Why, "why"),
             hint(Action::Ticks, "ticks"),
@@ -122,8 +122,8 @@ fn wanted(model: &Model) -> Vec<(String, String)> {
     hints.into_iter().flatten().collect()
 }
 
-fn letters(keys: &str, does: &str) -> Option<(String, String)> {
-    Some((keys.to_owned(), does.to_owned()))
+fn letters(keys: &str, does: &str) -> (String, String) {
+    (keys.to_owned(), does.to_owned())
 }
 
 type Hint = Option<(String, String)>;
@@ -148,7 +148,7 @@ fn composing(model: &Model, hint: &dyn Fn(Action, &str) -> Hint) -> Vec<(String,
         hints.push(hint(Action::Keys, "keys"));
     } else {
         hints.push(hint(Action::Select, "select").filter(|_| model.room().is_some()));
-        hints.push(letters("?", "keys"));
+        hints.push(Some(letters("?", "keys")));
     }
     hints.into_iter().flatten().collect()
 }
