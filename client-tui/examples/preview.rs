@@ -36,9 +36,9 @@ struct Script {
 }
 
 impl Script {
-    fn answer(self: &Arc<Self>, command: Command) -> Result<Done, CommandError> {
+    fn answer(self: &Arc<Self>, command: Command) -> Done {
         let log = || self.log.lock().expect("no one panics while holding it");
-        Ok(match command {
+        match command {
             Command::Rooms => {
                 let mut team = cast::with_assistant(cast::team());
                 let head = log().last().map_or(Seq(0), |entry| entry.seq);
@@ -76,7 +76,7 @@ impl Script {
             Command::Lobby => Done::Lobby(Vec::new()),
             Command::Direct(_) => Done::Room(cast::WITH_BOB),
             _ => Done::Done,
-        })
+        }
     }
 
     /// The server stores it, bob types for a moment and answers.
@@ -113,7 +113,7 @@ struct Preview(Arc<Script>);
 impl Engine for Preview {
     fn command(&self, command: Command) -> Pending<Result<Done, CommandError>> {
         let answer = self.0.answer(command);
-        Box::pin(async move { answer })
+        Box::pin(async move { Ok(answer) })
     }
 }
 

@@ -221,6 +221,16 @@ mod tests {
     }
 
     #[test]
+    fn the_example_is_valid_and_shows_every_limit_with_its_default() {
+        let example = include_str!("../server.example.toml");
+        assert_eq!(Config::parse(example).unwrap().limits, Limits::default());
+        let all = toml::to_string(&Limits::default()).unwrap();
+        for key in all.lines().filter_map(|line| line.split_once(" = ")).map(|(key, _)| key) {
+            assert!(example.contains(&format!("\n{key} = ")), "{key} is not shown");
+        }
+    }
+
+    #[test]
     fn a_misspelled_key_is_refused_with_the_nearest_name() {
         let error = Config::parse("[limits]\nmesages_per_minute = 3\n").unwrap_err();
         assert!(error.contains("did you mean `messages_per_minute`"), "{error}");

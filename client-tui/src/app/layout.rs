@@ -413,6 +413,8 @@ impl<'a> Page<'a> {
         tone: Tone,
     ) {
         let width = self.width.saturating_sub(self.indent() + 1).max(2);
+        let signed = format!("✗ {text}");
+        let text = if tone == Tone::Failed { &signed } else { text };
         for range in wrap::words(text, width) {
             let text = text[range].trim_end().to_owned();
             parts.push(Part::Told { stamp: stamp.take(), text, tone });
@@ -445,3 +447,6 @@ fn unreadable(cause: UnreadableCause) -> &'static str {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

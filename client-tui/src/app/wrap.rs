@@ -151,8 +151,11 @@ fn split(line: &str, width: usize, is_prose: bool) -> Vec<Range<usize>> {
 
 /// Says whether a row may end between two clusters.
 fn may_break(before: &str, after: &str) -> bool {
+    // Korean is written with spaces between words, and broken there.
     let is_ideograph = |cluster: &str| {
-        cluster.chars().next().is_some_and(|c| c >= '\u{2E80}') && cluster_width(cluster) == 2
+        let first = cluster.chars().next().unwrap_or(' ');
+        let is_hangul = matches!(first, '\u{AC00}'..='\u{D7A3}');
+        first >= '\u{2E80}' && !is_hangul && cluster_width(cluster) == 2
     };
     if matches!(before, " " | "\t" | "-" | "—") {
         return true;
@@ -188,6 +191,7 @@ mod tests {
     fn wide_characters_count_twice_and_break_anywhere_but_before_a_full_stop() {
         assert_eq!(texts("こんにちは世界。", 10), ["こんにちは", "世界。"]);
         assert_eq!(texts("日本語です。", 10), ["日本語で", "す。"]);
+        assert_eq!(texts("회의가 있습니다", 10), ["회의가", "있습니다"]);
     }
 
     #[test]

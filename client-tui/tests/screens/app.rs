@@ -45,7 +45,7 @@ impl TestApp {
     }
 
     pub(crate) fn ann() -> Me {
-        let handle = "ann".parse().unwrap();
+        let handle = "ann".parse().expect("a plain name");
         Me { account: cast::ANN, handle, workspace: "Heron & Co".to_owned() }
     }
 
@@ -116,7 +116,7 @@ impl TestApp {
 
     fn pass(&mut self, time: Duration) {
         self.now.run += time;
-        self.now.wall.0 += u64::try_from(time.as_millis()).unwrap();
+        self.now.wall.0 += u64::try_from(time.as_millis()).expect("tests are short");
         self.send(Msg::Tick);
     }
 
@@ -124,15 +124,14 @@ impl TestApp {
     pub(crate) fn types(&mut self, keys: &str) {
         let mut rest = keys;
         while let Some(c) = rest.chars().next() {
-            let key = match rest.strip_prefix('<').and_then(|r| r.split_once('>')) {
-                Some((name, after)) => {
-                    rest = after;
-                    named(name)
-                }
-                None => {
-                    rest = &rest[c.len_utf8()..];
-                    KeyEvent::new(KeyCode::Char(c), KeyModifiers::NONE)
-                }
+            let key = if let Some((name, after)) =
+                rest.strip_prefix('<').and_then(|r| r.split_once('>'))
+            {
+                rest = after;
+                named(name)
+            } else {
+                rest = &rest[c.len_utf8()..];
+                KeyEvent::new(KeyCode::Char(c), KeyModifiers::NONE)
             };
             self.send(Msg::Key(key));
         }
@@ -141,8 +140,9 @@ impl TestApp {
     /// The screen at a size, as text. A `▮` stands where the terminal's cursor is.
     pub(crate) fn screen(&mut self, width: u16, height: u16) -> String {
         self.send(Msg::Resize(width, height));
-        let mut terminal = Terminal::new(TestBackend::new(width, height)).unwrap();
-        terminal.draw(|frame| draw(&self.model, frame)).unwrap();
+        let mut terminal =
+            Terminal::new(TestBackend::new(width, height)).expect("a buffer is always there");
+        terminal.draw(|frame| draw(&self.model, frame)).expect("a buffer takes everything");
         text_of(&terminal)
     }
 
@@ -194,7 +194,7 @@ fn named(name: &str) -> KeyEvent {
         "end" => KeyCode::End,
         "backspace" => KeyCode::Backspace,
         "f1" => KeyCode::F(1),
-        one => KeyCode::Char(one.chars().next().unwrap()),
+        one => KeyCode::Char(one.chars().next().expect("a key has a name")),
     };
     KeyEvent::new(code, modifiers)
 }

@@ -29,7 +29,7 @@ fn sends(app: &mut TestApp, text: &str, local_id: u64) {
         Effect::Command { ask, command: Command::Send { .. } } => Some(ask),
         _ => None,
     });
-    app.answers(ask.unwrap(), Done::Queued { local_id });
+    app.answers(ask.expect("the text is sent"), Done::Queued { local_id });
 }
 
 fn tick_of(app: &mut TestApp, text: &str) -> String {

@@ -15,7 +15,7 @@ fn joins(app: &mut TestApp) -> JoinAsk {
         Effect::Join(ask) => Some(ask),
         _ => None,
     });
-    join.unwrap()
+    join.expect("an attempt to join")
 }
 
 fn words() -> Vec<Zeroizing<String>> {

@@ -5,8 +5,8 @@ use crate::app::TestApp;
 /// The keys the bottom line promises: every second word group, from the right part of the line.
 fn promised(app: &mut TestApp) -> Vec<String> {
     let screen = app.screen(120, 24);
-    let bottom = screen.lines().last().unwrap().trim_end().to_owned();
-    let right = bottom.rsplit("   ").next().unwrap().trim();
+    let bottom = screen.lines().last().expect("a screen has lines").trim_end().to_owned();
+    let right = bottom.rsplit("   ").next().expect("always one piece").trim();
     let hints = right.split("  ").filter(|hint| !hint.is_empty());
     hints.filter_map(|hint| hint.split(' ').next()).map(str::to_owned).collect()
 }

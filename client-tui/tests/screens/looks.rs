@@ -23,8 +23,9 @@ macro_rules! looks {
 #[test]
 fn a_quiet_room() {
     let mut rooms = cast_rooms();
-    rooms[0].n_unread = 0;
-    rooms[0].n_mentions = 0;
+    for room in &mut rooms {
+        (room.n_unread, room.n_mentions) = (0, 0);
+    }
     rooms[0].read_upto = mathia_protocol::id::Seq(8);
     let mut app = TestApp::in_rooms(rooms, cast::conversation());
     app.tells(ClientEvent::Marks { room: cast::TEAM, marks: cast::marks(6, 5) });

@@ -28,7 +28,7 @@ fn rings(app: &mut TestApp) -> usize {
 #[test]
 fn looking_for_a_moment_marks_as_read() {
     let mut app = TestApp::in_team();
-    app.waits(DWELL - Duration::from_millis(1));
+    app.waits(DWELL.checked_sub(Duration::from_millis(1)).unwrap());
     assert_eq!(marks(&mut app), []);
     app.waits(Duration::from_millis(1));
     assert_eq!(marks(&mut app), [Seq(8)]);

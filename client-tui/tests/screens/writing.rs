@@ -265,7 +265,6 @@ fn happens() -> impl Strategy<Value = Happens> {
         "<alt-k><esc>",
         "<f1><esc>",
         "<alt-a>",
-        "<left><ctrl-e>",
         "<ctrl-a><ctrl-e>",
     ]);
     prop_oneof![

@@ -79,6 +79,8 @@ pub const OPEN_SCHEDULE: &str = "open-schedule";
 pub const NAME_TAG: &str = "name-tag";
 /// Seal: an invite's token at rest (B7).
 pub const INVITE_AT_REST: &str = "invite-at-rest";
+/// Derivation: the keys by which a server ends connections of its life before a crash (C1).
+pub const RESET: &str = "reset";
 
 /// Hash: the context of the TLS exporter (B7).
 pub const AUTH_CTX: &str = "auth-ctx";

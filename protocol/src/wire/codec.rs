@@ -1,6 +1,7 @@
 //! The codec: values to frames and back, refusing before it allocates.
 
 use bincode::config::{Configuration, Limit, LittleEndian, Varint};
+use bincode::enc::write::SizeWriter;
 use bincode::{Decode, Encode};
 use bytes::{Buf, Bytes, BytesMut};
 
@@ -70,7 +71,13 @@ pub fn encode_body<T: Frame>(value: &T) -> Vec<u8> {
 ///
 /// If the body exceeds 4 GiB, which every caller's limit forbids.
 pub fn encode_frame<T: Frame>(value: &T) -> Bytes {
-    let mut frame = vec![0; PREFIX_LEN];
+    // Measured first, so that the frame is one allocation of exactly its size: it is made for every
+    // entry and lives until the slowest session has it.
+    let mut size = SizeWriter::default();
+    bincode::encode_into_writer(value, &mut size, bincode::config::standard())
+        .expect("measuring plain structs and enums cannot fail");
+    let mut frame = Vec::with_capacity(PREFIX_LEN + size.bytes_written);
+    frame.extend_from_slice(&[0; PREFIX_LEN]);
     bincode::encode_into_std_write(value, &mut frame, bincode::config::standard())
         .expect("encoding plain structs and enums into memory cannot fail");
     let len = u32::try_from(frame.len() - PREFIX_LEN).expect("frames are bounded far below 4 GiB");

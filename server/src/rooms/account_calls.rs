@@ -10,7 +10,6 @@ use mathia_protocol::wire::{Event, Fault, Reply, Request};
 use super::clerk::{Batch, Clerk, Told};
 use super::job::{AdminJob, AnswerTo, Caller, Job};
 use crate::accounts::{self, Grown, InviteOrder, Registered, token_hash};
-use crate::hub::News;
 use crate::refusal::{Refusal, not_allowed};
 use crate::store::{JoinRow, Read, StoreError};
 
@@ -26,6 +25,9 @@ impl Clerk {
         let grown = accounts::put_link(b.tx, &mut self.chains, b.now, caller.account, link)?;
         if let Some(grown) = grown {
             tell_grown(b, caller.account, grown)?;
+            if let Some(device) = grown.revoked {
+                self.expel(b, caller.account, Some(device));
+            }
         }
         Ok(Reply::Done)
     }
@@ -151,10 +153,7 @@ impl Clerk {
     fn remove_account(&mut self, b: &mut Batch<'_>, handle: &str) -> Result<AccountId, Refusal> {
         let account = b.tx.account_by_handle(handle)?.ok_or(Fault::NotFound)?.account;
         b.tx.remove_account(account)?;
-        if self.expelled.insert(account) {
-            self.expelled_now.push(account);
-        }
-        b.tell(News::Expelled { account, device: None });
+        self.expel(b, account, None);
         Ok(account)
     }
 }
@@ -182,16 +181,12 @@ impl Told {
     }
 }
 
-/// Tells a grown chain to the account itself and to everybody who shares a room with it, and ends
-/// the sessions of a device that the link revoked.
+/// Tells a grown chain to the account itself and to everybody who shares a room with it.
 fn tell_grown(b: &mut Batch<'_>, account: AccountId, grown: Grown) -> Result<(), StoreError> {
     let event = || Event::ChainGrew { account, seq: grown.head.seq, hash: grown.head.hash };
     b.tell_account(account, event());
     for room in b.tx.rooms_of(account)? {
         b.tell_room(room.number, Some(account), event());
-    }
-    if let Some(device) = grown.revoked {
-        b.tell(News::Expelled { account, device: Some(device) });
     }
     Ok(())
 }

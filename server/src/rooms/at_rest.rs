@@ -81,6 +81,12 @@ impl MasterKey {
         Ok(OpenRoomKey { room, key: Zeroizing::new(key) })
     }
 
+    /// A secret that stays the same over restarts and opens nothing: what the server proves to
+    /// connections of its life before a crash (CRYPTO C1).
+    pub(crate) fn reset_secret(&self) -> Zeroizing<[u8; 32]> {
+        expand::<32>(&self.0, labels::RESET, &[])
+    }
+
     /// Tags a room name: equal names of a workspace have equal tags, and without the key a tag
     /// tells nothing, not even to somebody with a list of likely names.
     pub fn name_tag(&self, workspace: WorkspaceId, name: &str) -> Hash {

@@ -54,11 +54,11 @@ pub(crate) struct Clerk {
     pub(super) mark_timers: BinaryHeap<Reverse<(TimeMs, RoomNumber)>>,
     /// When the next scheduled entry is due; `None` if none waits.
     pub(super) next_due: Option<TimeMs>,
-    /// Accounts removed since the start, whose sessions may still have jobs in the queue. Those
-    /// removed before cannot log in.
-    pub(super) expelled: HashSet<AccountId>,
-    /// Those of them that the present batch removed.
-    pub(super) expelled_now: Vec<AccountId>,
+    /// Devices revoked and accounts removed (`None`) since the start: their sessions may still have
+    /// jobs in the queue. Those from before cannot log in.
+    pub(super) expelled: HashSet<(AccountId, Option<DeviceId>)>,
+    /// Those of them that the present batch expelled.
+    pub(super) expelled_now: Vec<(AccountId, Option<DeviceId>)>,
 }
 
 /// What is limited per time.
@@ -176,8 +176,8 @@ impl Clerk {
         self.chains.forget();
         self.staged.forget();
         self.rooms.forget_touched();
-        for account in self.expelled_now.drain(..) {
-            self.expelled.remove(&account);
+        for gone in self.expelled_now.drain(..) {
+            self.expelled.remove(&gone);
         }
         // What the batch learned of waiting entries is void; the next one looks again.
         self.next_due = Some(TimeMs(0));
@@ -207,7 +207,7 @@ impl Clerk {
         caller: &Caller,
         request: &mut Request,
     ) -> Result<Reply, Refusal> {
-        if self.expelled.contains(&caller.account) {
+        if self.is_expelled(caller) {
             return Err(Fault::AuthFailed.into());
         }
         let take = std::mem::take::<Vec<u8>>;
@@ -249,6 +249,24 @@ impl Clerk {
             // Reads and session matters never come here.
             _ => Err(Fault::Unsupported.into()),
         }
+    }
+
+    /// Ends the sessions of a device or of a whole account, and whatever they have handed in since.
+    pub(super) fn expel(
+        &mut self,
+        b: &mut Batch<'_>,
+        account: AccountId,
+        device: Option<DeviceId>,
+    ) {
+        if self.expelled.insert((account, device)) {
+            self.expelled_now.push((account, device));
+        }
+        b.tell(News::Expelled { account, device });
+    }
+
+    fn is_expelled(&self, caller: &Caller) -> bool {
+        let has = |device| self.expelled.contains(&(caller.account, device));
+        !self.expelled.is_empty() && (has(None) || has(Some(caller.device)))
     }
 
     /// The room, if the account is a member of it. Others are told that there is no such room.

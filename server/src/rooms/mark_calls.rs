@@ -7,7 +7,7 @@
 use std::cmp::Reverse;
 
 use mathia_protocol::id::{RoomId, RoomNumber, Seq, TimeMs};
-use mathia_protocol::limits::{RESUME_PAGE_MAX, SMALL_ROOM_MEMBERS_MAX};
+use mathia_protocol::limits::{MARKS_INTERVAL, RESUME_PAGE_MAX, SMALL_ROOM_MEMBERS_MAX};
 use mathia_protocol::wire::{DeliveredMark, Event, Fault, Reply};
 
 use super::clerk::{Batch, Clerk};
@@ -68,9 +68,12 @@ impl Clerk {
         Ok(Reply::Marked { read_upto, n_unread })
     }
 
-    /// When the next flush is due.
-    pub(super) fn next_flush(&self) -> Option<TimeMs> {
-        self.mark_timers.peek().map(|Reverse((due, _))| *due)
+    /// When the next flush is due. A time further ahead than any flush is set was left behind by a
+    /// clock that has been set back since: it is due now.
+    pub(super) fn next_flush(&self, now: TimeMs) -> Option<TimeMs> {
+        let Reverse((due, _)) = self.mark_timers.peek()?;
+        let farthest = u128::from(now.0) + 2 * MARKS_INTERVAL.as_millis();
+        Some(if u128::from(due.0) > farthest { now } else { *due })
     }
 
     /// Flushes every room whose time has come; at a stop, every room that has something.
@@ -79,12 +82,10 @@ impl Clerk {
         b: &mut Batch<'_>,
         is_stopping: bool,
     ) -> Result<(), StoreError> {
-        while let Some(Reverse((due, room))) = self.mark_timers.peek().copied() {
-            if due > b.now && !is_stopping {
-                break;
+        while self.next_flush(b.now).is_some_and(|due| is_stopping || due <= b.now) {
+            if let Some(Reverse((_, room))) = self.mark_timers.pop() {
+                self.flush_room(b, room)?;
             }
-            self.mark_timers.pop();
-            self.flush_room(b, room)?;
         }
         Ok(())
     }

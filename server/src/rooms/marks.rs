@@ -61,6 +61,29 @@ impl Moved {
     }
 }
 
+impl Mark {
+    fn raise_delivered(&mut self, upto: Seq) -> bool {
+        let has_moved = upto > self.delivered;
+        if has_moved {
+            self.delivered = upto;
+            self.is_delivered_new = true;
+        }
+        has_moved
+    }
+
+    fn raise_read(&mut self, upto: Seq, tick: Option<Tick>) -> bool {
+        // A signature for where one is already, as after sending, is news too.
+        let is_signed_now = upto == self.read && self.tick.is_none() && tick.is_some();
+        let has_moved = upto > self.read || is_signed_now;
+        if has_moved {
+            self.read = upto;
+            self.tick = tick;
+            self.is_read_new = true;
+        }
+        has_moved
+    }
+}
+
 impl RoomMarks {
     /// Takes over what the store has.
     pub(crate) fn load(&mut self, row: &MarkRow) {
@@ -81,37 +104,22 @@ impl RoomMarks {
     /// Moves a delivered mark; says whether it moved.
     pub(crate) fn raise_delivered(&mut self, account: AccountId, upto: Seq) -> bool {
         let mark = self.by_account.entry(account).or_default();
-        if upto <= mark.delivered {
-            return false;
-        }
-        mark.delivered = upto;
-        mark.is_delivered_new = true;
-        self.note(account);
-        true
-    }
-
-    /// Moves a read mark, and with it the delivered mark; says whether it moved.
-    pub(crate) fn raise_read(&mut self, account: AccountId, upto: Seq, tick: Option<Tick>) -> bool {
-        self.raise_delivered(account, upto);
-        let mark = self.by_account.entry(account).or_default();
-        // A signature for where one is already, as after sending, is news too.
-        let is_signed_now = upto == mark.read && mark.tick.is_none() && tick.is_some();
-        if upto <= mark.read && !is_signed_now {
-            return false;
-        }
-        mark.read = upto;
-        mark.tick = tick;
-        mark.is_read_new = true;
-        self.note(account);
-        true
-    }
-
-    fn note(&mut self, account: AccountId) {
-        let mark = self.by_account.entry(account).or_default();
-        if !mark.is_moved {
-            mark.is_moved = true;
+        let has_moved = mark.raise_delivered(upto);
+        if has_moved && !std::mem::replace(&mut mark.is_moved, true) {
             self.moved.push(account);
         }
+        has_moved
+    }
+
+    /// Moves a read mark, and with it the delivered mark; says whether the read mark moved.
+    pub(crate) fn raise_read(&mut self, account: AccountId, upto: Seq, tick: Option<Tick>) -> bool {
+        let mark = self.by_account.entry(account).or_default();
+        let is_delivered_new = mark.raise_delivered(upto);
+        let is_read_new = mark.raise_read(upto, tick);
+        if (is_delivered_new || is_read_new) && !std::mem::replace(&mut mark.is_moved, true) {
+            self.moved.push(account);
+        }
+        is_read_new
     }
 
     /// Forgets who is no longer a member.
@@ -127,7 +135,8 @@ impl RoomMarks {
             return None;
         }
         let interval = u64::try_from(MARKS_INTERVAL.as_millis()).unwrap_or(u64::MAX);
-        let earliest = self.flushed.0.saturating_add(interval);
+        // A clock that was set back must not keep a room silent.
+        let earliest = self.flushed.min(now).0.saturating_add(interval);
         let due = TimeMs(earliest.max(now.0.saturating_add(SETTLE_MS)));
         self.due = Some(due);
         Some(due)

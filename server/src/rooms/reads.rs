@@ -3,12 +3,13 @@
 //! Owns who may see what (CRYPTO B7, "Enumeration"): a room one is not in and a room that is not are
 //! the same answer. Changes nothing.
 
+use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use mathia_protocol::crypto::commit::RoomMode;
 use mathia_protocol::crypto::settings::RoomSettings;
-use mathia_protocol::id::{AccountId, DeviceId, Epoch, Hash, RoomId, WorkspaceId};
+use mathia_protocol::id::{AccountId, DeviceId, Epoch, Hash, RoomId, RoomNumber, WorkspaceId};
 use mathia_protocol::limits::{ACCOUNTS_PER_REQUEST_MAX, LINK_LEN_MAX, SMALL_ROOM_MEMBERS_MAX};
 use mathia_protocol::wire::{
     ChainHeadLine, DeviceGrant, Fault, InviteLine, JoinLine, KeyAnswer, LobbyLine, Reply, Request,
@@ -16,6 +17,7 @@ use mathia_protocol::wire::{
 };
 
 use super::at_rest::{MasterKey, OpenRoomKey};
+use super::resume::Staircases;
 use super::staged::too_large;
 use crate::accounts::Chains;
 use crate::clock::Clock;
@@ -30,8 +32,9 @@ pub(super) const REPLY_BYTES_MAX: usize = 48 * 1024;
 const GRANTS_BYTES_MAX: usize = 200 * 1024;
 /// Rooms in one page of the lobby: names and topics of 320 bytes at most.
 const LOBBY_PAGE: u32 = 64;
-/// Wraps in one reply: 100 bytes each, within a frame.
-const WRAPS_PAGE: usize = 500;
+/// Wraps in one reply, about 100 bytes each, so within the largest frame; who needs more asks again
+/// from the epoch behind the last.
+const WRAPS_PAGE: usize = 1_600;
 /// Accounts that may look names up within an hour before they share a rate.
 const LOOKUP_KEYS_MAX: usize = 65_536;
 
@@ -47,8 +50,10 @@ pub struct Asker {
 /// What answering needs beside the store. Shared by all sessions.
 pub struct Reads {
     pub(super) master: Arc<MasterKey>,
+    pub(super) clock: Arc<dyn Clock>,
+    /// Staircases of large rooms, as counted within the last second.
+    pub(super) stairs: Mutex<HashMap<RoomNumber, Staircases>>,
     chains: Arc<Chains>,
-    clock: Arc<dyn Clock>,
     lookups: Mutex<KeyedBuckets<AccountId>>,
 }
 
@@ -68,7 +73,7 @@ impl Reads {
     ) -> Self {
         let rate = Rate::per_hour(limits.lookups_per_hour, limits.lookups_per_hour);
         let lookups = Mutex::new(KeyedBuckets::new(rate, LOOKUP_KEYS_MAX));
-        Self { master, chains, clock, lookups }
+        Self { master, clock, stairs: Mutex::default(), chains, lookups }
     }
 
     /// Answers one request that only reads; `Resume` is answered by [`Reads::resume`].

@@ -4,9 +4,10 @@
 //! it may have missed (keys that are asked for, people who joined by its invites).
 
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::{MutexGuard, PoisonError};
 
-use mathia_protocol::id::{AccountId, DeviceId, Epoch, RoomId, Seq};
-use mathia_protocol::limits::{HEADS_PAGE_MAX, RESUME_PAGE_MAX};
+use mathia_protocol::id::{AccountId, DeviceId, Epoch, RoomId, RoomNumber, Seq, TimeMs};
+use mathia_protocol::limits::{HEADS_PAGE_MAX, RESUME_PAGE_MAX, SMALL_ROOM_MEMBERS_MAX};
 use mathia_protocol::wire::{Cursor, Event, MarkStep, Reply, RoomHead};
 
 use super::reads::{Asker, REPLY_BYTES_MAX, Reads};
@@ -21,6 +22,11 @@ const HEAD_LEN: usize = 180;
 const STEP_LEN: usize = 14;
 /// A head with two full staircases.
 const HEAD_LEN_MAX: usize = HEAD_LEN + 2 * STEPS_MAX * STEP_LEN;
+
+/// How long the staircases of a large room are told again without counting anew.
+const STAIRCASES_KEPT_MS: u64 = 1_000;
+/// Large rooms whose staircases are kept.
+const STAIRCASES_MAX: usize = 1_024;
 
 /// How far one session's `Resume` has come. Kept by the session from page to page.
 #[derive(Debug, Clone, Default)]
@@ -84,7 +90,8 @@ impl Reads {
                 more = is_last;
                 break;
             }
-            page.add(read, asker, row)?;
+            page.add(self.head(read, asker, row)?);
+            page.events.extend(open_questions(read, asker, row)?);
             resuming.told.insert(row.room);
         }
         if is_last && !more {
@@ -108,59 +115,92 @@ struct Page {
 }
 
 impl Page {
-    fn add(&mut self, read: &dyn Read, asker: Asker, row: &RoomRow) -> Result<(), StoreError> {
-        let head = head(read, asker, row)?;
+    fn add(&mut self, head: RoomHead) {
         self.n_bytes += HEAD_LEN + (head.delivered.len() + head.read.len()) * STEP_LEN;
         self.heads.push(head);
-        let mut by_device: BTreeMap<(AccountId, DeviceId), Vec<Epoch>> = BTreeMap::new();
-        for ask in read.key_asks(row.number)? {
-            if ask.device != asker.device {
-                by_device.entry((ask.account, ask.device)).or_default().push(ask.epoch);
-            }
-        }
-        for ((account, device), epochs) in by_device {
-            // Who has left meanwhile gets nothing.
-            if read.is_member(row.number, account)? {
-                self.events.push(Event::KeysAsked { room: row.room, account, device, epochs });
-            }
-        }
-        Ok(())
     }
 }
 
-fn head(read: &dyn Read, asker: Asker, row: &RoomRow) -> Result<RoomHead, StoreError> {
-    let head = read.head(row.number)?;
-    let own = read.mark(row.number, asker.account)?;
-    let (delivered_upto, read_upto) =
-        own.map_or((Seq(0), Seq(0)), |mark| (mark.delivered_upto, mark.read_upto));
-    let n_read = read.position(row.number, read_upto)?.map_or(0, |(_, n_countable)| n_countable);
-    let last =
-        read.lane(row.number, asker.device)?.first().map_or_else(Default::default, |l| l.ctr);
-    let (delivered, read_stairs) = staircases(read, row)?;
-    Ok(RoomHead {
-        room: row.room,
-        number: row.number,
-        workspace: row.workspace,
-        seq: head.seq,
-        hash: head.hash,
-        commit_seq: head.commit_seq,
-        last_counter: last,
-        delivered_upto,
-        read_upto,
-        n_unread: u32::try_from(head.n_countable.saturating_sub(n_read)).unwrap_or(u32::MAX),
-        delivered,
-        read: read_stairs,
-    })
+/// The keys that other devices lack in a room.
+fn open_questions(read: &dyn Read, asker: Asker, row: &RoomRow) -> Result<Vec<Event>, StoreError> {
+    let mut by_device: BTreeMap<(AccountId, DeviceId), Vec<Epoch>> = BTreeMap::new();
+    for ask in read.key_asks(row.number)? {
+        if ask.device != asker.device {
+            by_device.entry((ask.account, ask.device)).or_default().push(ask.epoch);
+        }
+    }
+    let mut events = Vec::new();
+    for ((account, device), epochs) in by_device {
+        // Who has left meanwhile gets nothing.
+        if read.is_member(row.number, account)? {
+            events.push(Event::KeysAsked { room: row.room, account, device, epochs });
+        }
+    }
+    Ok(events)
 }
 
-/// How far the present members have the room. Agents have no marks, so these are people.
-fn staircases(
-    read: &dyn Read,
-    row: &RoomRow,
-) -> Result<(Vec<MarkStep>, Vec<MarkStep>), StoreError> {
-    let members: HashSet<AccountId> = read.members(row.number)?.into_iter().collect();
-    let mut marks = read.marks(row.number)?;
-    marks.retain(|mark| members.contains(&mark.account));
-    let steps = |upto: fn(&MarkRow) -> Seq| stairs(marks.iter().map(upto).collect());
-    Ok((steps(|mark| mark.delivered_upto), steps(|mark| mark.read_upto)))
+impl Reads {
+    fn head(&self, read: &dyn Read, asker: Asker, row: &RoomRow) -> Result<RoomHead, StoreError> {
+        let head = read.head(row.number)?;
+        let own = read.mark(row.number, asker.account)?;
+        let (delivered_upto, read_upto) =
+            own.map_or((Seq(0), Seq(0)), |mark| (mark.delivered_upto, mark.read_upto));
+        let n_read = read.position(row.number, read_upto)?.map_or(0, |(_, n)| n);
+        let lane = read.lane(row.number, asker.device)?;
+        let Staircases { delivered, read, .. } = self.staircases(read, row.number)?;
+        Ok(RoomHead {
+            room: row.room,
+            number: row.number,
+            workspace: row.workspace,
+            seq: head.seq,
+            hash: head.hash,
+            commit_seq: head.commit_seq,
+            last_counter: lane.first().map_or_else(Default::default, |newest| newest.ctr),
+            delivered_upto,
+            read_upto,
+            n_unread: u32::try_from(head.n_countable.saturating_sub(n_read)).unwrap_or(u32::MAX),
+            delivered,
+            read,
+        })
+    }
+
+    /// How far the present members have the room. Agents have no marks, so these are people.
+    ///
+    /// Those of a large room are kept for a second: when a thousand members come back at once, they
+    /// are counted once.
+    fn staircases(&self, read: &dyn Read, room: RoomNumber) -> Result<Staircases, StoreError> {
+        let now = self.clock.now_ms();
+        let is_fresh = |known: &Staircases| known.made.0.abs_diff(now.0) < STAIRCASES_KEPT_MS;
+        if let Some(known) = self.kept_stairs().get(&room).filter(|known| is_fresh(known)) {
+            return Ok(known.clone());
+        }
+        let members: HashSet<AccountId> = read.members(room)?.into_iter().collect();
+        let mut marks = read.marks(room)?;
+        marks.retain(|mark| members.contains(&mark.account));
+        let steps = |upto: fn(&MarkRow) -> Seq| stairs(marks.iter().map(upto).collect());
+        let (delivered, read) = (steps(|mark| mark.delivered_upto), steps(|mark| mark.read_upto));
+        let staircases = Staircases { made: now, delivered, read };
+        if members.len() > SMALL_ROOM_MEMBERS_MAX {
+            let mut kept = self.kept_stairs();
+            if kept.len() >= STAIRCASES_MAX {
+                kept.retain(|_, known| is_fresh(known));
+            }
+            if kept.len() < STAIRCASES_MAX {
+                kept.insert(room, staircases.clone());
+            }
+        }
+        Ok(staircases)
+    }
+
+    fn kept_stairs(&self) -> MutexGuard<'_, HashMap<RoomNumber, Staircases>> {
+        self.stairs.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The staircases of one room at one moment.
+#[derive(Debug, Clone)]
+pub(super) struct Staircases {
+    made: TimeMs,
+    delivered: Vec<MarkStep>,
+    read: Vec<MarkStep>,
 }

@@ -112,8 +112,13 @@ impl WriterLoop {
             Ok(())
         });
         match result {
+            Err(error @ StoreError::Broken(_)) => self.fail(&error),
+            // A disk that is full at the start: the first batch looks again.
+            Err(_) => {
+                self.clerk.forget();
+                Outcome::GoOn
+            }
             Ok(()) => Outcome::GoOn,
-            Err(error) => self.fail(&error),
         }
     }
 
@@ -165,18 +170,18 @@ impl WriterLoop {
 
     fn has_timer_due(&self) -> bool {
         let now = self.clock.now_ms();
-        now >= self.timers_rest_until && self.next_timer().is_some_and(|due| due <= now)
+        now >= self.timers_rest_until && self.next_timer(now).is_some_and(|due| due <= now)
     }
 
-    fn next_timer(&self) -> Option<TimeMs> {
-        let timers = [self.clerk.next_flush(), self.clerk.next_due];
+    fn next_timer(&self, now: TimeMs) -> Option<TimeMs> {
+        let timers = [self.clerk.next_flush(now), self.clerk.next_due];
         timers.into_iter().flatten().min()
     }
 
     /// Until the next timer; never nothing, so that a clock that stands still costs no work.
     fn sleep(&self) -> Duration {
         let now = self.clock.now_ms();
-        let Some(due) = self.next_timer() else { return SLEEP_MAX };
+        let Some(due) = self.next_timer(now) else { return SLEEP_MAX };
         let due = due.max(self.timers_rest_until);
         Duration::from_millis(due.0.saturating_sub(now.0).max(1)).min(SLEEP_MAX)
     }

@@ -10,8 +10,9 @@ use std::time::Duration;
 
 use mathia_protocol::limits::IDLE_TIMEOUT;
 use quinn::crypto::rustls::QuicServerConfig;
-use quinn::{AckFrequencyConfig, Endpoint, EndpointConfig, TransportConfig, VarInt};
+use quinn::{AckFrequencyConfig, Endpoint, TransportConfig, VarInt};
 
+use super::farewell::Farewell;
 use super::tls::{Certificates, TlsError};
 
 /// Streams a stranger may open: the one session stream.
@@ -55,16 +56,17 @@ pub enum EndpointError {
     Tls(#[from] TlsError),
 }
 
-/// Opens the endpoint. Must be called inside the runtime that will drive it.
+/// Opens the endpoint, which also ends connections of the server's life before a crash. Must be called inside the runtime that will drive it.
 pub(super) fn open(
     address: SocketAddr,
     certificates: Arc<Certificates>,
+    farewell: Farewell,
 ) -> Result<Endpoint, EndpointError> {
     let config = server_config(certificates)?;
     let listen = |source| EndpointError::Listen { address, source };
     let socket = UdpSocket::bind(address).map_err(listen)?;
     let runtime = Arc::new(quinn::TokioRuntime);
-    Endpoint::new(EndpointConfig::default(), Some(config), socket, runtime).map_err(listen)
+    Endpoint::new(farewell.endpoint_config(), Some(config), socket, runtime).map_err(listen)
 }
 
 fn server_config(certificates: Arc<Certificates>) -> Result<quinn::ServerConfig, TlsError> {

@@ -4,6 +4,7 @@
 
 mod accept;
 mod endpoint;
+mod farewell;
 mod foundation;
 mod gate;
 mod meters;
@@ -31,6 +32,7 @@ use crate::limits::Limits;
 use crate::session::Shared;
 use crate::store::StoreError;
 
+use farewell::Farewell;
 use gate::Gate;
 
 /// How often changes of presence and counts are told.
@@ -129,7 +131,8 @@ impl Server {
     }
 
     fn listen(foundation: Foundation, address: SocketAddr) -> Result<Self, ServeError> {
-        let endpoint = endpoint::open(address, Arc::clone(&foundation.certificates))?;
+        let farewell = Farewell::derive(&foundation.master.reset_secret());
+        let endpoint = endpoint::open(address, Arc::clone(&foundation.certificates), farewell)?;
         let local_addr =
             endpoint.local_addr().map_err(|source| EndpointError::Listen { address, source })?;
         let shared = &foundation.shared;

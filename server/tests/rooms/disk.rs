@@ -1,7 +1,9 @@
 //! What a disk may do to a server: be slow, be full, fail.
 
 use mathia_protocol::id::Seq;
-use mathia_protocol::wire::{Fault, Request};
+use mathia_protocol::wire::{BulkReply, BulkRequest, Fault, Request};
+use mathia_server::refusal::Refusal;
+use mathia_server::store::StoreError;
 
 use super::cast::{Person, Town};
 
@@ -84,4 +86,24 @@ fn a_restart_goes_on_where_the_file_is() {
     ann.syncs(&town, room);
     ann.syncs(&town, open);
     assert_eq!(ann.rooms[&open].log.seq(), Seq(3));
+}
+
+#[test]
+fn a_bit_that_rotted_on_the_disk_is_found_before_anybody_believes_it() {
+    let town = Town::start_on_disk();
+    let (mut ann, _, _, room) = town.three_friends();
+    ann.says(&town, room, "one").unwrap();
+    ann.says(&town, room, "two").unwrap();
+    let file = rusqlite::Connection::open(town.file()).unwrap();
+    let rot =
+        "UPDATE entry SET body = CAST(substr(body, 1, 200) || X'FF' || substr(body, 202) AS BLOB)
+        WHERE tag = 2 AND n_countable = 1";
+    assert_eq!(file.execute(rot, []).unwrap(), 1);
+    let read = town.read();
+    let fetch = |after| {
+        let request = BulkRequest::After { room, after: Seq(after), count: 9 };
+        town.reads.bulk(read.as_ref(), ann.account, &request)?.next_page(read.as_ref())
+    };
+    assert!(matches!(fetch(0), Err(Refusal::Store(StoreError::Broken(_)))));
+    assert!(matches!(fetch(2), Ok(Some(BulkReply::Page { .. }))), "the rest is whole");
 }

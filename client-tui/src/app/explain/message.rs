@@ -46,7 +46,7 @@ fn why_entry(model: &Model, room: &Room, entry: &Entry) -> Panel {
         Body::Text(_) if entry.is_mine => why_own(model, room, entry, &at),
         Body::Text(_) => {
             let mut rows = vec![text(format!("{} said this, stored at {at}.", entry.handle))];
-            rows.extend(sealing(room, entry));
+            rows.push(sealing(room, entry));
             if entry.is_mention {
                 rows.push(text("It names you, so it counts as a mention.".to_owned()));
             }
@@ -104,7 +104,7 @@ fn why_own(model: &Model, room: &Room, entry: &Entry, at: &str) -> Panel {
         rows.extend(absent(model, room));
         rows.push(PanelRow::Text("It is delivered when they return; nothing to do.".to_owned()));
     }
-    rows.extend(sealing(room, entry));
+    rows.push(sealing(room, entry));
     panel(title, rows, true)
 }
 
@@ -142,14 +142,13 @@ fn absent(model: &Model, room: &Room) -> Vec<PanelRow> {
         .collect()
 }
 
-fn sealing(room: &Room, entry: &Entry) -> Option<PanelRow> {
+fn sealing(room: &Room, entry: &Entry) -> PanelRow {
     if room.facts.mode == RoomMode::Open {
         let open = "This room is open: everyone in the workspace and the server can read it.";
-        return Some(PanelRow::Warn(open.to_owned()));
+        return PanelRow::Warn(open.to_owned());
     }
-    let shown = entry.is_shown_to_agent.then_some(", and was shown to the assistant");
-    let text = format!("It is sealed for the members of this room{}.", shown.unwrap_or_default());
-    Some(PanelRow::Quiet(text))
+    let shown = if entry.is_shown_to_agent { ", and was shown to the assistant" } else { "" };
+    PanelRow::Quiet(format!("It is sealed for the members of this room{shown}."))
 }
 
 fn unreadable(cause: UnreadableCause) -> &'static [&'static str] {

@@ -11,6 +11,9 @@ const SIDEBAR_FROM: u16 = 64;
 /// From this width on, each run of messages has its stamp in a column of its own.
 const STAMPS_FROM: u16 = 44;
 
+/// Columns of the timeline at most: longer lines are hard to read back.
+const TIMELINE_WIDTH_MAX: u16 = 112;
+
 /// The parts of the screen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Areas {
@@ -56,7 +59,7 @@ impl Areas {
                 height: body_height,
             }),
             title: row(0, 1),
-            timeline: row(2, timeline_height),
+            timeline: Rect { width: main_width.min(TIMELINE_WIDTH_MAX), ..row(2, timeline_height) },
             talk: row(talk_y, 1),
             composer: row(talk_y + 2, composer_height),
             bottom: Rect { x: 0, y: body_height, width, height: height.min(1) },

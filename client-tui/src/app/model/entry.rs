@@ -16,6 +16,7 @@ pub(crate) enum ItemKey {
 
 /// A verified entry of the log.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "independent facts, as the engine tells them")]
 pub(crate) struct Entry {
     pub(crate) seq: Seq,
     pub(crate) time: TimeMs,

@@ -182,6 +182,7 @@ impl Room {
 
 /// Of how many others, how many have received and read an entry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(clippy::struct_field_names, reason = "counts are named so throughout")]
 pub(crate) struct Reach {
     pub(crate) n_others: u32,
     pub(crate) n_delivered: u32,

@@ -171,10 +171,10 @@ impl Timeline {
     /// Adds a line for the own person behind the newest entry.
     pub(crate) fn note(&mut self, text: SafeText, time: TimeMs, is_alarm: bool) {
         let is_note = |placed: &Placed| matches!(placed, Placed::Note(_));
-        if self.placed.iter().filter(|placed| is_note(placed)).count() >= NOTES_MAX {
-            if let Some(oldest) = self.placed.iter().position(is_note) {
-                self.placed.remove(oldest);
-            }
+        if self.placed.iter().filter(|placed| is_note(placed)).count() >= NOTES_MAX
+            && let Some(oldest) = self.placed.iter().position(is_note)
+        {
+            self.placed.remove(oldest);
         }
         self.n_notes += 1;
         let after = self.newest().unwrap_or_default();
@@ -258,5 +258,11 @@ impl Timeline {
         }
         let rows = wrapped.rows.entry(key).or_insert_with(|| wrap::rows(text, width).into());
         Arc::clone(rows)
+    }
+
+    /// How many texts are remembered wrapped.
+    #[cfg(test)]
+    pub(crate) fn n_wrapped(&self) -> usize {
+        self.wrapped.borrow().rows.len()
     }
 }

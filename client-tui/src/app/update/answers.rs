@@ -190,7 +190,7 @@ fn withdrawn(model: &mut Model, id: RoomId, key: u64, then: Then) -> Vec<Effect>
             effects.extend(editing::take_up(model, taken.text.as_str()));
             effects
         }
-        Then::Resend => speak::queue(model, id, taken.text.as_str()).into_iter().collect(),
+        Then::Resend => vec![speak::queue(model, id, taken.text.as_str())],
     }
 }
 
@@ -199,7 +199,7 @@ fn withdrawn(model: &mut Model, id: RoomId, key: u64, then: Then) -> Vec<Effect>
 fn arrive(model: &mut Model, room: RoomId, say: Option<String>) -> Vec<Effect> {
     let mut effects = Vec::new();
     if let Some(text) = say {
-        effects.extend(speak::queue(model, room, &text));
+        effects.push(speak::queue(model, room, &text));
     }
     if model.rooms.contains_key(&room) {
         effects.extend(rooms::enter(model, room));

@@ -31,9 +31,10 @@ pub(super) fn run(model: &mut Model, command: Slash, written: &str) -> Vec<Effec
         Slash::Devices => vec![Effect::Command { ask: Ask::Devices, command: Command::Devices }],
         Slash::Safety(person) => safety(person, false),
         Slash::Verify(person) => safety(person, true),
-        here => match model.place {
-            Some(room) => run_here(model, room, here),
-            None => {
+        here => {
+            if let Some(room) = model.place {
+                run_here(model, room, here)
+            } else {
                 model.composer.replace(written);
                 complain(
                     model,
@@ -41,7 +42,7 @@ pub(super) fn run(model: &mut Model, command: Slash, written: &str) -> Vec<Effec
                 );
                 Vec::new()
             }
-        },
+        }
     }
 }
 

@@ -83,13 +83,12 @@ pub(super) fn room(model: &mut Model, view: &RoomView) -> Vec<Effect> {
         model.people.meet(member.account, &member.handle, member.is_agent);
     }
     let draft = model.early_drafts.remove(&id);
-    match model.rooms.get_mut(&id) {
-        Some(room) => room.facts = facts,
-        None => {
-            let mut room = Room::new(facts);
-            room.draft = draft.unwrap_or_default();
-            model.rooms.insert(id, room);
-        }
+    if let Some(room) = model.rooms.get_mut(&id) {
+        room.facts = facts;
+    } else {
+        let mut room = Room::new(facts);
+        room.draft = draft.unwrap_or_default();
+        model.rooms.insert(id, room);
     }
     if model.place.is_none() && model.are_rooms_known {
         return rooms::enter(model, id);
@@ -151,15 +150,12 @@ fn count_new(model: &mut Model) {
     if !is_live {
         room.timeline.n_below += 1;
     }
-    match &mut room.line {
-        // Nothing below the line was read yet: it counts on.
-        Some(line) if room.marked <= line.after => line.n_new += 1,
-        Some(_) => {}
-        None if !(is_focused && is_live) => {
-            let after = room.marked.max(room.facts.read_upto);
-            room.line = Some(NewLine { after, n_new: 1, is_placed: true });
-        }
-        None => {}
+    if let Some(line) = &mut room.line {
+        // As long as nothing below the line was read, it counts on.
+        line.n_new += u32::from(room.marked <= line.after);
+    } else if !(is_focused && is_live) {
+        let after = room.marked.max(room.facts.read_upto);
+        room.line = Some(NewLine { after, n_new: 1, is_placed: true });
     }
 }
 
@@ -229,14 +225,13 @@ fn outbox(model: &mut Model, view: &OutboxView) {
             return;
         }
     };
-    match timeline.pending_mut(is_known) {
-        Some(pending) => pending.state = state,
-        None => {
-            let (key, queued_at) = (next_key, view.queued_at);
-            let local_id = Some(view.local_id);
-            timeline.push_pending(Pending { key, local_id, text, queued_at, state });
-            model.next_key += 1;
-        }
+    if let Some(pending) = timeline.pending_mut(is_known) {
+        pending.state = state;
+    } else {
+        let (key, queued_at) = (next_key, view.queued_at);
+        let local_id = Some(view.local_id);
+        timeline.push_pending(Pending { key, local_id, text, queued_at, state });
+        model.next_key += 1;
     }
 }
 

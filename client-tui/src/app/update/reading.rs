@@ -19,7 +19,7 @@ pub(super) const DRAFT_PAUSE: Duration = Duration::from_secs(1);
 pub(super) const TYPING_PAUSE: Duration = Duration::from_secs(2);
 /// How often a running time is drawn.
 const SECOND: Duration = Duration::from_secs(1);
-const MINUTE: Duration = Duration::from_secs(60);
+const MINUTE: Duration = Duration::from_mins(1);
 
 /// Takes over whether the window has the focus.
 pub(super) fn focus(model: &mut Model, is_focused: bool) -> Vec<Effect> {

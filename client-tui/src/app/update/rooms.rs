@@ -116,15 +116,12 @@ pub(super) fn next_unread(model: &mut Model) -> Vec<Effect> {
     let order = model.rooms_in_order();
     let mentioned = order.iter().find(|id| rank(id).is_some_and(|(mention, _)| mention));
     let unread = order.iter().find(|id| rank(id).is_some_and(|(_, unread)| unread));
-    match mentioned.or(unread) {
-        Some(room) => {
-            let room = *room;
-            enter(model, room)
-        }
-        None => {
-            super::notice(model, "Everything is read.");
-            Vec::new()
-        }
+    if let Some(room) = mentioned.or(unread) {
+        let room = *room;
+        enter(model, room)
+    } else {
+        super::notice(model, "Everything is read.");
+        Vec::new()
     }
 }
 

@@ -10,12 +10,11 @@ use crate::app::model::overlay::{Overlay, Topic};
 /// Selects the newest thing in view.
 pub(super) fn begin(model: &mut Model) -> Vec<Effect> {
     let newest = Page::of(model).and_then(|page| page.window().last().map(|line| line.key));
-    match newest {
-        Some(key) => to(model, key),
-        None => {
-            notice(model, "There is nothing to select here yet.");
-            Vec::new()
-        }
+    if let Some(key) = newest {
+        to(model, key)
+    } else {
+        notice(model, "There is nothing to select here yet.");
+        Vec::new()
     }
 }
 
@@ -33,7 +32,9 @@ pub(super) fn step(model: &mut Model, is_down: bool) -> Vec<Effect> {
 pub(super) fn to_end(model: &mut Model, is_newest: bool) -> Vec<Effect> {
     let key = model.room().and_then(|room| {
         let last = room.timeline.len().checked_sub(1)?;
-        room.timeline.item(if is_newest { last } else { 0 }).map(|item| item.key())
+        room.timeline
+            .item(if is_newest { last } else { 0 })
+            .map(super::super::model::timeline::Item::key)
     });
     key.map_or_else(Vec::new, |key| to(model, key))
 }
@@ -51,17 +52,16 @@ fn to(model: &mut Model, key: ItemKey) -> Vec<Effect> {
 pub(super) fn copy(model: &mut Model) -> Vec<Effect> {
     let text = model.selected.and_then(|key| {
         let room = model.room()?;
-        room.timeline.item(room.timeline.index_of(key)).and_then(|item| item.text())
+        room.timeline
+            .item(room.timeline.index_of(key))
+            .and_then(super::super::model::timeline::Item::text)
     });
-    match text {
-        Some(text) => {
-            notice(model, &format!("Copied {} characters.", text.chars().count()));
-            vec![Effect::Copy(text)]
-        }
-        None => {
-            notice(model, "There is no text to copy.");
-            Vec::new()
-        }
+    if let Some(text) = text {
+        notice(model, &format!("Copied {} characters.", text.chars().count()));
+        vec![Effect::Copy(text)]
+    } else {
+        notice(model, "There is no text to copy.");
+        Vec::new()
     }
 }
 

@@ -48,7 +48,7 @@ fn say(model: &mut Model, text: &str) -> Vec<Effect> {
     }
     let room = room.facts.room;
     let mut effects = taken(model);
-    effects.extend(queue(model, room, text));
+    effects.push(queue(model, room, text));
     effects
 }
 
@@ -66,7 +66,7 @@ fn taken(model: &mut Model) -> Vec<Effect> {
 }
 
 /// Puts a text into a room's outbox and shows it there at once.
-pub(super) fn queue(model: &mut Model, id: RoomId, text: &str) -> Option<Effect> {
+pub(super) fn queue(model: &mut Model, id: RoomId, text: &str) -> Effect {
     let key = model.next_key;
     model.next_key += 1;
     let queued_at = model.now.wall;
@@ -82,5 +82,5 @@ pub(super) fn queue(model: &mut Model, id: RoomId, text: &str) -> Option<Effect>
         room.timeline.n_below = 0;
     }
     let command = Command::Send { room: id, text: text.to_owned() };
-    Some(Effect::Command { ask: Ask::Send { room: id, key }, command })
+    Effect::Command { ask: Ask::Send { room: id, key }, command }
 }

@@ -24,7 +24,12 @@ pub(super) fn draw(pen: &mut Pen<'_>, area: Rect, model: &Model) {
             (0, Connection::Offline { .. }) => Role::Warn,
             _ => Role::Dim,
         };
-        col = pen.put_cut(area, (col + if i == 0 { 1 } else { 3 }, 0), word, role);
+        let begin = col + if i == 0 { 1 } else { 3 };
+        // Half a word about the connection is worse than none.
+        if i > 0 && begin + columns(word) > area.width {
+            break;
+        }
+        col = pen.put_cut(area, (begin, 0), word, role);
     }
     hints(pen, area, col + 3, model);
 }
@@ -106,7 +111,7 @@ fn wanted(model: &Model) -> Vec<(String, String)> {
             hint(Action::Back, "back"),
         ],
         (Place::Select, _) => vec![
-            letters("j k", "move"),
+            Some(letters("j k", "move")),
             hint(Action::Copy, "copy"),
             hint(Action::Why, "why"),
             hint(Action::Ticks, "ticks"),
@@ -117,8 +122,8 @@ fn wanted(model: &Model) -> Vec<(String, String)> {
     hints.into_iter().flatten().collect()
 }
 
-fn letters(keys: &str, does: &str) -> Option<(String, String)> {
-    Some((keys.to_owned(), does.to_owned()))
+fn letters(keys: &str, does: &str) -> (String, String) {
+    (keys.to_owned(), does.to_owned())
 }
 
 type Hint = Option<(String, String)>;
@@ -143,7 +148,7 @@ fn composing(model: &Model, hint: &dyn Fn(Action, &str) -> Hint) -> Vec<(String,
         hints.push(hint(Action::Keys, "keys"));
     } else {
         hints.push(hint(Action::Select, "select").filter(|_| model.room().is_some()));
-        hints.push(letters("?", "keys"));
+        hints.push(Some(letters("?", "keys")));
     }
     hints.into_iter().flatten().collect()
 }

@@ -14,9 +14,9 @@ const LENGTH_TOLD_FROM: usize = MESSAGE_TEXT_LEN_MAX * 3 / 4;
 
 pub(super) fn draw(pen: &mut Pen<'_>, areas: &Areas, model: &Model) -> Option<Position> {
     let area = areas.composer;
-    let rule = super::inset(Rect { y: area.y.saturating_sub(1), height: 1, ..area }, areas);
-    pen.rule(rule, 0);
-    length(pen, rule, model);
+    let edge = super::inset(Rect { y: area.y.saturating_sub(1), height: 1, ..area }, areas);
+    pen.rule(edge, 0);
+    length(pen, edge, model);
     let stopped = model.room().and_then(|room| room.facts.sending_stopped.as_ref());
     let (sign, role) =
         if stopped.is_some() { ("✗", Role::Failed) } else { ("›", Role::Accent) };
@@ -60,7 +60,7 @@ fn position(area: Rect, (col, row): (u16, u16), model: &Model) -> Option<Positio
     is_writing.then_some(Position { x, y: area.y + row })
 }
 
-fn length(pen: &mut Pen<'_>, rule: Rect, model: &Model) {
+fn length(pen: &mut Pen<'_>, edge: Rect, model: &Model) {
     let len = model.composer.text().len();
     if len < LENGTH_TOLD_FROM {
         return;
@@ -70,5 +70,5 @@ fn length(pen: &mut Pen<'_>, rule: Rect, model: &Model) {
     } else {
         (format!(" {} bytes left ", MESSAGE_TEXT_LEN_MAX - len), Role::Dim)
     };
-    pen.put_right(Rect { width: rule.width.saturating_sub(2), ..rule }, 0, &text, role);
+    pen.put_right(Rect { width: edge.width.saturating_sub(2), ..edge }, 0, &text, role);
 }

@@ -23,7 +23,7 @@ const LIST_WIDTH_MAX: usize = 48;
 const COMMANDS_SHOWN: usize = 7;
 
 /// The quick switcher, or the lobby.
-pub(super) fn switcher(pen: &mut Pen<'_>, model: &Model, switcher: &Switcher) -> Option<Position> {
+pub(super) fn switcher(pen: &mut Pen<'_>, model: &Model, switcher: &Switcher) -> Position {
     let width = areas::float_text_width(model.screen).min(LIST_WIDTH_MAX);
     let n_rows = CANDIDATES_SHOWN.min(areas::float_rows_max(model.screen).saturating_sub(1));
     let title = match switcher.among {
@@ -49,7 +49,7 @@ pub(super) fn switcher(pen: &mut Pen<'_>, model: &Model, switcher: &Switcher) ->
         draw_candidate(pen, line, candidate, i == switcher.selected);
     }
     let caret = columns(switcher.filter.before_caret()).min(filter.width.saturating_sub(1));
-    Some(Position { x: filter.x + caret, y: filter.y })
+    Position { x: filter.x + caret, y: filter.y }
 }
 
 fn draw_candidate(pen: &mut Pen<'_>, area: Rect, candidate: &Candidate, is_selected: bool) {

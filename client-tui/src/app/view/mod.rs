@@ -78,7 +78,7 @@ fn chat(pen: &mut Pen<'_>, model: &Model) -> Option<Position> {
             list::outbox(pen, model, *selected);
             None
         }
-        Some(Overlay::Switcher(switcher)) => list::switcher(pen, model, switcher),
+        Some(Overlay::Switcher(switcher)) => Some(list::switcher(pen, model, switcher)),
         None => {
             list::commands(pen, &areas, model);
             cursor

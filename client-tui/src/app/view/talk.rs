@@ -60,8 +60,8 @@ fn typing(model: &Model) -> Option<String> {
         [one] => Some(format!("{one} is typing")),
         [one, other] => Some(format!("{one} and {other} are typing")),
         _ => {
-            let named = names[..NAMED_MAX].join(", ");
-            Some(format!("{named} and {} more are typing", names.len() - NAMED_MAX))
+            let first = names[..NAMED_MAX].join(", ");
+            Some(format!("{first} and {} more are typing", names.len() - NAMED_MAX))
         }
     }
 }

@@ -82,9 +82,6 @@ fn draw_line(pen: &mut Pen<'_>, area: Rect, line: &Line) {
                 pen.put(area, (1, 0), stamp, Role::Dim);
             }
             let role = if *tone == Tone::Failed { Role::Failed } else { Role::Dim };
-            if *tone == Tone::Failed {
-                pen.put(area, (indent.saturating_sub(2), 0), "✗", Role::Failed);
-            }
             pen.put(area, (indent, 0), text, role);
         }
     }
@@ -132,6 +129,9 @@ fn draw_tick(pen: &mut Pen<'_>, area: Rect, tick: Tick) {
 fn empty(pen: &mut Pen<'_>, area: Rect, model: &Model) {
     let sentences: &[&str] = match model.room() {
         Some(room) if room.timeline.is_loaded => &["Nothing has been said here yet."],
+        Some(room) if room.timeline.asked.is_none() && !model.connection.is_online() => {
+            &["What was said here comes when the connection is back."]
+        }
         Some(_) => &["Reading what was said here."],
         None if !model.are_rooms_known => &["Reading your rooms."],
         None if matches!(model.connection, Connection::Starting) => &["Connecting."],

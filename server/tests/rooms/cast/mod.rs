@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use mathia_protocol::id::{InviteToken, Realm, RoomId, TimeMs};
-use mathia_protocol::wire::{Fault, Register, Registration};
+use mathia_protocol::wire::{Fault, Recover, Register, Registration};
 use mathia_server::accounts::{Chains, Registered};
 use mathia_server::clock::{Clock as _, ManualClock};
 use mathia_server::hub::Hub;
@@ -63,6 +63,11 @@ impl Town {
         let mut town = Self::start_on(Arc::new(store), generous());
         town.directory = Some(home);
         town
+    }
+
+    /// The file of a town whose memory is one.
+    pub(crate) fn file(&self) -> std::path::PathBuf {
+        self.directory.as_ref().unwrap().path().join("mathia.db")
     }
 
     fn start_on(inner: Arc<dyn Store>, limits: Limits) -> Self {
@@ -154,6 +159,13 @@ impl Town {
     pub(crate) fn register(&self, register: Register) -> Result<Registered, Fault> {
         let (sender, answer) = oneshot::channel();
         self.submit(Job::Register { register, answer: sender });
+        answer.blocking_recv().unwrap()
+    }
+
+    /// Recovers as a session would.
+    pub(crate) fn recover(&self, recover: Recover) -> Result<(), Fault> {
+        let (sender, answer) = oneshot::channel();
+        self.submit(Job::Recover { recover, answer: sender });
         answer.blocking_recv().unwrap()
     }
 

@@ -1,0 +1,93 @@
+//! What a server says to connections of the server it was before a crash: that they are gone.
+//!
+//! QUIC calls it a stateless reset (RFC 9000, 10.3). A server that dies says nothing, and its peers
+//! would wait for their idle timeout; the next one, with the same keys, ends these connections at
+//! their next packet. Owns the two keys that make it possible, both made from the storage key.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use mathia_protocol::crypto::hash::{equal, expand, mac};
+use mathia_protocol::crypto::labels;
+use mathia_protocol::id::Hash;
+use quinn::EndpointConfig;
+use quinn::crypto::{CryptoError, HmacKey};
+use quinn_proto::HashedConnectionIdGenerator;
+use zeroize::Zeroizing;
+
+/// Resets leave at most this often: after a crash everybody is to be told within seconds, and a
+/// thousand small packets a second cost nothing.
+const INTERVAL_MIN: Duration = Duration::from_millis(1);
+
+/// The keys, the same after every restart. `Debug` hides them.
+pub(super) struct Farewell {
+    tokens: Zeroizing<[u8; 32]>,
+    /// Marks connection numbers as ours. Found out by patience, it tells nothing of the other key.
+    ids: u64,
+}
+
+impl Farewell {
+    /// Derives both keys from a secret of the server.
+    pub(super) fn derive(secret: &[u8; 32]) -> Self {
+        let tokens = expand::<32>(secret, labels::RESET, &[b"tokens"]);
+        let ids = u64::from_be_bytes(*expand::<8>(secret, labels::RESET, &[b"ids"]));
+        Self { tokens, ids }
+    }
+
+    /// The endpoint's settings that use them.
+    pub(super) fn endpoint_config(self) -> EndpointConfig {
+        let ids = self.ids;
+        let mut config = EndpointConfig::new(Arc::new(self));
+        config
+            .cid_generator(move || Box::new(HashedConnectionIdGenerator::from_key(ids)))
+            .min_reset_interval(INTERVAL_MIN);
+        config
+    }
+}
+
+impl fmt::Debug for Farewell {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Farewell(..)")
+    }
+}
+
+impl HmacKey for Farewell {
+    fn sign(&self, data: &[u8], signature_out: &mut [u8]) {
+        signature_out.copy_from_slice(&mac(self.tokens.as_slice(), &[data]).0);
+    }
+
+    fn signature_len(&self) -> usize {
+        Hash::ZERO.0.len()
+    }
+
+    fn verify(&self, data: &[u8], signature: &[u8]) -> Result<(), CryptoError> {
+        let expected = mac(self.tokens.as_slice(), &[data]);
+        let is_right = signature.try_into().is_ok_and(|given| equal(&expected.0, given));
+        if is_right { Ok(()) } else { Err(CryptoError) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn token(secret: u8, connection: &[u8]) -> [u8; 32] {
+        let mut token = [0; 32];
+        Farewell::derive(&[secret; 32]).sign(connection, &mut token);
+        token
+    }
+
+    #[test]
+    fn only_a_server_with_the_same_secret_says_farewell() {
+        assert_eq!(token(1, b"one"), token(1, b"one"));
+        assert_ne!(token(1, b"one"), token(1, b"two"));
+        assert_ne!(token(1, b"one"), token(2, b"one"));
+        let farewell = Farewell::derive(&[1; 32]);
+        assert_eq!(farewell.ids, Farewell::derive(&[1; 32]).ids);
+        assert!(farewell.verify(b"one", &token(1, b"one")).is_ok());
+        assert!(farewell.verify(b"one", &token(2, b"one")).is_err());
+        assert!(farewell.verify(b"one", b"short").is_err());
+        assert_eq!(format!("{farewell:?}"), "Farewell(..)");
+    }
+}
