@@ -51,7 +51,7 @@ fn run(cli: Cli, out: &mut Output<'_>) -> Result<(), Failure> {
         start_log(&paths.log_file(), &filter)?;
     }
     let Some(verb) = cli.verb else {
-        return run_screen(paths);
+        return Err(Failure::new(Exit::Failed, "the interactive client is not built in yet"));
     };
     let call = Call {
         out: Output::process(cli.global.json),
@@ -61,18 +61,6 @@ fn run(cli: Cli, out: &mut Output<'_>) -> Result<(), Failure> {
         stop: CancellationToken::new(),
     };
     run_face(verb, call)
-}
-
-/// Runs the interactive client; it watches signals itself, since it must give the terminal back.
-fn run_screen(paths: Paths) -> Result<(), Failure> {
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(1)
-        .enable_all()
-        .build()
-        .map_err(|error| Failure::new(Exit::Failed, format!("no runtime: {error}")))?;
-    let outcome = runtime.block_on(mathia_tui::app::start::run(paths));
-    runtime.shutdown_background();
-    outcome
 }
 
 /// Runs one face on an async runtime, and lets SIGINT and SIGTERM end it.
