@@ -49,7 +49,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     std::thread::spawn(move || {
         // Reads to the end, which comes when whoever started the demo has gone.
         drop(std::io::copy(&mut std::io::stdin(), &mut std::io::sink()));
-        drop(gone.send(()));
+        gone.send(()).ok();
     });
     tokio::select! {
         talked = talk(bob, BOB, SMALL_TALK) => talked?,

@@ -218,11 +218,8 @@ impl Running {
 
     fn say(&self, line: &str, as_json: &serde_json::Value) -> io::Result<()> {
         let mut out = io::stdout().lock();
-        if self.prints_json {
-            writeln!(out, "{as_json}")?
-        } else {
-            writeln!(out, "{line}")?
-        }
+        let text = if self.prints_json { as_json.to_string() } else { line.to_owned() };
+        writeln!(out, "{text}")?;
         out.flush()
     }
 

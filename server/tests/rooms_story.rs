@@ -8,6 +8,7 @@ mod rooms {
     pub(crate) mod disk;
     pub(crate) mod history;
     pub(crate) mod keys;
+    pub(crate) mod luck;
     pub(crate) mod marks;
     pub(crate) mod messages;
     pub(crate) mod schedules;

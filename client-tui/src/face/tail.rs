@@ -128,9 +128,8 @@ impl Tail {
             }
             ClientEvent::Connection(state) => self.connection(call, session, state),
             other => {
-                if let Some(line) = self.line_of(other) {
-                    call.out.line(&line)?;
-                }
+                let line = self.line_of(other);
+                line.map_or(Ok(()), |line| call.out.line(&line))?;
                 Ok(false)
             }
         }

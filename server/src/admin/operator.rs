@@ -54,14 +54,14 @@ impl Failure {
         Self { code: 3, error, hint }
     }
 
-    fn general(error: impl ToString) -> Self {
+    fn general(error: &dyn std::fmt::Display) -> Self {
         Self { code: 1, error: error.to_string(), hint: "" }
     }
 }
 
 impl From<Fault> for Failure {
     fn from(fault: Fault) -> Self {
-        Self::general(fault)
+        Self::general(&fault)
     }
 }
 
@@ -69,7 +69,7 @@ impl From<Refusal> for Failure {
     fn from(refusal: Refusal) -> Self {
         match refusal {
             Refusal::Fault(fault) => fault.into(),
-            Refusal::Store(error) => Self::general(chain_of(&error)),
+            Refusal::Store(error) => Self::general(&chain_of(&error)),
         }
     }
 }
@@ -223,8 +223,8 @@ impl Operator<'_> {
                 "v": 1, "type": "backup", "file": file, "rooms": report.n_rooms,
                 "entries": report.n_entries, "bytes": report.n_bytes,
             })]),
-            Ok(Err(error)) => Err(Failure::general(chain_of(&error))),
-            Err(error) => Err(Failure::general(error)),
+            Ok(Err(error)) => Err(Failure::general(&chain_of(&error))),
+            Err(error) => Err(Failure::general(&error)),
         }
     }
 

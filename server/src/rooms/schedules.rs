@@ -71,7 +71,12 @@ impl Clerk {
             Some(key) => key.seal_schedule(&mut rand::rng(), id, &entry),
         };
         let (account, device) = (caller.account, caller.device);
-        b.tx.insert_schedule(&ScheduleRow { room: number, account, device, id, due, body })?;
+        let row = ScheduleRow { room: number, account, device, id, due, body };
+        match b.tx.insert_schedule(&row) {
+            // One device in two accounts, which only its owner can arrange: it hurts nobody else.
+            Err(StoreError::Exists) => return Err(used(id)),
+            stored => stored?,
+        }
         self.next_due = Some(self.next_due.map_or(due, |next| next.min(due)));
         Ok(Reply::Done)
     }

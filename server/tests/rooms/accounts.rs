@@ -1,8 +1,9 @@
 //! Coming in, growing a chain, and being shown the door.
 
+use mathia_protocol::crypto::identity::SigningKey;
 use mathia_protocol::crypto::user_chain::LinkBody;
-use mathia_protocol::id::{InviteToken, TimeMs};
-use mathia_protocol::wire::{Event, Fault, Registration, Reply, Request};
+use mathia_protocol::id::{AccountId, InviteToken, TimeMs};
+use mathia_protocol::wire::{Event, Fault, Recover, Registration, Reply, Request};
 use mathia_server::hub::Parting;
 use mathia_server::rooms::AdminJob;
 
@@ -121,6 +122,25 @@ fn a_revoked_device_is_shown_the_door_and_everybody_who_shares_a_room_is_told() 
     let chain = Request::Chain { account, from: 3 };
     let newest = Reply::Chain { links: vec![revoke.0], more: false };
     assert_eq!(bob.reads(&town, &chain), Ok(newest));
+}
+
+#[test]
+fn the_recovery_key_adds_a_device_and_no_other_key_does() {
+    let town = Town::start();
+    let mut ann = Person::registers(&town, "ann");
+    let (_, record) = ann.offers_device(&town, "new laptop");
+    let body = LinkBody::AddDevice(Box::new(record));
+    let by = |signer: &SigningKey| {
+        let link = ann.chain.next_link(body.clone(), town.now(), signer.device_id()).sign(signer);
+        Recover { account: ann.account, link: link.0, signature: [0; 64] }
+    };
+    assert_eq!(town.recover(by(&ann.key)), Err(Fault::AuthFailed), "that is what logins are for");
+    let recovery = by(&ann.recovery);
+    assert_eq!(town.recover(recovery.clone()), Ok(()));
+    assert_eq!(town.recover(recovery.clone()), Ok(()), "a lost answer comes again");
+    let stranger = Recover { account: AccountId([9; 32]), ..recovery };
+    assert_eq!(town.recover(stranger), Err(Fault::AuthFailed));
+    ann.hears("that her chain grew", |event| matches!(event, Event::ChainGrew { seq: 2, .. }));
 }
 
 #[test]

@@ -4,6 +4,7 @@ use mathia_protocol::crypto::commit::{Policy, Role, RoomKind};
 use mathia_protocol::id::{Epoch, Seq, WorkspaceId};
 use mathia_protocol::log::propose::Change;
 use mathia_protocol::wire::{BulkRequest, Event, Fault, Reply, Request};
+use mathia_server::limits::Limits;
 
 use super::cast::{Person, Town};
 
@@ -165,6 +166,24 @@ fn an_open_room_can_be_renamed_to_a_free_name_only() {
         town.reads.open_room_named(read.as_ref(), WorkspaceId::MAIN, name).unwrap()
     };
     assert_eq!((find("garden"), find("lobby")), (Some(room), None));
+}
+
+#[test]
+fn a_rotation_that_must_be_is_never_put_off() {
+    let town = Town::start_with(Limits { commits_per_hour: 2, ..Limits::default() });
+    let (mut ann, bob, mut eve, room) = town.three_friends();
+    let rotation = ann.commit(&town, room, &Change::Rotate, &[&bob, &eve]);
+    ann.commits(&town, room, rotation).unwrap();
+    eve.syncs(&town, room);
+    let leave = eve.commit(&town, room, &Change::Leave, &[&ann, &bob]);
+    eve.commits(&town, room, leave).unwrap();
+    ann.syncs(&town, room);
+    let forced = ann.commit(&town, room, &Change::Rotate, &[&bob, &eve]);
+    assert_eq!(ann.commits(&town, room, forced), Ok(Seq(4)), "Eve still holds the key");
+    ann.syncs(&town, room);
+    let whim = ann.commit(&town, room, &Change::Rotate, &[&bob, &eve]);
+    let answer = ann.commits(&town, room, whim);
+    assert!(matches!(answer, Err(Fault::RateLimited { .. })), "{answer:?}");
 }
 
 #[test]

@@ -75,6 +75,10 @@ impl Engine {
             room.unsent_read = Some(upto);
             upto
         };
+        if self.link().is_none() {
+            // Told after the next login.
+            return Err(self.offline());
+        }
         let result = self.send_read(id, upto).await;
         if result.is_ok()
             && let Some(room) = self.core.borrow_mut().rooms.get_mut(&id)

@@ -75,6 +75,8 @@ pub(super) struct Engine {
     pub(super) connect_now: Notify,
     pub(super) drain: RefCell<Option<Box<dyn DrainGuard>>>,
     pub(super) is_stopping: Cell<bool>,
+    /// Whether this session has heard the heads of all rooms.
+    pub(super) is_resumed: Cell<bool>,
     /// The room a face looked at last: it is caught up first.
     pub(super) visible: Cell<Option<RoomId>>,
 }
@@ -133,6 +135,7 @@ async fn run(
         connect_now: Notify::new(),
         drain: RefCell::default(),
         is_stopping: Cell::new(false),
+        is_resumed: Cell::new(false),
         visible: Cell::new(None),
     });
     engine.tell_everything();
@@ -229,7 +232,8 @@ impl Engine {
         matches!(*self.connection.borrow(), ConnectionState::Stopped { .. })
     }
 
-    fn offline(&self) -> CommandError {
+    /// Why there is no session.
+    pub(super) fn offline(&self) -> CommandError {
         match &*self.connection.borrow() {
             ConnectionState::Stopped { cause, is_untrusted: true } => {
                 CommandError::Untrusted(cause.clone())

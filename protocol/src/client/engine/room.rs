@@ -62,6 +62,8 @@ pub(super) struct Room {
     pub(super) tasks: BTreeSet<Task>,
     /// What the server last said about the end of the log, until the log can be compared with it.
     pub(super) head: Option<(Seq, Hash)>,
+    /// How many reads of older pages have ended, one way or the other.
+    pub(super) n_older_reads: u64,
     senders: HashMap<(Epoch, DeviceId), SenderKey>,
     /// Secrets of own commits that are on their way, by the hash of the commit.
     pub(super) own_secrets: HashMap<Hash, EpochSecret>,
@@ -95,6 +97,7 @@ impl Room {
             scheduled: HashSet::new(),
             tasks: BTreeSet::new(),
             head: None,
+            n_older_reads: 0,
             senders: HashMap::new(),
             own_secrets: HashMap::new(),
             asked: BTreeSet::new(),

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use mathia_protocol::id::{InviteToken, Realm, RoomId, TimeMs};
-use mathia_protocol::wire::{Fault, Register, Registration};
+use mathia_protocol::wire::{Fault, Recover, Register, Registration};
 use mathia_server::accounts::{Chains, Registered};
 use mathia_server::clock::{Clock as _, ManualClock};
 use mathia_server::hub::Hub;
@@ -159,6 +159,13 @@ impl Town {
     pub(crate) fn register(&self, register: Register) -> Result<Registered, Fault> {
         let (sender, answer) = oneshot::channel();
         self.submit(Job::Register { register, answer: sender });
+        answer.blocking_recv().unwrap()
+    }
+
+    /// Recovers as a session would.
+    pub(crate) fn recover(&self, recover: Recover) -> Result<(), Fault> {
+        let (sender, answer) = oneshot::channel();
+        self.submit(Job::Recover { recover, answer: sender });
         answer.blocking_recv().unwrap()
     }
 

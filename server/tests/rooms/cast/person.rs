@@ -44,6 +44,7 @@ pub(crate) struct Person {
     pub(crate) account: AccountId,
     pub(crate) device: DeviceId,
     pub(crate) key: SigningKey,
+    pub(crate) recovery: SigningKey,
     pub(crate) chain: UserChain,
     pub(crate) rooms: HashMap<RoomId, RoomView>,
     pub(crate) outbox: Arc<Outbox>,
@@ -58,20 +59,27 @@ pub(crate) struct Person {
 impl Person {
     /// Makes keys and a genesis that nobody has registered yet.
     pub(crate) fn genesis(town: &Town, name: &str, seed: u64) -> (SigningKey, SignedLink) {
+        let (key, _, link) = Self::founding(town, name, seed);
+        (key, link)
+    }
+
+    /// The same, with the recovery key.
+    fn founding(town: &Town, name: &str, seed: u64) -> (SigningKey, SigningKey, SignedLink) {
         let mut rng = StdRng::seed_from_u64(seed);
         let key = SigningKey::generate(&mut rng);
         let hpke = HpkeSecret::generate(&mut rng).public();
         let label = DeviceLabel { name: "laptop".into(), os: "linux".into(), created: town.now() };
+        let recovery = SigningKey::generate(&mut rng);
         let genesis = Genesis {
             realm: Realm([7; 16]),
             handle: name.parse().unwrap(),
             kind: AccountKind::Human,
             operator: String::new(),
             device: DeviceRecord::founding(key.public(), hpke, label),
-            recovery_key: SigningKey::generate(&mut rng).public(),
+            recovery_key: recovery.public(),
         };
         let link = UserLink::founding(genesis, town.now()).sign(&key);
-        (key, link)
+        (key, recovery, link)
     }
 
     /// What a client sends to register.
@@ -98,7 +106,7 @@ impl Person {
         token: Option<InviteToken>,
     ) -> Result<Self, Fault> {
         let seed = name.bytes().fold(1, |seed, byte| seed * 257 + u64::from(byte));
-        let (key, genesis) = Self::genesis(town, name, seed);
+        let (key, recovery, genesis) = Self::founding(town, name, seed);
         let account = town.register(Self::registration(&genesis, token))?.account;
         let chain = UserChain::found(&genesis).unwrap();
         let (outbox, session) = log_in(town, account, key.device_id());
@@ -106,6 +114,7 @@ impl Person {
             account,
             device: key.device_id(),
             key,
+            recovery,
             chain,
             rooms: HashMap::new(),
             outbox,

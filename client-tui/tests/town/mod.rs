@@ -1,0 +1,432 @@
+//! A town for stories: one real server, people with homes of their own, the real binaries.
+//!
+//! Everything lives under one scratch directory; the server dies with the town.
+
+use std::fs;
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdin, Command, Output, Stdio};
+use std::sync::OnceLock;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+/// How long anything may take before a story fails: many times what it takes on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// The server's binary, built by the same cargo that runs the tests.
+fn server_binary() -> &'static Path {
+    static BINARY: OnceLock<PathBuf> = OnceLock::new();
+    BINARY.get_or_init(|| {
+        let client = Path::new(env!("CARGO_BIN_EXE_mathia-tui"));
+        let built = Command::new(env!("CARGO"))
+            .args(["build", "--quiet", "--package", "mathia-server", "--bin", "mathia-server"])
+            .args(
+                client
+                    .components()
+                    .any(|part| part.as_os_str() == "release")
+                    .then_some("--release"),
+            )
+            .current_dir(env!("CARGO_MANIFEST_DIR"))
+            .status()
+            .unwrap();
+        assert!(built.success(), "the server does not build");
+        client.with_file_name("mathia-server")
+    })
+}
+
+/// A server and a place for people.
+pub struct Town {
+    root: tempfile::TempDir,
+    server: Option<Child>,
+    address: String,
+    admin_link: String,
+}
+
+impl Town {
+    /// Starts a server on a free port of the loopback.
+    pub fn start() -> Self {
+        let root = tempfile::tempdir().unwrap();
+        let mut town = Self {
+            root,
+            server: None,
+            address: "127.0.0.1:0".to_owned(),
+            admin_link: String::new(),
+        };
+        town.start_server();
+        town
+    }
+
+    /// Where the server keeps everything.
+    pub fn server_data(&self) -> PathBuf {
+        self.root.path().join("server")
+    }
+
+    /// The link that the first start printed.
+    pub fn admin_link(&self) -> &str {
+        &self.admin_link
+    }
+
+    /// `host:port` of the server.
+    pub fn address(&self) -> &str {
+        &self.address
+    }
+
+    /// Starts the server, on the port it had before.
+    pub fn start_server(&mut self) {
+        let log = fs::File::options()
+            .create(true)
+            .append(true)
+            .open(self.root.path().join("server.log"))
+            .unwrap();
+        let mut server = Command::new(server_binary())
+            .args(["serve", "--listen", &self.address, "--data"])
+            .arg(self.server_data())
+            .env("MATHIA_LOG", "trace")
+            .env("RUST_LOG", "trace")
+            .stdout(Stdio::piped())
+            .stderr(log)
+            .spawn()
+            .unwrap();
+        let lines = Lines::of(server.stdout.take().unwrap());
+        self.server = Some(server);
+        loop {
+            let line = lines.next("the server to listen");
+            if let Some(link) = line.strip_prefix("admin invite ") {
+                link.clone_into(&mut self.admin_link);
+            }
+            if let Some(address) = line.strip_prefix("listening ") {
+                address.clone_into(&mut self.address);
+                return;
+            }
+        }
+    }
+
+    /// Kills the server without a word.
+    pub fn kill_server(&mut self) {
+        if let Some(mut server) = self.server.take() {
+            server.kill().unwrap();
+            server.wait().unwrap();
+        }
+    }
+
+    /// Lets the server sleep: its socket takes what comes, nobody answers.
+    pub fn freeze_server(&self) {
+        signal("STOP", self.server.as_ref().unwrap().id());
+    }
+
+    /// Wakes the server.
+    pub fn thaw_server(&self) {
+        signal("CONT", self.server.as_ref().unwrap().id());
+    }
+
+    /// Everything the server has ever logged, at the finest level.
+    pub fn server_log(&self) -> Vec<u8> {
+        fs::read(self.root.path().join("server.log")).unwrap()
+    }
+
+    /// Somebody with a home and without an account.
+    pub fn stranger(&self, name: &str) -> Person {
+        let home = self.root.path().join("home").join(name);
+        fs::create_dir_all(&home).unwrap();
+        Person { name: name.to_owned(), home }
+    }
+
+    /// The first person, by the link of the first start.
+    pub fn first(&self, name: &str) -> Person {
+        self.joiner(name, &self.admin_link)
+    }
+
+    /// Somebody who joins by a link.
+    pub fn joiner(&self, name: &str, link: &str) -> Person {
+        let person = self.stranger(name);
+        person.run(&["join", link, "--name", name]).succeeds();
+        person
+    }
+
+    /// Ann, and others she invited, all in a sealed room `team`.
+    pub fn team(&self, names: &[&str]) -> Vec<Person> {
+        let mut people = vec![self.first(names[0])];
+        people[0].run(&["room", "create", "team"]).succeeds();
+        for name in &names[1..] {
+            let link = people[0].run(&["invite"]).succeeds().out.trim().to_owned();
+            people.push(self.joiner(name, &link));
+        }
+        let mut add = vec!["room", "add", "team"];
+        add.extend(&names[1..]);
+        people[0].run(&add).succeeds();
+        people
+    }
+}
+
+impl Drop for Town {
+    fn drop(&mut self) {
+        if let Some(server) = &mut self.server {
+            // A frozen process cannot die; a dead one does not mind.
+            drop(server.kill());
+            drop(server.wait());
+        }
+    }
+}
+
+/// Sends a signal by name; the crates hold no unsafe code, so `kill` does it.
+pub fn signal(name: &str, process: u32) {
+    let sent = Command::new("kill").args([&format!("-{name}"), &process.to_string()]).status();
+    assert!(sent.unwrap().success());
+}
+
+/// Somebody with a home.
+pub struct Person {
+    pub name: String,
+    pub home: PathBuf,
+}
+
+impl Person {
+    fn command(&self, args: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_mathia-tui"));
+        command
+            .args(args)
+            .env_clear()
+            .env("PATH", std::env::var_os("PATH").unwrap_or_default())
+            .env("MATHIA_HOME", &self.home)
+            .env("MATHIA_LOG", "trace")
+            .env("TZ", "UTC")
+            .env("LANG", "C.UTF-8");
+        command
+    }
+
+    /// Runs a command to its end, with nothing on stdin.
+    pub fn run(&self, args: &[&str]) -> Ran {
+        self.run_with(args, "")
+    }
+
+    /// Runs a command to its end, with a text on stdin.
+    pub fn run_with(&self, args: &[&str], stdin: &str) -> Ran {
+        let mut child = self
+            .command(args)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut pipe = child.stdin.take().unwrap();
+        // A command that refuses early does not read: that is its answer.
+        drop(pipe.write_all(stdin.as_bytes()));
+        drop(pipe);
+        Ran::of(&self.name, args, child.wait_with_output().unwrap())
+    }
+
+    /// Runs a command beside the story.
+    pub fn start(&self, args: &[&str]) -> Running {
+        let mut child = self
+            .command(args)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let lines = Lines::of(child.stdout.take().unwrap());
+        let stdin = child.stdin.take();
+        Running { child, lines, _stdin: stdin }
+    }
+
+    /// Says something in a room.
+    pub fn says(&self, room: &str, text: &str) -> Value {
+        self.run(&["send", room, text, "--json"]).succeeds().json().remove(0)
+    }
+
+    /// All messages of a room as JSON lines.
+    pub fn messages(&self, room: &str) -> Vec<Value> {
+        let mut lines = self.run(&["history", room, "--json", "-n", "1000"]).succeeds().json();
+        lines.retain(|line| line["type"] == "message");
+        lines
+    }
+
+    /// The texts of a room, in order.
+    pub fn texts(&self, room: &str) -> Vec<String> {
+        let text = |line: &Value| line["text"].as_str().unwrap().to_owned();
+        self.messages(room).iter().map(text).collect()
+    }
+
+    /// The line of one room in `rooms`.
+    pub fn room(&self, room: &str) -> Value {
+        let lines = self.run(&["rooms", "--json"]).succeeds().json();
+        lines.into_iter().find(|line| line["room"] == room).unwrap_or_else(|| panic!("no {room}"))
+    }
+
+    /// Repeats a question until the answer is as wanted.
+    pub fn waits_until(&self, what: &str, mut is_so: impl FnMut(&Self) -> bool) {
+        let deadline = Instant::now() + PATIENCE;
+        while !is_so(self) {
+            assert!(Instant::now() < deadline, "{} waited in vain for {what}", self.name);
+        }
+    }
+}
+
+/// A command that ended.
+#[derive(Debug)]
+pub struct Ran {
+    pub line: String,
+    pub code: i32,
+    pub out: String,
+    pub err: String,
+}
+
+impl Ran {
+    fn of(name: &str, args: &[&str], output: Output) -> Self {
+        Self {
+            line: format!("{name}: {}", args.join(" ")),
+            code: output.status.code().unwrap_or(-1),
+            out: String::from_utf8(output.stdout).unwrap(),
+            err: String::from_utf8(output.stderr).unwrap(),
+        }
+    }
+
+    /// It ended with 0.
+    #[track_caller]
+    pub fn succeeds(self) -> Self {
+        self.ends_with(0)
+    }
+
+    /// It ended with this code; a failure says `error:` on stderr and nothing on stdout.
+    #[track_caller]
+    pub fn ends_with(self, code: i32) -> Self {
+        assert_eq!(self.code, code, "{self:#?}");
+        if code != 0 && code != 124 {
+            assert!(self.err.lines().any(|line| line.starts_with("error: ")), "{self:#?}");
+        }
+        self
+    }
+
+    /// stdout as JSON lines.
+    #[track_caller]
+    pub fn json(&self) -> Vec<Value> {
+        let line = |line: &str| -> Value {
+            let value: Value = serde_json::from_str(line).unwrap();
+            assert_eq!(value["v"], 1, "{line}");
+            assert!(value["type"].is_string(), "{line}");
+            value
+        };
+        self.out.lines().map(line).collect()
+    }
+}
+
+/// A command that runs beside the story.
+pub struct Running {
+    pub child: Child,
+    pub lines: Lines,
+    _stdin: Option<ChildStdin>,
+}
+
+impl Running {
+    /// Waits for the next message on its stdout.
+    #[track_caller]
+    pub fn hears(&self) -> Value {
+        loop {
+            let line: Value = serde_json::from_str(&self.lines.next("a message")).unwrap();
+            if line["type"] == "message" {
+                return line;
+            }
+        }
+    }
+
+    /// Waits for a line of this type.
+    #[track_caller]
+    pub fn sees(&self, kind: &str) -> Value {
+        loop {
+            let line: Value = serde_json::from_str(&self.lines.next(kind)).unwrap();
+            if line["type"] == kind {
+                return line;
+            }
+        }
+    }
+
+    /// Waits for its end and returns the exit code.
+    pub fn ends(mut self) -> i32 {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                return status.code().unwrap_or(-1);
+            }
+            assert!(Instant::now() < deadline, "it does not end");
+            // Its stdout closes when it ends: that is the event to wait for.
+            drop(self.lines.until_closed());
+        }
+    }
+
+    /// Sends it a signal.
+    pub fn signal(&self, name: &str) {
+        signal(name, self.child.id());
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        drop(self.child.kill());
+        drop(self.child.wait());
+    }
+}
+
+/// Lines of a pipe, read by a thread so that waiting has an end.
+pub struct Lines(Receiver<String>);
+
+impl Lines {
+    fn of(pipe: impl std::io::Read + Send + 'static) -> Self {
+        let (sender, lines) = channel();
+        std::thread::spawn(move || {
+            for line in BufReader::new(pipe).lines().map_while(Result::ok) {
+                if sender.send(line).is_err() {
+                    return;
+                }
+            }
+        });
+        Self(lines)
+    }
+
+    #[track_caller]
+    fn next(&self, what: &str) -> String {
+        match self.0.recv_timeout(PATIENCE) {
+            Ok(line) => line,
+            Err(RecvTimeoutError::Timeout) => panic!("waited in vain for {what}"),
+            Err(RecvTimeoutError::Disconnected) => panic!("it ended before {what}"),
+        }
+    }
+
+    fn until_closed(&self) -> Vec<String> {
+        let deadline = Instant::now() + PATIENCE;
+        let mut rest = Vec::new();
+        loop {
+            let left = deadline.saturating_duration_since(Instant::now());
+            match self.0.recv_timeout(left) {
+                Ok(line) => rest.push(line),
+                Err(_) => return rest,
+            }
+        }
+    }
+}
+
+/// Whether a needle lies in any file under a directory; returns the file.
+pub fn find_in_files(dir: &Path, needle: &[u8]) -> Option<PathBuf> {
+    for entry in fs::read_dir(dir).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            if let Some(found) = find_in_files(&path, needle) {
+                return Some(found);
+            }
+            continue;
+        }
+        let mut bytes = Vec::new();
+        // Sockets and files that vanish meanwhile hold nothing.
+        let Ok(mut file) = fs::File::open(&path) else { continue };
+        if file.read_to_end(&mut bytes).is_ok() && holds(&bytes, needle) {
+            return Some(path);
+        }
+    }
+    None
+}
+
+/// Whether bytes hold a needle.
+pub fn holds(bytes: &[u8], needle: &[u8]) -> bool {
+    bytes.windows(needle.len()).any(|window| window == needle)
+}
