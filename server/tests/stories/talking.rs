@@ -5,7 +5,7 @@ use super::cast::{TestResult, Town};
 /// Three people talk in an end-to-end encrypted room, and all have the same history.
 #[tokio::test]
 async fn three_people_talk_and_agree_on_what_was_said() -> TestResult {
-    let town = Town::start().await?;
+    let town = Town::start()?;
     let mut ann = town.newcomer("ann").await?;
     let mut bob = town.newcomer("bob").await?;
     let mut eve = town.newcomer("eve").await?;
