@@ -80,7 +80,7 @@ fn tail_prints_each_message_once_and_ends_when_told() {
 fn several_processes_of_one_device_send_without_loss_or_double() {
     let town = Town::start();
     let people = town.team(&["ann", "bob"]);
-    let tail = people[0].start(&["tail", "team", "--json"]);
+    let tail = people[0].start(&["tail", "team", "--json", "--since", "0"]);
     let sends: Vec<_> = (0..12)
         .map(|n| people[0].start(&["send", "team", &format!("text {n}"), "--json"]))
         .collect();
@@ -124,7 +124,7 @@ fn without_a_server_nothing_is_sent_and_what_was_here_is_shown() {
 fn a_text_without_an_answer_stays_queued_and_arrives_once() {
     let town = Town::start();
     let people = town.team(&["ann", "bob"]);
-    let tail = people[0].start(&["tail", "team", "--json"]);
+    let tail = people[0].start(&["tail", "team", "--json", "--since", "0"]);
     people[1].says("team", "are you there?");
     tail.hears();
     town.freeze_server();

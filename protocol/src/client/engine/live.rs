@@ -14,6 +14,7 @@ use super::super::event::{ClientEvent, ConnectionState};
 use super::super::link::{Link, News};
 use super::super::login::{LoginError, Opener};
 use super::super::record::{PinSource, ServerRecord};
+use super::super::replica::CLOCK_SKEW;
 use super::super::trust::{Expected, TrustError};
 use super::Engine;
 use super::room::{Room, Task};
@@ -192,7 +193,12 @@ impl Engine {
                 first_seen: self.now(),
             },
         };
-        if let Err(error) = self.replica.put_server(&record) {
+        let skew = welcome.time.0.cast_signed().saturating_sub(self.now().0.cast_signed());
+        let noted = self
+            .replica
+            .put_server(&record)
+            .and_then(|()| self.replica.put_setting(CLOCK_SKEW, &skew.to_be_bytes()));
+        if let Err(error) = noted {
             self.storage_failed(&error);
         }
     }

@@ -52,6 +52,8 @@ use crate::wire::{Fault, Reply, Request};
 /// How often the replica is asked whether another process changed it: a pipe's message waits no
 /// longer than this for the process that sends.
 const STAMP_INTERVAL: Duration = Duration::from_millis(100);
+/// Saying goodbye may take this long: a person waits for the prompt to come back.
+const GOODBYE_PATIENCE: Duration = Duration::from_secs(1);
 
 /// Everything one client has, shared by its tasks.
 pub(super) struct Engine {
@@ -142,10 +144,11 @@ async fn run(
     let live = tokio::task::spawn_local(Rc::clone(&engine).live());
     let chores = tokio::task::spawn_local(Rc::clone(&engine).chores());
     let stamps = tokio::task::spawn_local(Rc::clone(&engine).watch_replica());
+    let mut stopped = None;
     while let Some(ask) = inbox.recv().await {
         match ask {
             Ask::Run(Command::Stop, answer) => {
-                drop(answer.send(Ok(super::command::Done::Done)));
+                stopped = Some(answer);
                 break;
             }
             Ask::Run(command, answer) => {
@@ -160,6 +163,9 @@ async fn run(
         }
     }
     engine.is_stopping.set(true);
+    // What arrived just now counts as delivered, also if this was a short visit. Not being able to
+    // say so loses nothing: the next session does.
+    drop(tokio::time::timeout(GOODBYE_PATIENCE, engine.flush_delivered()).await);
     live.abort();
     chores.abort();
     stamps.abort();
@@ -168,6 +174,10 @@ async fn run(
         link.close_and_wait().await;
     }
     engine.drain.borrow_mut().take();
+    // Answered last: a process may end on it, and the server must have heard the goodbye.
+    if let Some(answer) = stopped {
+        drop(answer.send(Ok(super::command::Done::Done)));
+    }
 }
 
 impl Engine {
