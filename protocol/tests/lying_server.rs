@@ -38,8 +38,7 @@ fn newest_commit(liar: &Liar, room: RoomId) -> Commit {
     let world = liar.world();
     let entries = world.rooms[&room].entries.iter().rev();
     entries
-        .filter_map(|entry| Commit::decode(entry.clone()).ok())
-        .next()
+        .find_map(|entry| Commit::decode(entry.clone()).ok())
         .expect("the room was made by a commit")
 }
 

@@ -55,6 +55,12 @@ impl Person {
         Ok(())
     }
 
+    /// Starts another process of the same device, on the same replica.
+    pub(crate) fn again(&self) -> TestResult<Self> {
+        let replica = Arc::clone(&self.replica);
+        Self::start(&self.handle, self.address, self.identity.duplicate(), replica)
+    }
+
     /// Ends the client and starts it again.
     pub(crate) async fn restarts(&mut self) -> TestResult {
         self.stops().await?;
