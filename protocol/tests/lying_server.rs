@@ -36,10 +36,9 @@ async fn a_pair(liar: &Liar) -> TestResult<(Person, Person, RoomId)> {
 /// What the newest commit of a room says, with its chain position.
 fn newest_commit(liar: &Liar, room: RoomId) -> Commit {
     let world = liar.world();
-    let entries = world.rooms[&room].entries.iter().rev();
+    let mut entries = world.rooms[&room].entries.iter().rev();
     entries
-        .filter_map(|entry| Commit::decode(entry.clone()).ok())
-        .next()
+        .find_map(|entry| Commit::decode(entry.clone()).ok())
         .expect("the room was made by a commit")
 }
 

@@ -212,7 +212,7 @@ impl Host {
                     }
                     BulkRequest::Commits { room, after } => {
                         let (hash, mut entries) = world.page(account, room, after);
-                        entries.retain(|entry| super::is_commit(entry));
+                        entries.retain(super::is_commit);
                         (hash, entries)
                     }
                 }
