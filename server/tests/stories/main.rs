@@ -1,8 +1,11 @@
 //! Stories: people with real clients, a real server, loopback in between.
 
+mod canary;
 mod cast;
 mod joining;
 mod leaving;
 mod reading;
+mod secrets;
 mod surviving;
 mod talking;
+mod three;
