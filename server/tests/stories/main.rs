@@ -4,6 +4,7 @@ mod canary;
 mod cast;
 mod joining;
 mod leaving;
+mod lying;
 mod reading;
 mod secrets;
 mod surviving;

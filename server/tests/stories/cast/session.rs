@@ -25,7 +25,8 @@ const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A logged-in session.
 pub(crate) struct Session {
-    pub(crate) connection: Connection,
+    /// Kept so that it stays open.
+    _connection: Connection,
     pub(crate) send: SendStream,
     pub(crate) frames: Frames,
 }
@@ -52,7 +53,7 @@ impl Session {
         send.write_all(&encode_frame(opening)).await?;
         let mut frames = Frames::new(receive);
         let reply = frames.next().await?.ok_or("the stream ended")?;
-        Ok((Self { connection, send, frames }, reply))
+        Ok((Self { _connection: connection, send, frames }, reply))
     }
 
     /// Asks and waits for the answer.

@@ -17,8 +17,8 @@ use super::{Person, TestResult, now};
 /// A running server with its directory.
 pub(crate) struct Town {
     pub(super) server: Option<Server>,
-    pub(super) dir: TempDir,
-    pub(super) address: SocketAddr,
+    pub(crate) dir: TempDir,
+    pub(crate) address: SocketAddr,
 }
 
 /// Somebody who trusts every server: the stories here are not about that.
