@@ -13,6 +13,7 @@ use mathia_tui::cli::{Cli, Verb};
 use mathia_tui::config::Config;
 use mathia_tui::exit::{Exit, Failure};
 use mathia_tui::face::{self, Call, Prompt};
+use mathia_tui::interactive;
 use mathia_tui::output::Output;
 use mathia_tui::paths::{Paths, make_private_dir, open_private};
 use tokio_util::sync::CancellationToken;
@@ -51,7 +52,7 @@ fn run(cli: Cli, out: &mut Output<'_>) -> Result<(), Failure> {
         start_log(&paths.log_file(), &filter)?;
     }
     let Some(verb) = cli.verb else {
-        return Err(Failure::new(Exit::Failed, "the interactive client is not built in yet"));
+        return with_runtime(|| interactive::run(paths));
     };
     let call = Call {
         out: Output::process(cli.global.json),
@@ -63,14 +64,24 @@ fn run(cli: Cli, out: &mut Output<'_>) -> Result<(), Failure> {
     run_face(verb, call)
 }
 
-/// Runs one face on an async runtime, and lets SIGINT and SIGTERM end it.
-fn run_face(verb: Verb, mut call: Call<'_>) -> Result<(), Failure> {
+/// Runs something on an async runtime of its own.
+fn with_runtime<F: Future<Output = Result<(), Failure>>>(
+    work: impl FnOnce() -> F,
+) -> Result<(), Failure> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(1)
         .enable_all()
         .build()
         .map_err(|error| Failure::new(Exit::Failed, format!("no runtime: {error}")))?;
-    let outcome = runtime.block_on(async {
+    let outcome = runtime.block_on(work());
+    // A thread that still reads a silent stdin is left behind.
+    runtime.shutdown_background();
+    outcome
+}
+
+/// Runs one face, and lets SIGINT and SIGTERM end it.
+fn run_face(verb: Verb, mut call: Call<'_>) -> Result<(), Failure> {
+    with_runtime(|| async move {
         let stop = call.stop.clone();
         let signal = Arc::new(AtomicU8::new(0));
         tokio::spawn(watch_signals(stop.clone(), Arc::clone(&signal)));
@@ -85,10 +96,7 @@ fn run_face(verb: Verb, mut call: Call<'_>) -> Result<(), Failure> {
             }
             failure
         })
-    });
-    // A thread that still reads a silent stdin is left behind.
-    runtime.shutdown_background();
-    outcome
+    })
 }
 
 const INT: u8 = 2;

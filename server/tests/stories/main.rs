@@ -4,5 +4,6 @@ mod cast;
 mod joining;
 mod leaving;
 mod reading;
+mod relaying;
 mod surviving;
 mod talking;

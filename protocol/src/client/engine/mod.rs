@@ -20,12 +20,14 @@ mod older;
 mod outbox;
 mod people;
 mod pump;
+mod retention;
 mod room;
 mod seal;
 mod views;
 mod who;
 
 use std::cell::{Cell, RefCell};
+use std::collections::BTreeSet;
 use std::future::Future;
 use std::io;
 use std::rc::Rc;
@@ -52,6 +54,8 @@ use crate::wire::{Fault, Reply, Request};
 /// How often the replica is asked whether another process changed it: a pipe's message waits no
 /// longer than this for the process that sends.
 const STAMP_INTERVAL: Duration = Duration::from_millis(100);
+/// Saying goodbye may take this long: a person waits for the prompt to come back.
+const GOODBYE_PATIENCE: Duration = Duration::from_secs(1);
 
 /// Everything one client has, shared by its tasks.
 pub(super) struct Engine {
@@ -75,6 +79,11 @@ pub(super) struct Engine {
     pub(super) connect_now: Notify,
     pub(super) drain: RefCell<Option<Box<dyn DrainGuard>>>,
     pub(super) is_stopping: Cell<bool>,
+    /// Whether this session has heard the heads of all rooms.
+    pub(super) is_resumed: Cell<bool>,
+    /// Rooms that changed and were not told yet.
+    untold: RefCell<BTreeSet<RoomId>>,
+    room_changed: Notify,
     /// The room a face looked at last: it is caught up first.
     pub(super) visible: Cell<Option<RoomId>>,
 }
@@ -133,16 +142,21 @@ async fn run(
         connect_now: Notify::new(),
         drain: RefCell::default(),
         is_stopping: Cell::new(false),
+        is_resumed: Cell::new(false),
+        untold: RefCell::default(),
+        room_changed: Notify::new(),
         visible: Cell::new(None),
     });
     engine.tell_everything();
     let live = tokio::task::spawn_local(Rc::clone(&engine).live());
     let chores = tokio::task::spawn_local(Rc::clone(&engine).chores());
     let stamps = tokio::task::spawn_local(Rc::clone(&engine).watch_replica());
+    let tellers = tokio::task::spawn_local(Rc::clone(&engine).tell_rooms());
+    let mut stopped = None;
     while let Some(ask) = inbox.recv().await {
         match ask {
             Ask::Run(Command::Stop, answer) => {
-                drop(answer.send(Ok(super::command::Done::Done)));
+                stopped = Some(answer);
                 break;
             }
             Ask::Run(command, answer) => {
@@ -157,14 +171,23 @@ async fn run(
         }
     }
     engine.is_stopping.set(true);
+    // What arrived just now counts as delivered, also if this was a short visit. Not being able to
+    // say so loses nothing: the next session does.
+    drop(tokio::time::timeout(GOODBYE_PATIENCE, engine.flush_delivered()).await);
     live.abort();
     chores.abort();
     stamps.abort();
+    tellers.abort();
+    engine.tell_untold();
     let link = engine.link.borrow_mut().take();
     if let Some(link) = link {
         link.close_and_wait().await;
     }
     engine.drain.borrow_mut().take();
+    // Answered last: a process may end on it, and the server must have heard the goodbye.
+    if let Some(answer) = stopped {
+        drop(answer.send(Ok(super::command::Done::Done)));
+    }
 }
 
 impl Engine {
@@ -229,7 +252,8 @@ impl Engine {
         matches!(*self.connection.borrow(), ConnectionState::Stopped { .. })
     }
 
-    fn offline(&self) -> CommandError {
+    /// Why there is no session.
+    pub(super) fn offline(&self) -> CommandError {
         match &*self.connection.borrow() {
             ConnectionState::Stopped { cause, is_untrusted: true } => {
                 CommandError::Untrusted(cause.clone())

@@ -4,7 +4,7 @@ mod person;
 mod town;
 
 pub(crate) use person::Person;
-pub(crate) use town::Town;
+pub(crate) use town::{Town, Trusting};
 
 /// What a story returns: anything that goes wrong ends it.
 pub(crate) type TestResult<T = ()> = Result<T, Box<dyn std::error::Error + Send + Sync>>;
