@@ -5,7 +5,7 @@
 
 mod liar;
 
-use liar::{Liar, Person, TestResult, now};
+use liar::{Liar, Lose, Person, TestResult, now};
 use mathia_protocol::client::{
     AlarmCause, ClientEvent, Command, ConnectionState, EntryBodyView, PersonRef,
 };
@@ -36,7 +36,7 @@ async fn a_pair(liar: &Liar) -> TestResult<(Person, Person, RoomId)> {
 /// What the newest commit of a room says, with its chain position.
 fn newest_commit(liar: &Liar, room: RoomId) -> Commit {
     let world = liar.world();
-    let entries = world.rooms[&room].entries.iter().rev();
+    let mut entries = world.rooms[&room].entries.iter().rev();
     entries
         .find_map(|entry| Commit::decode(entry.clone()).ok())
         .expect("the room was made by a commit")
@@ -469,5 +469,64 @@ async fn nothing_is_sealed_for_a_device_that_was_revoked() -> TestResult {
     let device = bob.identity.device();
     let wraps = &world.rooms[&room].wraps;
     assert!(!wraps.iter().any(|(epoch, wrap)| *epoch == commit.epoch && wrap.device == device));
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_message_that_was_lost_is_sent_again_byte_by_byte() -> TestResult {
+    let liar = Liar::start()?;
+    let (mut ann, mut bob, room) = a_pair(&liar).await?;
+    liar.world().lose = Some(Lose::Message);
+    ann.says(room, "twice on the way").await?;
+    bob.hears("twice on the way").await?;
+    let world = liar.world();
+    let [.., first, second] = world.arrived.as_slice() else { return Err("not sent again".into()) };
+    assert_eq!(first, second);
+    assert_eq!(world.rooms[&room].entries.iter().filter(|entry| *entry == first).count(), 1);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_message_whose_ack_was_lost_is_not_doubled() -> TestResult {
+    let liar = Liar::start()?;
+    let (mut ann, mut bob, room) = a_pair(&liar).await?;
+    liar.world().lose = Some(Lose::Ack);
+    ann.says(room, "once").await?;
+    ann.says(room, "and on").await?;
+    let bob_account = bob.identity.account;
+    liar.world().tell_head(bob_account, room);
+    bob.hears("and on").await?;
+    assert_eq!(bob.texts(room).await?, ["hello", "once", "and on"]);
+    assert_eq!(ann.texts(room).await?, ["hello", "once", "and on"]);
+    Ok(())
+}
+
+#[tokio::test]
+async fn another_identity_under_a_known_name_stops_sending_until_accepted() -> TestResult {
+    let liar = Liar::start()?;
+    let (mut ann, bob, room) = a_pair(&liar).await?;
+    let mut rng = rand::rng();
+    let key = SigningKey::generate(&mut rng);
+    let label = DeviceLabel { name: "laptop".into(), os: "linux".into(), created: now() };
+    let hpke = HpkeSecret::generate(&mut rng).public();
+    let genesis = Genesis {
+        realm: liar.world().realm,
+        handle: "bob".parse()?,
+        kind: AccountKind::Human,
+        operator: String::new(),
+        device: DeviceRecord::founding(key.public(), hpke, label),
+        recovery_key: SigningKey::generate(&mut rng).public(),
+    };
+    let link = UserLink::founding(genesis, now()).sign(&key);
+    let (account, hash) = (link.account(), link.hash());
+    liar.world().chains.insert(account, vec![link]);
+    let reader = ann.identity.account;
+    liar.world().tell(reader, &Event::ChainGrew { account, seq: 1, hash });
+    ann.is_alarmed(AlarmCause::IdentityChanged).await?;
+    ann.may_not_send(room).await?;
+    // The old one stays pinned: only a person's word moves a name.
+    let refused = ann.client.run(Command::Direct(PersonRef::Handle("bob".parse()?))).await;
+    assert!(refused.is_err());
+    drop(bob);
     Ok(())
 }

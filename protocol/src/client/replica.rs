@@ -128,6 +128,7 @@ pub trait Replica: Send + Sync + std::fmt::Debug + 'static {
     fn commits(&self, room: RoomId) -> Stored<Vec<Commitment>>;
 
     /// Replaces what is known of the content of one entry (a key arrived, a check was repeated).
+    /// [`Content::Expired`] also replaces the stored bytes by their SHA-256.
     fn put_content(
         &self,
         room: RoomId,

@@ -136,13 +136,19 @@ impl Host {
         let session = Session { account, device, frames: queue.clone() };
         self.world.lock().expect("nobody panics while holding it").sessions.push(session);
         tokio::spawn(write(send, queued));
-        tokio::spawn(self.clone().serve_bulk(connection, account));
+        tokio::spawn(self.clone().serve_bulk(connection.clone(), account));
         while let Some(call) = frames.next::<Call>().await? {
             let answer = self.world.lock().expect("nobody panics while holding it").answer(
                 account,
                 device,
                 call.request,
             );
+            if std::mem::take(
+                &mut self.world.lock().expect("nobody panics while holding it").is_dead,
+            ) {
+                connection.close(0u32.into(), b"");
+                break;
+            }
             let id = call.id;
             let frame = match answer {
                 Ok(reply) => ServerFrame::Reply { id, reply },

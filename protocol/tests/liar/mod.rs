@@ -17,7 +17,7 @@ use mathia_protocol::id::{Hash, RoomId, Seq, TimeMs};
 use tokio::time::timeout;
 
 pub(crate) use host::Liar;
-pub(crate) use world::World;
+pub(crate) use world::{Lose, World};
 
 /// What a test returns.
 pub(crate) type TestResult<T = ()> = Result<T, Box<dyn std::error::Error + Send + Sync>>;

@@ -51,6 +51,21 @@ pub(crate) struct World {
     pub(crate) is_silent: bool,
     /// How wraps are changed on their way to a device.
     pub(crate) spoil_wraps: bool,
+    /// When the line goes dead at the next message.
+    pub(crate) lose: Option<Lose>,
+    /// The line goes dead now.
+    pub(crate) is_dead: bool,
+    /// Every message that ever arrived, repeats too.
+    pub(crate) arrived: Vec<Vec<u8>>,
+}
+
+/// When the line goes dead.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Lose {
+    /// Before the message is stored.
+    Message,
+    /// After it is stored, before anybody is told.
+    Ack,
 }
 
 impl World {
@@ -64,6 +79,9 @@ impl World {
             shown_chains: HashMap::new(),
             is_silent: false,
             spoil_wraps: false,
+            lose: None,
+            is_dead: false,
+            arrived: Vec::new(),
         }
     }
 
@@ -230,7 +248,23 @@ impl World {
     fn take_message(&mut self, room: RoomId, entry: &[u8]) -> Result<Reply, Fault> {
         let message = Message::decode(entry).map_err(|_| Fault::Malformed)?;
         assert!(matches!(message.header().placement, Placement::Live { .. }));
-        Ok(Reply::Accepted { seq: self.append(room, entry), time: now() })
+        self.arrived.push(entry.to_vec());
+        let known = self.rooms[&room].entries.iter().position(|kept| kept == entry);
+        if let Some(place) = known {
+            return Ok(Reply::Accepted { seq: Seq(place as u64 + 1), time: now() });
+        }
+        match self.lose.take() {
+            None => Ok(Reply::Accepted { seq: self.append(room, entry), time: now() }),
+            Some(lose) => {
+                if matches!(lose, Lose::Ack) {
+                    let was_silent = std::mem::replace(&mut self.is_silent, true);
+                    self.append(room, entry);
+                    self.is_silent = was_silent;
+                }
+                self.is_dead = true;
+                Err(Fault::Stopping)
+            }
+        }
     }
 
     fn take_commit(

@@ -1,5 +1,7 @@
 //! Everything goes down and comes back: nothing is lost, doubled or reordered.
 
+use std::time::Duration;
+
 use mathia_protocol::client::{ClientEvent, Command, ConnectionState};
 
 use super::cast::{TestResult, Town};
@@ -145,5 +147,43 @@ async fn two_processes_of_one_device_send_each_text_once() -> TestResult {
     assert_eq!(bob.hears(room).await?, "still here");
     assert_eq!(bob.texts(room).await?, ["from a pipe", "still here"]);
     assert_eq!(pipe.texts(room).await?, ["from a pipe", "still here"]);
+    Ok(())
+}
+
+/// Where a room forgets after a day, a client that comes back later has forgotten, and talks on.
+#[tokio::test]
+async fn what_a_room_forgets_is_wiped_here_too() -> TestResult {
+    let town = Town::start()?;
+    let mut ann = town.newcomer("ann").await?;
+    let mut bob = town.newcomer("bob").await?;
+    let room = ann.makes_room("team", &[&bob]).await?;
+    ann.does(Command::Set { room, key: "retention_days".into(), value: "1".into() }).await?;
+    bob.knows(room).await?;
+    ann.says(room, "soon forgotten").await?;
+    assert_eq!(bob.hears(room).await?, "soon forgotten");
+    ann.does(Command::Rotate(room)).await?;
+    bob.knows(room).await?;
+
+    bob.stops().await?;
+    bob.starts_ahead(Duration::from_hours(48))?;
+    bob.knows(room).await?;
+    assert_eq!(bob.texts(room).await?, Vec::<String>::new());
+    ann.says(room, "something new").await?;
+    assert_eq!(bob.hears(room).await?, "something new");
+    Ok(())
+}
+
+/// A clock that is far off is said plainly, and changes nothing.
+#[tokio::test]
+async fn a_wrong_clock_is_told() -> TestResult {
+    let town = Town::start()?;
+    let mut ann = town.newcomer("ann").await?;
+    let room = ann.makes_room("team", &[]).await?;
+    ann.stops().await?;
+    ann.starts_ahead(Duration::from_hours(1))?;
+    ann.knows(room).await?;
+    let refused = ann.client.run(Command::Rotate(room)).await;
+    let text = refused.err().map(|error| error.to_string()).unwrap_or_default();
+    assert!(text.contains("clock"), "{text}");
     Ok(())
 }

@@ -24,12 +24,14 @@ impl Engine {
     /// Runs beside the session for ever.
     pub(super) async fn chores(self: Rc<Self>) {
         let delivered = tokio::task::spawn_local(Rc::clone(&self).tell_delivered());
+        self.forget_expired().await;
         loop {
             sleep(LOOK_INTERVAL).await;
             if delivered.is_finished() {
                 return;
             }
-            if self.is_drainer() && self.link().is_some() {
+            if self.is_drainer() {
+                self.forget_expired().await;
                 Rc::clone(&self).keep_promises().await;
             }
         }

@@ -20,12 +20,14 @@ mod older;
 mod outbox;
 mod people;
 mod pump;
+mod retention;
 mod room;
 mod seal;
 mod views;
 mod who;
 
 use std::cell::{Cell, RefCell};
+use std::collections::BTreeSet;
 use std::future::Future;
 use std::io;
 use std::rc::Rc;
@@ -79,6 +81,9 @@ pub(super) struct Engine {
     pub(super) is_stopping: Cell<bool>,
     /// Whether this session has heard the heads of all rooms.
     pub(super) is_resumed: Cell<bool>,
+    /// Rooms that changed and were not told yet.
+    untold: RefCell<BTreeSet<RoomId>>,
+    room_changed: Notify,
     /// The room a face looked at last: it is caught up first.
     pub(super) visible: Cell<Option<RoomId>>,
 }
@@ -138,12 +143,15 @@ async fn run(
         drain: RefCell::default(),
         is_stopping: Cell::new(false),
         is_resumed: Cell::new(false),
+        untold: RefCell::default(),
+        room_changed: Notify::new(),
         visible: Cell::new(None),
     });
     engine.tell_everything();
     let live = tokio::task::spawn_local(Rc::clone(&engine).live());
     let chores = tokio::task::spawn_local(Rc::clone(&engine).chores());
     let stamps = tokio::task::spawn_local(Rc::clone(&engine).watch_replica());
+    let tellers = tokio::task::spawn_local(Rc::clone(&engine).tell_rooms());
     let mut stopped = None;
     while let Some(ask) = inbox.recv().await {
         match ask {
@@ -169,6 +177,8 @@ async fn run(
     live.abort();
     chores.abort();
     stamps.abort();
+    tellers.abort();
+    engine.tell_untold();
     let link = engine.link.borrow_mut().take();
     if let Some(link) = link {
         link.close_and_wait().await;
