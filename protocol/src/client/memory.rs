@@ -474,6 +474,7 @@ mod tests {
     }
 
     /// Seals a text as its counter and itself, so that a test can read it back.
+    #[expect(clippy::unnecessary_wraps, reason = "the shape of a sealer")]
     fn seal(lane: &DeviceLane, row: &OutboxRow) -> Option<SealedMessage> {
         let last = lane.last.next();
         let entry = format!("{last} {}", row.text).into_bytes();
