@@ -111,7 +111,7 @@ impl Script {
 struct Preview(Arc<Script>);
 
 impl Engine for Preview {
-    fn command(&self, command: Command) -> Pending<'static, Result<Done, CommandError>> {
+    fn command(&self, command: Command) -> Pending<Result<Done, CommandError>> {
         let answer = self.0.answer(command);
         Box::pin(async move { Ok(answer) })
     }
@@ -120,7 +120,7 @@ impl Engine for Preview {
 struct Nowhere;
 
 impl Drafts for Nowhere {
-    fn save(&self, _: RoomId, _: String) -> Pending<'static, ()> {
+    fn save(&self, _: RoomId, _: String) -> Pending<()> {
         Box::pin(async {})
     }
 }
@@ -128,7 +128,7 @@ impl Drafts for Nowhere {
 struct Anybody;
 
 impl Joiner for Anybody {
-    fn join(&self, ask: JoinAsk) -> Pending<'static, JoinEnd> {
+    fn join(&self, ask: JoinAsk) -> Pending<JoinEnd> {
         Box::pin(async move {
             tokio::time::sleep(Duration::from_secs(1)).await;
             if ask.accepted_server.is_none() {
@@ -161,12 +161,7 @@ async fn session(scene: &str) -> Session {
     script.tell(ClientEvent::Connection(state)).await;
     let handle = "ann".parse().expect("a plain name");
     let me = Me { account: cast::ANN, handle, workspace: "Heron & Co".to_owned() };
-    Session {
-        me,
-        engine: Arc::new(Preview(script)),
-        events: Box::new(told),
-        drafts: Arc::new(Nowhere),
-    }
+    Session { me, engine: Arc::new(Preview(script)), events: told, drafts: Arc::new(Nowhere) }
 }
 
 #[tokio::main]

@@ -1,6 +1,7 @@
 //! The mathia terminal client as a library, so that tests and the binary share one core.
 //!
-//! - [`app`]: the interactive client: model, message, update, effect, view;
+//! - [`app`]: the interactive client: model, message, update, effect, view; [`interactive`] runs it
+//!   on a real account;
 //! - [`face`]: the commands, each printing data to stdout and talk to stderr;
 //! - [`replica`]: what this device keeps on disk, sealed;
 //! - [`safe_text`]: the one type through which remote text reaches a terminal;
@@ -14,6 +15,7 @@ pub mod config;
 pub mod enrol;
 pub mod exit;
 pub mod face;
+pub mod interactive;
 pub mod known_servers;
 pub mod output;
 pub mod paths;

@@ -13,6 +13,7 @@ use mathia_tui::cli::{Cli, Verb};
 use mathia_tui::config::Config;
 use mathia_tui::exit::{Exit, Failure};
 use mathia_tui::face::{self, Call, Prompt};
+use mathia_tui::interactive;
 use mathia_tui::output::Output;
 use mathia_tui::paths::{Paths, make_private_dir, open_private};
 use tokio_util::sync::CancellationToken;
@@ -51,8 +52,7 @@ fn run(cli: Cli, out: &mut Output<'_>) -> Result<(), Failure> {
         start_log(&paths.log_file(), &filter)?;
     }
     let Some(verb) = cli.verb else {
-        // It watches signals itself, since it must give the terminal back.
-        return with_runtime(|| mathia_tui::app::start::run(paths));
+        return with_runtime(|| interactive::run(paths));
     };
     let call = Call {
         out: Output::process(cli.global.json),

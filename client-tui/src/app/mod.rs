@@ -3,13 +3,12 @@
 //! What happens is a [`message::Msg`]; [`update::update`] folds it into the [`model::Model`] and
 //! returns [`effect::Effect`]s; [`view::draw`] shows the model. None of these does any input or
 //! output, so that every screen and every key can be tested without a terminal. The shell around
-//! them is [`runtime::run`], over the traits of [`session`]; [`start::run`] gives it the real engine.
+//! them is [`runtime::run`], over the traits of [`session`].
 
 pub mod action;
 mod clock;
 pub mod composer;
 pub mod effect;
-pub mod engine;
 mod explain;
 pub mod join;
 pub mod keymap;
@@ -22,7 +21,6 @@ pub mod runtime;
 pub mod session;
 pub mod slash;
 mod stamp;
-pub mod start;
 mod switcher;
 mod terminal;
 pub mod theme;

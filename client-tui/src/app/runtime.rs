@@ -23,7 +23,7 @@ use super::keymap::Keymap;
 use super::lanes::Lanes;
 use super::message::Msg;
 use super::model::{Model, Setup};
-use super::session::{EventSource, JoinEnd, Joiner, Session};
+use super::session::{JoinEnd, Joiner, Session};
 use super::terminal::{CLIPBOARD_LEN_MAX, Screen};
 use super::theme::Theme;
 use super::update::{next_deadline, start, update};
@@ -111,7 +111,7 @@ struct Shell {
     input: EventStream,
     signals: Signals,
     lanes: Option<Lanes>,
-    events: Option<Box<dyn EventSource>>,
+    events: Option<mpsc::Receiver<ClientEvent>>,
     joiner: Option<Arc<dyn Joiner>>,
     /// The session of an account made just now, told by `joined`.
     joined: (mpsc::Sender<JoinEnd>, mpsc::Receiver<JoinEnd>),
@@ -218,7 +218,7 @@ impl Shell {
                 continue;
             }
             let answer = self.answers.1.try_recv().ok();
-            let mut told = || self.events.as_mut().and_then(|events| events.try_next());
+            let mut told = || self.events.as_mut().and_then(|events| events.try_recv().ok());
             match answer.or_else(|| told().map(Msg::Client)) {
                 Some(msg) => self.fold(Some(msg))?,
                 None => return Ok(()),
@@ -322,10 +322,10 @@ impl Shell {
     }
 }
 
-/// The next event; waits for ever while there is no engine. Cancel-safe, as every source is.
-async fn next_event(events: &mut Option<Box<dyn EventSource>>) -> Option<ClientEvent> {
+/// The next event; waits for ever while there is no engine. Cancel-safe, as `recv` is.
+async fn next_event(events: &mut Option<mpsc::Receiver<ClientEvent>>) -> Option<ClientEvent> {
     match events {
-        Some(events) => events.next().await,
+        Some(events) => events.recv().await,
         None => std::future::pending().await,
     }
 }

@@ -16,43 +16,24 @@ use super::join::JoinAsk;
 use super::model::Me;
 
 /// An answer that is being waited for.
-pub type Pending<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+pub type Pending<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 
 /// Takes commands.
 pub trait Engine: Send + Sync + 'static {
     /// Gives a command; the answer comes within the command's own deadline.
-    fn command(&self, command: Command) -> Pending<'static, Result<Done, CommandError>>;
-}
-
-/// Tells what happens.
-pub trait EventSource: Send + 'static {
-    /// Waits for the next event; `None` once the engine has ended. Cancel-safe.
-    fn next(&mut self) -> Pending<'_, Option<ClientEvent>>;
-
-    /// The next event that waits already.
-    fn try_next(&mut self) -> Option<ClientEvent>;
-}
-
-impl EventSource for mpsc::Receiver<ClientEvent> {
-    fn next(&mut self) -> Pending<'_, Option<ClientEvent>> {
-        Box::pin(self.recv())
-    }
-
-    fn try_next(&mut self) -> Option<ClientEvent> {
-        self.try_recv().ok()
-    }
+    fn command(&self, command: Command) -> Pending<Result<Done, CommandError>>;
 }
 
 /// Keeps what is being written, on this device and sealed.
 pub trait Drafts: Send + Sync + 'static {
     /// Keeps the draft of a room; an empty text forgets it. A failure is for the log only.
-    fn save(&self, room: RoomId, text: String) -> Pending<'static, ()>;
+    fn save(&self, room: RoomId, text: String) -> Pending<()>;
 }
 
 /// Makes accounts.
 pub trait Joiner: Send + Sync + 'static {
     /// Tries to make an account and start its engine.
-    fn join(&self, ask: JoinAsk) -> Pending<'static, JoinEnd>;
+    fn join(&self, ask: JoinAsk) -> Pending<JoinEnd>;
 }
 
 /// An account that is ready to be used.
@@ -62,7 +43,7 @@ pub struct Session {
     /// Takes commands.
     pub engine: Arc<dyn Engine>,
     /// What the engine tells.
-    pub events: Box<dyn EventSource>,
+    pub events: mpsc::Receiver<ClientEvent>,
     /// Keeps drafts.
     pub drafts: Arc<dyn Drafts>,
 }

@@ -263,6 +263,7 @@ impl Session {
         let body = frames.next().await?.ok_or("the server closed the session stream")?;
         match decode::<OpeningReply>(&body)? {
             OpeningReply::Welcome(_) => Ok(Self { connection, send, frames, next_call: 0 }),
+            OpeningReply::Fault(fault) => Err(fault.into()),
             other => Err(format!("login was answered by {other:?}").into()),
         }
     }

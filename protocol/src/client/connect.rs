@@ -15,6 +15,7 @@ use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
 use super::trust::{Expected, KeyWitness, Shown, TrustError};
+use crate::congestion::Floored;
 use crate::limits::{
     ALPN, FRAME_LEN_MAX_COMMIT, FRAME_TIMEOUT, IDLE_TIMEOUT, KEEP_ALIVE, STREAM_VERSION,
 };
@@ -182,6 +183,7 @@ fn client_config(
     transport
         .max_idle_timeout(Some(idle))
         .keep_alive_interval(Some(KEEP_ALIVE))
+        .congestion_controller_factory(Arc::new(Floored::default()))
         .max_concurrent_bidi_streams(VarInt::from_u32(0))
         .max_concurrent_uni_streams(VarInt::from_u32(0))
         .datagram_receive_buffer_size(Some(READ_LEN_MAX))

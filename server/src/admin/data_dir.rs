@@ -173,9 +173,9 @@ mod tests {
         assert!(is_new);
         let mode = std::fs::metadata(&path).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600);
-        let (read, is_new) = read_or_make_secret(&path, || Zeroizing::new([8u8; 32])).unwrap();
+        let (found, is_new) = read_or_make_secret(&path, || Zeroizing::new([8u8; 32])).unwrap();
         assert!(!is_new);
-        assert_eq!(*made, *read);
+        assert_eq!(*made, *found);
         std::fs::write(&path, b"short").unwrap();
         let torn = read_or_make_secret(&path, || Zeroizing::new([8u8; 32]));
         assert_eq!(torn.unwrap_err().kind(), io::ErrorKind::InvalidData);

@@ -89,6 +89,12 @@ pub struct Model {
     pub(crate) notice: Option<Notice>,
     /// When the person began to look at unread messages without anything in the way.
     pub(crate) dwell_since: Option<Duration>,
+    /// When the person last did anything here.
+    pub(crate) active_at: Duration,
+    /// Whether the others were told that the person is away.
+    pub(crate) is_away: bool,
+    /// When the bell last rang.
+    pub(crate) rang_at: Option<Duration>,
     /// A key that does more when pressed again soon.
     pub(crate) armed: Option<Armed>,
     /// The number of the next thing made here.
@@ -164,6 +170,9 @@ impl Model {
             selected: None,
             notice: None,
             dwell_since: None,
+            active_at: Duration::ZERO,
+            is_away: false,
+            rang_at: None,
             armed: None,
             next_key: 1,
             title: String::new(),

@@ -9,7 +9,7 @@ use mathia_protocol::crypto::commit::RoomKind;
 use mathia_protocol::id::{AccountId, RoomId, Seq, TimeMs};
 
 use super::rooms;
-use super::{complain, notice};
+use super::{complain, notice, ring};
 use crate::app::effect::{Ask, Effect};
 use crate::app::model::Model;
 use crate::app::model::entry::{Body, Entry, Pending, PendingState};
@@ -127,6 +127,7 @@ fn entry(model: &mut Model, view: &EntryView) -> Vec<Effect> {
     if room.timeline.is_loaded {
         let seq = entry.seq;
         is_new = room.timeline.insert(entry);
+        room.timeline.bound(is_here);
         if let Some(hole) = room.timeline.hole_before(seq) {
             effects.extend(rooms::load(model, view.room, hole));
         }
@@ -136,7 +137,7 @@ fn entry(model: &mut Model, view: &EntryView) -> Vec<Effect> {
             count_new(model);
         }
         if calls && !is_watched {
-            effects.push(Effect::Bell);
+            effects.extend(ring(model));
         }
     }
     effects
@@ -181,7 +182,8 @@ fn alarm(
     }
     note(model, room, text, true);
     complain(model, text);
-    vec![Effect::Bell, Effect::Command { ask: Ask::People, command: Command::People }]
+    let people = Effect::Command { ask: Ask::People, command: Command::People };
+    ring(model).into_iter().chain([people]).collect()
 }
 
 /// Adds a line to a room's timeline, or to that of the room one is in.

@@ -79,16 +79,15 @@ pub(super) fn joined(model: &mut Model, answer: JoinAnswer) -> Vec<Effect> {
 fn enter(model: &mut Model) -> Vec<Effect> {
     let Some(wizard) = model.wizard.as_mut() else { return Vec::new() };
     match &wizard.step {
-        Step::Link => match wizard.link.text().trim().parse::<Invite>() {
-            Ok(_) => {
+        Step::Link => {
+            if wizard.link.text().trim().parse::<Invite>().is_ok() {
                 wizard.step = Step::Name;
                 wizard.error = None;
-            }
-            Err(_) => {
+            } else {
                 let text = "An invite link begins with mathia:// and is pasted whole.";
                 wizard.error = Some(SafeText::line(text));
             }
-        },
+        }
         Step::Name => return join(wizard, None),
         Step::UnknownServer { typed, fingerprint, .. } if typed.text().trim() == "yes" => {
             let accepted = fingerprint.as_str().to_owned();

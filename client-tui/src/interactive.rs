@@ -1,0 +1,215 @@
+//! The interactive client on a real account: engine, drafts and joining for the screen.
+//!
+//! Owns the adapters between [`crate::app`]'s traits and the rest of the program. Draws nothing,
+//! prints nothing: the screen has the terminal.
+
+use std::io::IsTerminal as _;
+use std::sync::Arc;
+
+use jiff::tz::TimeZone;
+use mathia_protocol::client::{
+    Client, ClientConfig, Command, CommandError, Done, Events, Replica, TrustAsk,
+};
+use mathia_protocol::crypto::recovery::RecoverySecret;
+use mathia_protocol::id::{Hash, RoomId};
+use tokio::sync::mpsc;
+use zeroize::Zeroizing;
+
+use crate::app::join::JoinAsk;
+use crate::app::keymap::Keymap;
+use crate::app::model::Me;
+use crate::app::runtime::{self, Begin, Ending, From};
+use crate::app::session::{Drafts, Engine, JoinEnd, Joiner, Pending, Session};
+use crate::app::theme::Theme;
+use crate::clock;
+use crate::enrol;
+use crate::exit::{Exit, Failure};
+use crate::known_servers::KnownServers;
+use crate::paths::Paths;
+use crate::profile::{Found, Profile, ProfileError};
+use crate::replica::SqliteReplica;
+
+/// Events on their way to the screen; the engine collapses what waits behind them.
+const EVENTS_MAX: usize = 64;
+
+/// Runs the interactive client of a profile; without an account it asks for link and name first.
+///
+/// # Errors
+///
+/// Exit 2 without a terminal; others as the files of the profile say.
+pub async fn run(paths: Paths) -> Result<(), Failure> {
+    if !std::io::stdin().is_terminal() || !std::io::stdout().is_terminal() {
+        return Err(Failure::new(Exit::Usage, "the interactive client needs a terminal")
+            .hint("`mathia-tui --help` lists the commands for scripts"));
+    }
+    let mut drafts = Vec::new();
+    let from = match Profile::find(&paths)? {
+        Found::Joined(profile) => {
+            drafts = kept_drafts(&profile.replica)?;
+            From::Session(session(*profile)?)
+        }
+        Found::Nothing | Found::Unfinished(..) => {
+            From::FirstStart { joiner: Arc::new(ProfileJoiner { paths }), link: None }
+        }
+    };
+    let begin = Begin {
+        from,
+        zone: TimeZone::system(),
+        theme: Theme::from_environment(|name| std::env::var(name).ok()),
+        keymap: Keymap::default(),
+        drafts,
+    };
+    match runtime::run(begin).await {
+        Ok(Ending::Quit) => Ok(()),
+        Ok(Ending::Terminated) => Err(Failure::silent(Exit::Terminated)),
+        Err(error) => {
+            Err(Failure::new(Exit::Failed, format!("the terminal cannot be used: {error}")))
+        }
+    }
+}
+
+fn kept_drafts(replica: &SqliteReplica) -> Result<Vec<(RoomId, String)>, Failure> {
+    let mut drafts = Vec::new();
+    for room in replica.rooms().map_err(ProfileError::from)? {
+        let text = replica.draft(room.room).map_err(ProfileError::from)?;
+        if !text.is_empty() {
+            drafts.push((room.room, text));
+        }
+    }
+    Ok(drafts)
+}
+
+fn session(profile: Profile) -> Result<Session, Failure> {
+    let me = Me {
+        account: profile.identity.account,
+        handle: profile.identity.handle.clone(),
+        workspace: profile.address.clone(),
+    };
+    let replica = Arc::clone(&profile.replica);
+    let keeper = Profile::keeper(&profile.paths);
+    let mut config = ClientConfig::new(profile.address, profile.identity, keeper);
+    config.ask = Some(Arc::new(KnownOnly { paths: profile.paths }));
+    let (client, events) = Client::start(config, profile.replica).map_err(|error| {
+        Failure::new(Exit::Failed, format!("the client engine cannot start: {error}"))
+    })?;
+    let (sender, receiver) = mpsc::channel(EVENTS_MAX);
+    tokio::spawn(forward(events, sender));
+    Ok(Session {
+        me,
+        engine: Arc::new(RunningEngine(client)),
+        events: receiver,
+        drafts: Arc::new(KeptDrafts(replica)),
+    })
+}
+
+async fn forward(mut events: Events, screen: mpsc::Sender<mathia_protocol::client::ClientEvent>) {
+    while let Some(event) = events.next().await {
+        if screen.send(event).await.is_err() {
+            return;
+        }
+    }
+}
+
+struct RunningEngine(Client);
+
+impl Engine for RunningEngine {
+    fn command(&self, command: Command) -> Pending<Result<Done, CommandError>> {
+        let client = self.0.clone();
+        Box::pin(async move { client.run(command).await })
+    }
+}
+
+struct KeptDrafts(Arc<SqliteReplica>);
+
+impl Drafts for KeptDrafts {
+    fn save(&self, room: RoomId, text: String) -> Pending<()> {
+        let replica = Arc::clone(&self.0);
+        Box::pin(async move {
+            let saved = tokio::task::spawn_blocking(move || replica.put_draft(room, &text)).await;
+            if !matches!(saved, Ok(Ok(()))) {
+                tracing::warn!(room = room.short(), "a draft was not kept");
+            }
+        })
+    }
+}
+
+/// Accepts a server key that this person accepted before, and no other: the screen cannot be asked
+/// while the engine connects.
+#[derive(Debug)]
+struct KnownOnly {
+    paths: Paths,
+}
+
+impl TrustAsk for KnownOnly {
+    fn is_trusted(&self, address: &str, pin: Hash, _words: &str) -> bool {
+        KnownServers::load(&self.paths).ok().and_then(|known| known.pin(address)) == Some(pin)
+    }
+}
+
+/// Accepts the key whose fingerprint the person saw and answered with `yes`.
+#[derive(Debug)]
+struct AcceptedKey {
+    known: KnownOnly,
+    fingerprint: Option<String>,
+}
+
+impl TrustAsk for AcceptedKey {
+    fn is_trusted(&self, address: &str, pin: Hash, words: &str) -> bool {
+        self.fingerprint.as_deref() == Some(fingerprint(pin).as_str())
+            || self.known.is_trusted(address, pin, words)
+    }
+}
+
+/// A pin as people read it aloud: groups of four digits.
+fn fingerprint(pin: Hash) -> String {
+    let digits = pin.to_hex();
+    let groups: Vec<&str> =
+        digits.as_bytes().chunks(4).filter_map(|group| std::str::from_utf8(group).ok()).collect();
+    groups.join(" ")
+}
+
+/// What happened and what to do, in one line for the screen.
+fn sentence(failure: &Failure) -> String {
+    match &failure.hint {
+        Some(hint) => format!("{}: {hint}", failure.message),
+        None => failure.message.clone(),
+    }
+}
+
+struct ProfileJoiner {
+    paths: Paths,
+}
+
+impl Joiner for ProfileJoiner {
+    fn join(&self, ask: JoinAsk) -> Pending<JoinEnd> {
+        let paths = self.paths.clone();
+        Box::pin(async move {
+            match join(&paths, ask).await {
+                Ok(end) => end,
+                Err(failure) => JoinEnd::Failed { text: sentence(&failure), is_about_name: false },
+            }
+        })
+    }
+}
+
+async fn join(paths: &Paths, ask: JoinAsk) -> Result<JoinEnd, Failure> {
+    let trust =
+        AcceptedKey { known: KnownOnly { paths: paths.clone() }, fingerprint: ask.accepted_server };
+    let joined = enrol::join(paths, &ask.link, ask.name, Arc::new(trust), clock::now()).await;
+    let registered = match joined {
+        Ok(registered) => registered,
+        Err(error) => {
+            if let Some((pin, _)) = error.unvouched() {
+                let address = "the server of this link".to_owned();
+                return Ok(JoinEnd::UnknownServer { address, fingerprint: fingerprint(pin) });
+            }
+            let is_about_name = error.is_about_name();
+            return Ok(JoinEnd::Failed { text: sentence(&error.into()), is_about_name });
+        }
+    };
+    let words = registered.identity.recovery.as_ref().map_or_else(Vec::new, |secret| {
+        let words = RecoverySecret::from_bytes(secret).words();
+        words.split_whitespace().map(|word| Zeroizing::new(word.to_owned())).collect()
+    });
+    Ok(JoinEnd::Joined { session: session(Profile::open(paths)?)?, words })
+}
