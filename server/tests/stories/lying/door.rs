@@ -42,3 +42,14 @@ async fn a_relayed_login_is_refused() -> TestResult {
     assert!(matches!(reply, OpeningReply::Welcome(_)), "the same words for this connection: fine");
     Ok(())
 }
+
+/// What is said in an open room the server may read; so the search for plaintexts finds them.
+#[tokio::test]
+async fn the_search_for_plaintexts_finds_what_is_said_openly() -> TestResult {
+    let mut scene = Scene::begin().await?;
+    assert!(!scene.liar.has_heard("hello"));
+    let plaza = scene.ann.makes("plaza", &[], |room| room.is_open = true).await?;
+    scene.ann.says(plaza, "to all who pass").await?;
+    assert!(scene.liar.has_heard("to all who pass"));
+    Ok(())
+}
