@@ -129,7 +129,7 @@ async fn streams_that_are_reset_and_not_read_leave_nothing_behind() -> TestResul
     for number in 0..100_u8 {
         let (mut send, mut recv) = timeout(PATIENCE, pair.ann.connection().open_bi()).await??;
         let bytes = [&[STREAM_VERSION][..], &encode_frame(&request)].concat();
-        send.write_all(&bytes[..1 + usize::from(number) % (bytes.len() - 1)]).await?;
+        send.write_all(&bytes[..=usize::from(number) % (bytes.len() - 1)]).await?;
         send.reset(1u32.into())?;
         recv.stop(2u32.into())?;
     }
