@@ -12,6 +12,9 @@ use mathia_protocol::id::{Hash, RoomId, Seq};
 
 use crate::Failure;
 
+/// Head, hash there, room code and every text in order.
+pub(crate) type History = (Seq, Hash, String, Vec<(Seq, Said)>);
+
 /// A text of the numbered stream: who said it, and its number.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Said {
@@ -94,7 +97,7 @@ impl Person {
     }
 
     /// Head, hash there, room code and every text in order.
-    pub(crate) fn history(&self) -> Result<(Seq, Hash, String, Vec<(Seq, Said)>), Failure> {
+    pub(crate) fn history(&self) -> Result<History, Failure> {
         let known = self.known.borrow();
         let room = known.room.as_ref().ok_or("a room is missing")?;
         let heard = known.heard.iter().map(|(seq, said)| (*seq, said.clone())).collect();
