@@ -1,7 +1,7 @@
 //! Lies about people: members, devices, names and roles that nobody gave.
 
 use mathia_protocol::client::{AlarmCause, ClientEvent, Command, CommandError, Done, PersonRef};
-use mathia_protocol::crypto::commit::{Policy, Role, RoomMode};
+use mathia_protocol::crypto::commit::{Policy, Role, RoomMode, SUITE_E2EE};
 use mathia_protocol::crypto::identity::{HpkeSecret, SigningKey};
 use mathia_protocol::crypto::user_chain::{
     AccountKind, DeviceLabel, DeviceRecord, Genesis, LinkBody, SignedLink, UserLink,
@@ -53,7 +53,9 @@ async fn a_room_is_never_downgraded() -> TestResult {
     let mut scene = Scene::begin().await?;
     let open = Policy { mode: RoomMode::Open, ..scene.town.state(scene.room)?.policy() };
     let change = Change::SetPolicy(open, Vec::new());
-    let signed = scene.forge(&scene.ann, &change, &scene.ann.identity.signing, |_| {})?;
+    let signed = scene.forge(&scene.ann, &change, &scene.ann.identity.signing, |fields| {
+        fields.suite = SUITE_E2EE;
+    })?;
     let seq = scene.end()?.seq().next();
     scene.liar.says(&scene.bob, scene.entry(seq, signed.entry().to_vec())).await?;
     let (cause, text) = scene.bob.is_alarmed().await?;
