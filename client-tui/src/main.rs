@@ -52,7 +52,7 @@ fn run(cli: Cli, out: &mut Output<'_>) -> Result<(), Failure> {
         start_log(&paths.log_file(), &filter)?;
     }
     let Some(verb) = cli.verb else {
-        return with_runtime(|| interactive::run(paths));
+        return with_runtime(|| interactive::run(paths, &config));
     };
     let call = Call {
         out: Output::process(cli.global.json),
