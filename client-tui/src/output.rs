@@ -166,6 +166,21 @@ impl<'a> Output<'a> {
         Ok(self.data.flush()?)
     }
 
+    /// Writes a line that is data for programs only: for people it is talk, and goes to stderr.
+    ///
+    /// # Errors
+    ///
+    /// A [`Failure`] of the writer; a closed pipe is the quiet one.
+    pub fn line_or_talk(&mut self, line: &Line) -> Result<(), Failure> {
+        if self.is_json {
+            return self.line(line);
+        }
+        if !line.text.is_empty() {
+            self.say(&line.text);
+        }
+        Ok(())
+    }
+
     /// Writes text that is data by itself and came from this program (a completion script).
     pub fn raw(&mut self, text: &[u8]) -> Result<(), Failure> {
         self.data.write_all(text)?;

@@ -7,7 +7,7 @@
 //! - [`crypto`]: identities, user chains, commits, epochs, messages; pure, randomness passed in;
 //! - [`log`]: what a room's log says and which entries it accepts, the same on server and client.
 //!
-//! With the feature `client`: sockets, trust, login, the sync engine and the outbox.
+//! With the feature `transport`: [`congestion`], which server and client share. With `client`: sockets, trust, login, the sync engine and the outbox.
 //!
 //! `PROTOCOL.md` beside this crate describes all that travels, for clients in other languages. The
 //! comments name the parts of the specification they follow; here is where it describes them:
@@ -29,6 +29,9 @@ pub mod limits;
 pub mod log;
 pub mod name;
 pub mod wire;
+
+#[cfg(feature = "transport")]
+pub mod congestion;
 
 #[cfg(feature = "client")]
 pub mod client;

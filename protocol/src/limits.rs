@@ -109,6 +109,10 @@ pub const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
 /// The client keeps the path open; a third of the idle timeout survives one lost packet.
 pub const KEEP_ALIVE: Duration = Duration::from_secs(10);
 
+/// Something waits to be answered or taken, and for this long nothing at all has come from the peer:
+/// it is asked for a sign of life. The transport's own tries are soon many seconds apart.
+pub const NUDGE_AFTER: Duration = Duration::from_millis(250);
+
 /// The smallest time between two typing datagrams for one room.
 pub const TYPING_INTERVAL: Duration = Duration::from_secs(2);
 /// A typing sign goes out this long after the last datagram.

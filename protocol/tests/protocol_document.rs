@@ -107,6 +107,7 @@ fn limits() -> BTreeMap<&'static str, String> {
         FRAME_TIMEOUT,
         IDLE_TIMEOUT,
         KEEP_ALIVE,
+        NUDGE_AFTER,
         TYPING_INTERVAL,
         TYPING_SHOWN,
     ]

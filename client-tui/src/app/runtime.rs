@@ -1,7 +1,7 @@
 //! The shell around the core: terminal, engine and clock in, effects out.
 //!
 //! Decides nothing. Keys come before everything else; floods are folded together before a frame is
-//! drawn, at most every [`FRAME_TIME`] and only if something changed. Nothing on this path waits
+//! drawn, at most sixty times a second and only if something changed. Nothing on this path waits
 //! for a disk or a network.
 
 use std::io;

@@ -31,6 +31,9 @@ pub(crate) const CLIPBOARD_LEN_MAX: usize = 74_000;
 
 const PUSH_TITLE: &str = "\u{1b}[22;0t";
 const POP_TITLE: &str = "\u{1b}[23;0t";
+/// Turning the wheel must not look like pressing Up and Down: saved, switched off, restored.
+const WHEEL_OFF: &str = "\u{1b}[?1007s\u{1b}[?1007l";
+const WHEEL_BACK: &str = "\u{1b}[?1007r";
 
 /// Whether the terminal is ours now, for the hook that must know without being told.
 static IS_ENTERED: AtomicBool = AtomicBool::new(false);
@@ -133,6 +136,7 @@ fn switch_on() -> io::Result<()> {
         EnterAlternateScreen,
         EnableBracketedPaste,
         EnableFocusChange,
+        Print(WHEEL_OFF),
         cursor::Hide
     )
 }
@@ -167,6 +171,7 @@ fn switch_off(out: &mut impl Write) -> io::Result<()> {
     execute!(
         out,
         EndSynchronizedUpdate,
+        Print(WHEEL_BACK),
         DisableFocusChange,
         DisableBracketedPaste,
         LeaveAlternateScreen,

@@ -3,7 +3,8 @@
 use std::path::Path;
 use std::time::Duration;
 
-use mathia_protocol::client::ConnectionState;
+use mathia_protocol::client::{CLOCK_SKEW, Command, ConnectionState, Replica as _};
+use mathia_protocol::limits::CLOCK_SKEW_MAX;
 
 use super::Call;
 use super::session::start_client;
@@ -11,6 +12,7 @@ use crate::exit::{Exit, Failure};
 use crate::output::Line;
 use crate::paths::{make_private_dir, write_private};
 use crate::profile::{Found, Profile};
+use crate::replica::SqliteReplica;
 
 /// How long the server may take to answer.
 const REACH_PATIENCE: Duration = Duration::from_secs(10);
@@ -131,8 +133,6 @@ fn terminal(var: impl Fn(&str) -> Option<String>) -> Finding {
 
 /// Reaches the server over UDP, logs in, and compares clocks.
 async fn network(call: &Call<'_>, profile: Profile) -> Vec<Finding> {
-    use mathia_protocol::client::Command;
-
     let address = profile.address.clone();
     let replica = std::sync::Arc::clone(&profile.replica);
     let (mut client, events) = match start_client(profile, call.prompt) {
@@ -166,9 +166,25 @@ async fn network(call: &Call<'_>, profile: Profile) -> Vec<Finding> {
     findings
 }
 
-/// Compares the clocks, as the last login noted them.
-fn clock(_replica: &crate::replica::SqliteReplica) -> Finding {
-    Finding::ok("clock", "the server accepts it")
+/// Compares the clocks, as the login just now noted them.
+fn clock(replica: &SqliteReplica) -> Finding {
+    let noted = replica.setting(CLOCK_SKEW).ok().flatten();
+    let skew = noted.and_then(|bytes| bytes.try_into().ok()).map_or(0, i64::from_be_bytes);
+    judge_skew(skew)
+}
+
+fn judge_skew(ahead_ms: i64) -> Finding {
+    let seconds = ahead_ms.unsigned_abs() / 1_000;
+    let text = match (seconds, ahead_ms > 0) {
+        (0, _) => "the same as the server's".to_owned(),
+        (n, true) => format!("{n} s behind the server's"),
+        (n, false) => format!("{n} s ahead of the server's"),
+    };
+    if Duration::from_millis(ahead_ms.unsigned_abs()) < CLOCK_SKEW_MAX {
+        Finding::ok("clock", text)
+    } else {
+        Finding::broken("clock", text, "set this machine's clock: changes of rooms are refused")
+    }
 }
 
 #[cfg(test)]
@@ -184,6 +200,14 @@ mod tests {
         let finding = directory("data", &root.path().join("file/b"));
         assert!(!finding.is_ok && finding.fix.is_some());
         assert!(finding.line().to_json().contains("\"is_ok\":false"));
+    }
+
+    #[test]
+    fn a_clock_that_the_server_refuses_is_found() {
+        assert!(judge_skew(-400).is_ok);
+        let slow = judge_skew(3_600_000);
+        assert!(!slow.is_ok && slow.text == "3600 s behind the server's");
+        assert!(judge_skew(-20_000).is_ok && judge_skew(-20_000).text.starts_with("20 s ahead"));
     }
 
     #[test]

@@ -23,7 +23,6 @@ mod testing;
 mod trust;
 
 pub use prompt::Prompt;
-pub use session::{TerminalAsk, start_client};
 
 use clap::CommandFactory as _;
 use tokio_util::sync::CancellationToken;

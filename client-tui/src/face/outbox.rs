@@ -6,7 +6,7 @@ use super::Call;
 use super::line::Style;
 use super::session::Session;
 use crate::clock::rfc3339;
-use crate::exit::Failure;
+use crate::exit::{Exit, Failure};
 use crate::output::Line;
 use crate::profile::{Profile, ProfileError};
 
@@ -46,6 +46,11 @@ fn outbox_line(row: &OutboxRow, room: &str, style: &Style) -> Line {
 }
 
 pub(super) async fn withdraw(call: &mut Call<'_>, local_id: u64) -> Result<(), Failure> {
+    let known = Profile::open(&call.paths)?.replica.outbox_row(local_id);
+    if known.map_err(ProfileError::from)?.is_none() {
+        return Err(Failure::new(Exit::NotFound, format!("the outbox has no number {local_id}"))
+            .hint("`mathia-tui outbox list` lists them"));
+    }
     let session = Session::open(call)?;
     session.run(Command::Withdraw { local_id }).await?;
     session.close().await;

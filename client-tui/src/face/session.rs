@@ -31,7 +31,7 @@ const STOP_PATIENCE: Duration = Duration::from_secs(2);
 /// # Errors
 ///
 /// Exit 1 if the engine's thread cannot be made.
-pub fn start_client(profile: Profile, prompt: Prompt) -> Result<(Client, Events), Failure> {
+pub(super) fn start_client(profile: Profile, prompt: Prompt) -> Result<(Client, Events), Failure> {
     note_server(&profile);
     let ask = TerminalAsk { paths: profile.paths.clone(), prompt };
     let keeper = Profile::keeper(&profile.paths);
@@ -59,11 +59,11 @@ fn note_server(profile: &Profile) {
 
 /// Decides about a server key that nothing vouches for: the stored pin, `--yes`, or a typed yes.
 #[derive(Debug)]
-pub struct TerminalAsk {
+pub(super) struct TerminalAsk {
     /// Where the pins of this person are kept.
-    pub paths: Paths,
+    pub(super) paths: Paths,
     /// Who may be asked.
-    pub prompt: Prompt,
+    pub(super) prompt: Prompt,
 }
 
 impl TrustAsk for TerminalAsk {

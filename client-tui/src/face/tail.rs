@@ -128,8 +128,9 @@ impl Tail {
             }
             ClientEvent::Connection(state) => self.connection(call, session, state),
             other => {
-                let line = self.line_of(other);
-                line.map_or(Ok(()), |line| call.out.line(&line))?;
+                if let Some(line) = self.line_of(other) {
+                    call.out.line_or_talk(&line)?;
+                }
                 Ok(false)
             }
         }

@@ -146,3 +146,12 @@ fn the_draft_on_disk_goes_only_when_the_text_is_safe_elsewhere() {
     app.answers(Ask::Send { room: TEAM, key: 1 }, Done::Queued { local_id: 1 });
     assert!(forgets(&app));
 }
+
+#[test]
+fn a_connection_that_does_not_answer_is_told() {
+    let mut app = TestApp::in_team();
+    sends(&mut app, "anybody there?", 1);
+    assert!(app.screen(80, 24).contains("● 24 ms   1 sending"));
+    app.waits(std::time::Duration::from_secs(5));
+    assert!(app.screen(80, 24).contains("1 unanswered for 0:05"));
+}

@@ -7,7 +7,8 @@ use zeroize::Zeroizing;
 
 use crate::app::TestApp;
 
-const LINK: &str = "mathia://example.org:4433/i/abcdefgh";
+/// The address of a server with open registration.
+const LINK: &str = "mathia://example.org:4433";
 
 fn joins(app: &mut TestApp) -> JoinAsk {
     let effects = std::mem::take(&mut app.effects);

@@ -108,6 +108,7 @@ fn a_mention_rings_unless_one_is_looking_at_it() {
     app.send(Msg::Focus(false));
     app.tells(ClientEvent::Entry(Box::new(cast::said(10, NOW, BOB, "@ann!"))));
     assert_eq!(rings(&mut app), 1);
+    app.waits(Duration::from_secs(2));
     app.tells(ClientEvent::Entry(Box::new(cast::said(11, NOW, BOB, "never mind"))));
     assert_eq!(rings(&mut app), 0, "not every message rings");
     app.tells(ClientEvent::Entry(Box::new(cast::said(10, NOW, BOB, "@ann!"))));
@@ -143,4 +144,39 @@ fn the_title_counts_what_is_unread() {
     assert_eq!(titles(&mut app).last().map(String::as_str), Some("mathia"));
     app.waits(Duration::from_secs(5));
     assert!(titles(&mut app).is_empty(), "it is told only when it changes");
+}
+
+#[test]
+fn a_flood_of_mentions_rings_once_every_two_seconds() {
+    let mut app = TestApp::in_team();
+    app.send(Msg::Focus(false));
+    rings(&mut app);
+    for seq in 9..200 {
+        app.tells(ClientEvent::Entry(Box::new(cast::said(seq, NOW, BOB, "@ann @ann @ann"))));
+    }
+    assert_eq!(rings(&mut app), 1);
+    app.waits(Duration::from_secs(2));
+    app.tells(ClientEvent::Entry(Box::new(cast::said(200, NOW, BOB, "@ann"))));
+    assert_eq!(rings(&mut app), 1);
+}
+
+#[test]
+fn five_minutes_without_a_key_are_away_and_the_next_key_is_back() {
+    let mut app = TestApp::in_team();
+    let told = |app: &mut TestApp| -> Vec<bool> {
+        let told = app.commands().into_iter().filter_map(|command| match command {
+            Command::SetAway(is_away) => Some(is_away),
+            _ => None,
+        });
+        told.collect()
+    };
+    app.types("x");
+    app.waits(Duration::from_secs(299));
+    assert_eq!(told(&mut app), [false; 0]);
+    app.waits(Duration::from_secs(1));
+    assert_eq!(told(&mut app), [true]);
+    app.waits(Duration::from_hours(1));
+    assert_eq!(told(&mut app), [false; 0]);
+    app.types("y");
+    assert_eq!(told(&mut app), [false]);
 }

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 /// How long anything may take before a story fails: many times what it takes on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// The server's binary, built by the same cargo that runs the tests.
 fn server_binary() -> &'static Path {
@@ -37,7 +37,7 @@ fn server_binary() -> &'static Path {
 }
 
 /// A server and a place for people.
-pub struct Town {
+pub(crate) struct Town {
     root: tempfile::TempDir,
     server: Option<Child>,
     address: String,
@@ -46,7 +46,7 @@ pub struct Town {
 
 impl Town {
     /// Starts a server on a free port of the loopback.
-    pub fn start() -> Self {
+    pub(crate) fn start() -> Self {
         let root = tempfile::tempdir().unwrap();
         let mut town = Self {
             root,
@@ -59,22 +59,22 @@ impl Town {
     }
 
     /// Where the server keeps everything.
-    pub fn server_data(&self) -> PathBuf {
+    pub(crate) fn server_data(&self) -> PathBuf {
         self.root.path().join("server")
     }
 
     /// The link that the first start printed.
-    pub fn admin_link(&self) -> &str {
+    pub(crate) fn admin_link(&self) -> &str {
         &self.admin_link
     }
 
     /// `host:port` of the server.
-    pub fn address(&self) -> &str {
+    pub(crate) fn address(&self) -> &str {
         &self.address
     }
 
     /// Starts the server, on the port it had before.
-    pub fn start_server(&mut self) {
+    pub(crate) fn start_server(&mut self) {
         let log = fs::File::options()
             .create(true)
             .append(true)
@@ -104,7 +104,7 @@ impl Town {
     }
 
     /// Kills the server without a word.
-    pub fn kill_server(&mut self) {
+    pub(crate) fn kill_server(&mut self) {
         if let Some(mut server) = self.server.take() {
             server.kill().unwrap();
             server.wait().unwrap();
@@ -112,41 +112,41 @@ impl Town {
     }
 
     /// Lets the server sleep: its socket takes what comes, nobody answers.
-    pub fn freeze_server(&self) {
+    pub(crate) fn freeze_server(&self) {
         signal("STOP", self.server.as_ref().unwrap().id());
     }
 
     /// Wakes the server.
-    pub fn thaw_server(&self) {
+    pub(crate) fn thaw_server(&self) {
         signal("CONT", self.server.as_ref().unwrap().id());
     }
 
     /// Everything the server has ever logged, at the finest level.
-    pub fn server_log(&self) -> Vec<u8> {
+    pub(crate) fn server_log(&self) -> Vec<u8> {
         fs::read(self.root.path().join("server.log")).unwrap()
     }
 
     /// Somebody with a home and without an account.
-    pub fn stranger(&self, name: &str) -> Person {
+    pub(crate) fn stranger(&self, name: &str) -> Person {
         let home = self.root.path().join("home").join(name);
         fs::create_dir_all(&home).unwrap();
         Person { name: name.to_owned(), home }
     }
 
     /// The first person, by the link of the first start.
-    pub fn first(&self, name: &str) -> Person {
+    pub(crate) fn first(&self, name: &str) -> Person {
         self.joiner(name, &self.admin_link)
     }
 
     /// Somebody who joins by a link.
-    pub fn joiner(&self, name: &str, link: &str) -> Person {
+    pub(crate) fn joiner(&self, name: &str, link: &str) -> Person {
         let person = self.stranger(name);
         person.run(&["join", link, "--name", name]).succeeds();
         person
     }
 
     /// Ann, and others she invited, all in a sealed room `team`.
-    pub fn team(&self, names: &[&str]) -> Vec<Person> {
+    pub(crate) fn team(&self, names: &[&str]) -> Vec<Person> {
         let mut people = vec![self.first(names[0])];
         people[0].run(&["room", "create", "team"]).succeeds();
         for name in &names[1..] {
@@ -171,15 +171,15 @@ impl Drop for Town {
 }
 
 /// Sends a signal by name; the crates hold no unsafe code, so `kill` does it.
-pub fn signal(name: &str, process: u32) {
+pub(crate) fn signal(name: &str, process: u32) {
     let sent = Command::new("kill").args([&format!("-{name}"), &process.to_string()]).status();
     assert!(sent.unwrap().success());
 }
 
 /// Somebody with a home.
-pub struct Person {
-    pub name: String,
-    pub home: PathBuf,
+pub(crate) struct Person {
+    pub(crate) name: String,
+    pub(crate) home: PathBuf,
 }
 
 impl Person {
@@ -197,12 +197,12 @@ impl Person {
     }
 
     /// Runs a command to its end, with nothing on stdin.
-    pub fn run(&self, args: &[&str]) -> Ran {
+    pub(crate) fn run(&self, args: &[&str]) -> Ran {
         self.run_with(args, "")
     }
 
     /// Runs a command to its end, with a text on stdin.
-    pub fn run_with(&self, args: &[&str], stdin: &str) -> Ran {
+    pub(crate) fn run_with(&self, args: &[&str], stdin: &str) -> Ran {
         let mut child = self
             .command(args)
             .stdin(Stdio::piped())
@@ -218,7 +218,7 @@ impl Person {
     }
 
     /// Runs a command beside the story.
-    pub fn start(&self, args: &[&str]) -> Running {
+    pub(crate) fn start(&self, args: &[&str]) -> Running {
         let mut child = self
             .command(args)
             .stdin(Stdio::piped())
@@ -232,31 +232,31 @@ impl Person {
     }
 
     /// Says something in a room.
-    pub fn says(&self, room: &str, text: &str) -> Value {
+    pub(crate) fn says(&self, room: &str, text: &str) -> Value {
         self.run(&["send", room, text, "--json"]).succeeds().json().remove(0)
     }
 
     /// All messages of a room as JSON lines.
-    pub fn messages(&self, room: &str) -> Vec<Value> {
+    pub(crate) fn messages(&self, room: &str) -> Vec<Value> {
         let mut lines = self.run(&["history", room, "--json", "-n", "1000"]).succeeds().json();
         lines.retain(|line| line["type"] == "message");
         lines
     }
 
     /// The texts of a room, in order.
-    pub fn texts(&self, room: &str) -> Vec<String> {
+    pub(crate) fn texts(&self, room: &str) -> Vec<String> {
         let text = |line: &Value| line["text"].as_str().unwrap().to_owned();
         self.messages(room).iter().map(text).collect()
     }
 
     /// The line of one room in `rooms`.
-    pub fn room(&self, room: &str) -> Value {
+    pub(crate) fn room(&self, room: &str) -> Value {
         let lines = self.run(&["rooms", "--json"]).succeeds().json();
         lines.into_iter().find(|line| line["room"] == room).unwrap_or_else(|| panic!("no {room}"))
     }
 
     /// Repeats a question until the answer is as wanted.
-    pub fn waits_until(&self, what: &str, mut is_so: impl FnMut(&Self) -> bool) {
+    pub(crate) fn waits_until(&self, what: &str, mut is_so: impl FnMut(&Self) -> bool) {
         let deadline = Instant::now() + PATIENCE;
         while !is_so(self) {
             assert!(Instant::now() < deadline, "{} waited in vain for {what}", self.name);
@@ -266,11 +266,13 @@ impl Person {
 
 /// A command that ended.
 #[derive(Debug)]
-pub struct Ran {
-    pub line: String,
-    pub code: i32,
-    pub out: String,
-    pub err: String,
+pub(crate) struct Ran {
+    /// Who ran what: read when an assertion shows the whole.
+    #[expect(dead_code, reason = "shown by the assertions that fail")]
+    pub(crate) line: String,
+    pub(crate) code: i32,
+    pub(crate) out: String,
+    pub(crate) err: String,
 }
 
 impl Ran {
@@ -285,13 +287,13 @@ impl Ran {
 
     /// It ended with 0.
     #[track_caller]
-    pub fn succeeds(self) -> Self {
+    pub(crate) fn succeeds(self) -> Self {
         self.ends_with(0)
     }
 
     /// It ended with this code; a failure says `error:` on stderr and nothing on stdout.
     #[track_caller]
-    pub fn ends_with(self, code: i32) -> Self {
+    pub(crate) fn ends_with(self, code: i32) -> Self {
         assert_eq!(self.code, code, "{self:#?}");
         if code != 0 && code != 124 {
             assert!(self.err.lines().any(|line| line.starts_with("error: ")), "{self:#?}");
@@ -301,7 +303,7 @@ impl Ran {
 
     /// stdout as JSON lines.
     #[track_caller]
-    pub fn json(&self) -> Vec<Value> {
+    pub(crate) fn json(&self) -> Vec<Value> {
         let line = |line: &str| -> Value {
             let value: Value = serde_json::from_str(line).unwrap();
             assert_eq!(value["v"], 1, "{line}");
@@ -313,16 +315,16 @@ impl Ran {
 }
 
 /// A command that runs beside the story.
-pub struct Running {
-    pub child: Child,
-    pub lines: Lines,
+pub(crate) struct Running {
+    pub(crate) child: Child,
+    pub(crate) lines: Lines,
     _stdin: Option<ChildStdin>,
 }
 
 impl Running {
     /// Waits for the next message on its stdout.
     #[track_caller]
-    pub fn hears(&self) -> Value {
+    pub(crate) fn hears(&self) -> Value {
         loop {
             let line: Value = serde_json::from_str(&self.lines.next("a message")).unwrap();
             if line["type"] == "message" {
@@ -333,7 +335,7 @@ impl Running {
 
     /// Waits for a line of this type.
     #[track_caller]
-    pub fn sees(&self, kind: &str) -> Value {
+    pub(crate) fn sees(&self, kind: &str) -> Value {
         loop {
             let line: Value = serde_json::from_str(&self.lines.next(kind)).unwrap();
             if line["type"] == kind {
@@ -343,7 +345,7 @@ impl Running {
     }
 
     /// Waits for its end and returns the exit code.
-    pub fn ends(mut self) -> i32 {
+    pub(crate) fn ends(mut self) -> i32 {
         let deadline = Instant::now() + PATIENCE;
         loop {
             if let Some(status) = self.child.try_wait().unwrap() {
@@ -356,7 +358,7 @@ impl Running {
     }
 
     /// Sends it a signal.
-    pub fn signal(&self, name: &str) {
+    pub(crate) fn signal(&self, name: &str) {
         signal(name, self.child.id());
     }
 }
@@ -369,7 +371,7 @@ impl Drop for Running {
 }
 
 /// Lines of a pipe, read by a thread so that waiting has an end.
-pub struct Lines(Receiver<String>);
+pub(crate) struct Lines(Receiver<String>);
 
 impl Lines {
     fn of(pipe: impl std::io::Read + Send + 'static) -> Self {
@@ -407,7 +409,7 @@ impl Lines {
 }
 
 /// Whether a needle lies in any file under a directory; returns the file.
-pub fn find_in_files(dir: &Path, needle: &[u8]) -> Option<PathBuf> {
+pub(crate) fn find_in_files(dir: &Path, needle: &[u8]) -> Option<PathBuf> {
     for entry in fs::read_dir(dir).unwrap() {
         let path = entry.unwrap().path();
         if path.is_dir() {
@@ -427,6 +429,6 @@ pub fn find_in_files(dir: &Path, needle: &[u8]) -> Option<PathBuf> {
 }
 
 /// Whether bytes hold a needle.
-pub fn holds(bytes: &[u8], needle: &[u8]) -> bool {
+pub(crate) fn holds(bytes: &[u8], needle: &[u8]) -> bool {
     bytes.windows(needle.len()).any(|window| window == needle)
 }

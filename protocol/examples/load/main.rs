@@ -9,13 +9,14 @@
 //! send), `enroll` (registers `n` accounts), `idle` (`n` sessions of enrolled accounts), `latency`
 //! (one room of 10, 50 messages a second), `fill` and `history` (a room of `n`, its last 50),
 //! `logins` (full handshakes). The server must allow open registration.
-//! `durability` is the durability proof, see its module.
+//! `durability` and `hostile` are proofs with a server of their own, see their modules.
 //! CPU time is the server's own, read from `/proc/PID/stat` around the measured window.
 
 #![expect(clippy::cast_precision_loss, reason = "figures are rounded anyway")]
 
 mod durability;
 mod floor;
+mod hostile;
 mod measure;
 mod peer;
 mod room;
@@ -65,6 +66,9 @@ fn main() -> Result<(), Failure> {
     let report = tokio::task::LocalSet::new().block_on(&runtime, async {
         if workload == "durability" {
             return durability::run(&values).await;
+        }
+        if workload == "hostile" {
+            return hostile::run(&values).await;
         }
         let options = read_options(&values)?;
         match workload.as_str() {

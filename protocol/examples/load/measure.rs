@@ -23,10 +23,19 @@ pub(crate) fn cpu_us(pid: Option<u32>) -> Result<u64, Failure> {
 
 /// The server's resident memory, in KiB.
 pub(crate) fn resident_kib(pid: Option<u32>) -> Result<u64, Failure> {
+    status_kib(pid, "VmRSS:")
+}
+
+/// The most resident memory the server ever had, in KiB.
+pub(crate) fn peak_kib(pid: Option<u32>) -> Result<u64, Failure> {
+    status_kib(pid, "VmHWM:")
+}
+
+fn status_kib(pid: Option<u32>, key: &str) -> Result<u64, Failure> {
     let Some(pid) = pid else { return Ok(0) };
     let status = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
-    let line = status.lines().find(|line| line.starts_with("VmRSS:")).ok_or("no VmRSS")?;
-    Ok(line.split_whitespace().nth(1).ok_or("no VmRSS")?.parse()?)
+    let line = status.lines().find(|line| line.starts_with(key)).ok_or("no such memory")?;
+    Ok(line.split_whitespace().nth(1).ok_or("no figure")?.parse()?)
 }
 
 /// Collected latencies.

@@ -24,6 +24,8 @@ use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 
 use crate::{Failure, Options};
 
+/// What a dialer with small windows takes unread, in bytes per stream.
+pub(crate) const SMALL_WINDOW: u32 = 16 * 1024;
 /// A fixed time, so that identities of one number are the same in every run.
 const BORN: TimeMs = TimeMs(1_790_000_000_000);
 
@@ -124,7 +126,7 @@ impl Dialer {
     /// A dialer that does not ask who the server is; enough for the floor, which has no realm.
     pub(crate) fn blind(options: &Options) -> Result<Self, Failure> {
         let mut endpoint = Endpoint::client("127.0.0.1:0".parse()?)?;
-        endpoint.set_default_client_config(client_config()?);
+        endpoint.set_default_client_config(client_config(None)?);
         Ok(Self { endpoint, server: options.server, realm: Realm::ZERO })
     }
 
@@ -142,13 +144,20 @@ impl Dialer {
         Ok(dialer)
     }
 
+    /// Another dialer to the same server, whose connections take little before somebody reads.
+    pub(crate) fn with_small_windows(&self) -> Result<Self, Failure> {
+        let mut endpoint = Endpoint::client("127.0.0.1:0".parse()?)?;
+        endpoint.set_default_client_config(client_config(Some(SMALL_WINDOW))?);
+        Ok(Self { endpoint, server: self.server, realm: self.realm })
+    }
+
     pub(crate) async fn connect(&self) -> Result<Connection, Failure> {
         Ok(self.endpoint.connect(self.server, "mathia.invalid")?.await?)
     }
 
     /// Connects with a full handshake, without a ticket of an earlier connection.
     pub(crate) async fn connect_anew(&self) -> Result<Connection, Failure> {
-        let config = client_config()?;
+        let config = client_config(None)?;
         Ok(self.endpoint.connect_with(config, self.server, "mathia.invalid")?.await?)
     }
 
@@ -188,7 +197,7 @@ impl Dialer {
     }
 }
 
-fn client_config() -> Result<quinn::ClientConfig, Failure> {
+fn client_config(stream_window: Option<u32>) -> Result<quinn::ClientConfig, Failure> {
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let mut tls = rustls::ClientConfig::builder_with_provider(Arc::clone(&provider))
         .with_protocol_versions(&[&rustls::version::TLS13])?
@@ -199,6 +208,9 @@ fn client_config() -> Result<quinn::ClientConfig, Failure> {
     let tls = quinn::crypto::rustls::QuicClientConfig::try_from(tls)?;
     let mut transport = quinn::TransportConfig::default();
     transport.keep_alive_interval(Some(KEEP_ALIVE));
+    if let Some(bytes) = stream_window {
+        transport.stream_receive_window(bytes.into());
+    }
     let mut config = quinn::ClientConfig::new(Arc::new(tls));
     config.transport_config(Arc::new(transport));
     Ok(config)
@@ -263,6 +275,7 @@ impl Session {
         let body = frames.next().await?.ok_or("the server closed the session stream")?;
         match decode::<OpeningReply>(&body)? {
             OpeningReply::Welcome(_) => Ok(Self { connection, send, frames, next_call: 0 }),
+            OpeningReply::Fault(fault) => Err(fault.into()),
             other => Err(format!("login was answered by {other:?}").into()),
         }
     }
@@ -304,6 +317,11 @@ impl Session {
     /// Reads a room from its beginning to its head.
     pub(crate) async fn whole(&self, room: RoomId) -> Result<Vec<LogEntry>, Failure> {
         self.read(&BulkRequest::After { room, after: Seq(0), count: u32::MAX }).await
+    }
+
+    /// Reads a room from behind a place to its head.
+    pub(crate) async fn after(&self, room: RoomId, after: Seq) -> Result<Vec<LogEntry>, Failure> {
+        self.read(&BulkRequest::After { room, after, count: u32::MAX }).await
     }
 
     /// Reads entries on a stream of their own.

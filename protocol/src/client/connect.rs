@@ -11,9 +11,11 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use quinn::crypto::rustls::QuicClientConfig;
 use quinn::{Connection, Endpoint, RecvStream, SendStream, TransportConfig, VarInt};
-use tokio::time::timeout;
+use tokio::task::JoinSet;
+use tokio::time::{sleep, timeout};
 
 use super::trust::{Expected, KeyWitness, Shown, TrustError};
+use crate::congestion::Floored;
 use crate::limits::{
     ALPN, FRAME_LEN_MAX_COMMIT, FRAME_TIMEOUT, IDLE_TIMEOUT, KEEP_ALIVE, STREAM_VERSION,
 };
@@ -21,6 +23,15 @@ use crate::wire::{Frame, WireError, decode, encode_frame, take_frame};
 
 /// A handshake that takes longer than this fails: enough for three lost flights.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(8);
+/// Addresses of one name that are tried.
+const ATTEMPTS_MAX: usize = 4;
+/// When each of them is tried, so that one that leads nowhere costs little (RFC 8305).
+const DELAYS: [Duration; ATTEMPTS_MAX] = [
+    Duration::ZERO,
+    Duration::from_millis(250),
+    Duration::from_millis(500),
+    Duration::from_millis(750),
+];
 /// Bytes taken from a stream at a time.
 const READ_LEN_MAX: usize = 64 * 1024;
 /// Close code of a session that ends in good order.
@@ -80,14 +91,23 @@ pub(super) struct Connected {
 pub(super) async fn connect(address: &str, expected: &Expected) -> Result<Connected, ConnectError> {
     let (host, _) = split_address(address)?;
     let resolve = |cause| ConnectError::Resolve { address: address.to_owned(), cause };
-    let remotes: Vec<SocketAddr> =
-        tokio::net::lookup_host(address).await.map_err(resolve)?.collect();
+    let remotes = tokio::net::lookup_host(address).await.map_err(resolve)?;
+    let mut attempts = JoinSet::new();
+    for (remote, delay) in remotes.take(ATTEMPTS_MAX).zip(DELAYS) {
+        let (host, expected) = (host.to_owned(), expected.clone());
+        attempts.spawn(async move {
+            sleep(delay).await;
+            connect_to(remote, &host, &expected).await
+        });
+    }
     let mut failure = resolve(io::ErrorKind::NotFound.into());
-    for remote in remotes {
-        match connect_to(remote, host, expected).await {
-            Ok(connected) => return Ok(connected),
-            Err(error @ ConnectError::Untrusted(_)) => return Err(error),
-            Err(error) => failure = error,
+    // The first that answers wins; dropping the set ends the others.
+    while let Some(attempt) = attempts.join_next().await {
+        match attempt {
+            Ok(Ok(connected)) => return Ok(connected),
+            Ok(Err(error @ ConnectError::Untrusted(_))) => return Err(error),
+            Ok(Err(error)) => failure = error,
+            Err(error) => failure = ConnectError::Unreachable(error.to_string()),
         }
     }
     Err(failure)
@@ -163,6 +183,7 @@ fn client_config(
     transport
         .max_idle_timeout(Some(idle))
         .keep_alive_interval(Some(KEEP_ALIVE))
+        .congestion_controller_factory(Arc::new(Floored::default()))
         .max_concurrent_bidi_streams(VarInt::from_u32(0))
         .max_concurrent_uni_streams(VarInt::from_u32(0))
         .datagram_receive_buffer_size(Some(READ_LEN_MAX))

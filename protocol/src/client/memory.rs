@@ -436,3 +436,136 @@ impl Replica for MemoryReplica {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::client::record::SealedMessage;
+    use crate::crypto::commit::{RoomKind, RoomMode};
+    use crate::id::WorkspaceId;
+
+    const ROOM: RoomId = RoomId([1; 32]);
+
+    fn facts() -> RoomFacts {
+        RoomFacts {
+            number: None,
+            workspace: WorkspaceId::MAIN,
+            kind: RoomKind::Group,
+            mode: RoomMode::E2ee,
+            name: String::new(),
+            topic: String::new(),
+            is_member: true,
+            announced: Seq(0),
+            read_upto: Seq(0),
+            delivered_upto: Seq(0),
+            n_unread: 0,
+            active_at: TimeMs(0),
+            delivered: Vec::new(),
+            read: Vec::new(),
+            held_from: Seq(1),
+            stopped: None,
+        }
+    }
+
+    fn replica() -> MemoryReplica {
+        let replica = MemoryReplica::new();
+        replica.put_room(ROOM, &facts()).unwrap();
+        replica
+    }
+
+    /// Seals a text as its counter and itself, so that a test can read it back; declines an empty one.
+    fn seal(lane: &DeviceLane, row: &OutboxRow) -> Option<SealedMessage> {
+        let (last, first) = (lane.last.next(), *row.text.as_bytes().first()?);
+        let entry = format!("{last} {}", row.text).into_bytes();
+        Some(SealedMessage { entry, lane: DeviceLane { last, prev_own: [first; 16] } })
+    }
+
+    fn sent(row: &OutboxRow) -> String {
+        match &row.state {
+            RowState::Sent { entry, .. } => String::from_utf8(entry.clone()).unwrap(),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn texts_are_sealed_in_the_order_of_queueing_each_with_the_next_counter() {
+        let replica = replica();
+        for text in ["a", "b", "c"] {
+            replica.queue(ROOM, text, TimeMs(0)).unwrap();
+        }
+        let rows: Vec<OutboxRow> =
+            std::iter::from_fn(|| replica.seal_next(ROOM, &mut seal).unwrap()).collect();
+        assert_eq!(rows.iter().map(sent).collect::<Vec<_>>(), ["1 a", "2 b", "3 c"]);
+        assert_eq!(replica.own_lane(ROOM).unwrap().last, Counter(3));
+        assert_eq!(replica.row_of(ROOM, Counter(2)).unwrap().unwrap().text, "b");
+    }
+
+    #[test]
+    fn what_fails_frees_its_counter_when_the_rest_is_sealed_anew() {
+        let replica = replica();
+        for text in ["a", "b", "c"] {
+            replica.queue(ROOM, text, TimeMs(0)).unwrap();
+        }
+        while replica.seal_next(ROOM, &mut seal).unwrap().is_some() {}
+        let failed = RowState::Failed { cause: "no".to_owned() };
+        assert!(replica.settle(2, &failed).unwrap());
+        assert!(replica.settle(1, &RowState::Accepted { seq: Seq(5), time: TimeMs(1) }).unwrap());
+        let lane = DeviceLane { last: Counter(1), prev_own: [0; 16] };
+        let rows = replica.reseal(ROOM, &lane, &mut seal).unwrap();
+        assert_eq!(rows.iter().map(sent).collect::<Vec<_>>(), ["2 c"]);
+        assert_eq!(replica.own_lane(ROOM).unwrap().last, Counter(2));
+        let kept: Vec<u64> = replica.outbox(None).unwrap().iter().map(|row| row.local_id).collect();
+        assert_eq!(kept, [2, 3], "a failed text is kept");
+    }
+
+    #[test]
+    fn only_a_text_that_took_no_counter_can_be_taken_back() {
+        let replica = replica();
+        replica.queue(ROOM, "a", TimeMs(0)).unwrap();
+        replica.queue(ROOM, "b", TimeMs(0)).unwrap();
+        replica.seal_next(ROOM, &mut seal).unwrap();
+        assert!(!replica.settle(1, &RowState::Withdrawn).unwrap());
+        assert!(replica.settle(2, &RowState::Withdrawn).unwrap());
+        assert!(!replica.settle(2, &RowState::Accepted { seq: Seq(1), time: TimeMs(0) }).unwrap());
+        assert!(replica.seal_next(ROOM, &mut seal).unwrap().is_none());
+    }
+
+    #[test]
+    fn one_process_drains_at_a_time() {
+        let replica = replica();
+        let guard = replica.try_lock_drain().unwrap();
+        assert!(guard.is_some());
+        assert!(replica.try_lock_drain().unwrap().is_none());
+        drop(guard);
+        assert!(replica.try_lock_drain().unwrap().is_some());
+    }
+
+    #[test]
+    fn a_slower_process_changes_nothing_that_a_faster_one_wrote() {
+        let replica = replica();
+        let entry = |seq: u64, hash: u8| EntryRecord {
+            seq: Seq(seq),
+            time: TimeMs(0),
+            body: EntryBody::Whole(vec![hash]),
+            hash: Hash([hash; 32]),
+            author: AccountId::ZERO,
+            device: DeviceId::ZERO,
+            content: Content::Commit,
+            is_mention: false,
+        };
+        let device = DeviceId([9; 16]);
+        let lane = |last| DeviceLane { last: Counter(last), prev_own: [0; 16] };
+        let batch = |entries: Vec<EntryRecord>, last| Batch {
+            cursor: entries.last().map(|entry| (entry.seq, entry.hash)),
+            entries,
+            commits: Vec::new(),
+            lanes: vec![(device, lane(last))],
+        };
+        replica.apply(ROOM, &batch(vec![entry(1, 1), entry(2, 2)], 2)).unwrap();
+        replica.apply(ROOM, &batch(vec![entry(1, 7)], 1)).unwrap();
+        let record = replica.room(ROOM).unwrap().unwrap();
+        assert_eq!((record.seq, record.hash), (Seq(2), Hash([2; 32])));
+        assert_eq!(replica.hash_at(ROOM, Seq(1)).unwrap(), Some(Hash([1; 32])));
+        assert_eq!(replica.lanes(ROOM).unwrap(), [(device, lane(2))]);
+    }
+}

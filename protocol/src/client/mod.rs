@@ -39,5 +39,5 @@ pub use record::{
     RoomFacts, RoomRecord, RowState, SealedMessage, ServerRecord,
 };
 pub use register::{Applicant, Enrolment, RegisterError, Registered, Visit};
-pub use replica::{DrainGuard, Replica, Sealer, StorageError, Stored};
+pub use replica::{CLOCK_SKEW, DrainGuard, Replica, Sealer, StorageError, Stored};
 pub use trust::{Expected, Shown, TrustAsk, TrustError, pin_words};

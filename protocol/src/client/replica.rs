@@ -37,6 +37,10 @@ pub enum StorageError {
     Broken(#[source] Box<dyn std::error::Error + Send + Sync>),
 }
 
+/// The setting that tells how far the server's clock was ahead of this device's at the last login:
+/// milliseconds as a big-endian `i64`.
+pub const CLOCK_SKEW: &str = "engine.clock_skew_ms";
+
 /// What replica methods return.
 pub type Stored<T> = Result<T, StorageError>;
 
@@ -124,6 +128,7 @@ pub trait Replica: Send + Sync + std::fmt::Debug + 'static {
     fn commits(&self, room: RoomId) -> Stored<Vec<Commitment>>;
 
     /// Replaces what is known of the content of one entry (a key arrived, a check was repeated).
+    /// [`Content::Expired`] also replaces the stored bytes by their SHA-256.
     fn put_content(
         &self,
         room: RoomId,

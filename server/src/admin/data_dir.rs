@@ -171,11 +171,11 @@ mod tests {
         let path = scratch.path().join("key");
         let (made, is_new) = read_or_make_secret(&path, || Zeroizing::new([7u8; 32])).unwrap();
         assert!(is_new);
-        let mode = std::fs::metadata(&path).unwrap().permissions().mode();
-        assert_eq!(mode & 0o777, 0o600);
-        let (read, is_new) = read_or_make_secret(&path, || Zeroizing::new([8u8; 32])).unwrap();
+        let permissions = std::fs::metadata(&path).unwrap().permissions();
+        assert_eq!(permissions.mode() & 0o777, 0o600);
+        let (found, is_new) = read_or_make_secret(&path, || Zeroizing::new([8u8; 32])).unwrap();
         assert!(!is_new);
-        assert_eq!(*made, *read);
+        assert_eq!(*made, *found);
         std::fs::write(&path, b"short").unwrap();
         let torn = read_or_make_secret(&path, || Zeroizing::new([8u8; 32]));
         assert_eq!(torn.unwrap_err().kind(), io::ErrorKind::InvalidData);

@@ -141,6 +141,8 @@ impl WriterLoop {
         });
         match result {
             Ok(()) => {
+                metrics::counter!("mathia_batches_total").increment(1);
+                metrics::counter!("mathia_jobs_total").increment(jobs.len() as u64);
                 self.clerk.settle();
                 self.hub.publish(&told.news);
                 told.news.clear();
@@ -153,6 +155,7 @@ impl WriterLoop {
                 // A full disk, or a row that was there against all expectation: nothing was stored.
                 let n_jobs = jobs.len();
                 tracing::warn!(%error, n_jobs, "a batch was rolled back");
+                metrics::counter!("mathia_batches_refused_total").increment(1);
                 self.clerk.forget();
                 self.timers_rest_until = TimeMs(now.0.saturating_add(BUSY_RETRY_MS.into()));
                 told.news.clear();

@@ -8,6 +8,7 @@ use std::net::{SocketAddr, UdpSocket};
 use std::sync::Arc;
 use std::time::Duration;
 
+use mathia_protocol::congestion::Floored;
 use mathia_protocol::limits::IDLE_TIMEOUT;
 use quinn::crypto::rustls::QuicServerConfig;
 use quinn::{AckFrequencyConfig, Endpoint, TransportConfig, VarInt};
@@ -100,6 +101,7 @@ fn transport_config() -> TransportConfig {
         .datagram_send_buffer_size(DATAGRAM_BUFFER)
         .max_idle_timeout(Some(VarInt::from_u32(idle_ms).into()))
         .crypto_buffer_size(CRYPTO_BUFFER)
+        .congestion_controller_factory(Arc::new(Floored::default()))
         .ack_frequency_config(Some(acks));
     config
 }

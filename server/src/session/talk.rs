@@ -11,7 +11,7 @@ use std::task::Poll;
 use std::time::Duration;
 
 use bytes::Bytes;
-use mathia_protocol::limits::{FRAME_LEN_MAX, FRAME_LEN_MAX_COMMIT};
+use mathia_protocol::limits::{FRAME_LEN_MAX, FRAME_LEN_MAX_COMMIT, NUDGE_AFTER};
 use mathia_protocol::wire::{Call, ClientDatagram, Request, decode};
 use quinn::{Connection, SendStream, WriteError};
 use tokio::time::{Instant, sleep_until, timeout};
@@ -31,6 +31,19 @@ const KEPT_SLOTS: usize = 64;
 const TYPING_PER_SECOND: u32 = 2;
 const TYPING_BURST: u32 = 8;
 
+/// What breaks a silence need not tell what was lost, and the answer to one nudge may be lost too.
+const NUDGES_AFTER_SILENCE: u8 = 2;
+
+/// Asking a peer for a sign of life.
+#[derive(Debug, Clone, Copy)]
+struct Nudge {
+    at: Instant,
+    /// Packets that had come when something was written.
+    n_packets: u64,
+    /// How often to ask once the silence is over.
+    n_left: u8,
+}
+
 /// A session at work.
 #[derive(Debug)]
 pub(super) struct Talk {
@@ -43,6 +56,8 @@ pub(super) struct Talk {
     n_written: usize,
     /// When the transport must have taken something of it.
     write_deadline: Option<Instant>,
+    /// Whether a sign of life was asked for since the last write.
+    nudge: Option<Nudge>,
     /// The bell rang and the outbox was not yet emptied, perhaps because frames still wait.
     has_rung: bool,
     typing: Bucket,
@@ -65,6 +80,7 @@ impl Talk {
             waiting: Vec::new(),
             n_written: 0,
             write_deadline: None,
+            nudge: None,
             has_rung: true,
             typing: Bucket::default(),
             leaving: None,
@@ -104,6 +120,7 @@ impl Talk {
                 continue;
             }
             let deadline = self.deadline();
+            let nudge_at = self.nudge.map(|nudge| nudge.at);
             let may_read = self.leaving.is_none() && seat.outbox.may_open_call();
             // Every branch is cancel-safe: the transport keeps what was not taken, the bell keeps a
             // ring, and `write_chunks` has written nothing when it is dropped.
@@ -124,6 +141,9 @@ impl Talk {
                 datagram = &mut datagrams => {
                     self.hear_datagram(&datagram?);
                     datagrams.set(connection.read_datagram());
+                }
+                () = sleep_until(nudge_at.unwrap_or_else(Instant::now)), if nudge_at.is_some() => {
+                    self.nudge();
                 }
                 () = sleep_until(deadline.unwrap_or_else(Instant::now)), if deadline.is_some() => {
                     return Err(Ending::TooSlow);
@@ -192,8 +212,32 @@ impl Talk {
         self.waiting.is_empty() && self.seat.outbox.is_idle()
     }
 
+    /// Nothing came since the last write: an empty datagram says nothing, but its acknowledgement
+    /// tells the transport what was lost. A peer that was out of reach has it soon after its return.
+    fn nudge(&mut self) {
+        let Some(mut nudge) = self.nudge.take() else { return };
+        let is_silent = self.n_packets() == nudge.n_packets;
+        if !is_silent && nudge.n_left == 0 {
+            return;
+        }
+        // A path that takes no datagram now gets the next one.
+        drop(self.connection.send_datagram(Bytes::new()));
+        nudge.n_left = if is_silent { NUDGES_AFTER_SILENCE } else { nudge.n_left - 1 };
+        nudge.at = Instant::now() + NUDGE_AFTER;
+        self.nudge = Some(nudge);
+    }
+
+    /// Packets that came on this connection.
+    fn n_packets(&self) -> u64 {
+        self.connection.stats().udp_rx.datagrams
+    }
+
     fn note_written(&mut self, n_chunks: usize) {
         self.n_written += n_chunks;
+        if self.nudge.is_none() {
+            let at = Instant::now() + NUDGE_AFTER;
+            self.nudge = Some(Nudge { at, n_packets: self.n_packets(), n_left: 0 });
+        }
         if self.n_written < self.waiting.len() {
             self.write_deadline = Some(Instant::now() + WRITE_TIMEOUT);
             return;

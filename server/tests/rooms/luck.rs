@@ -48,7 +48,9 @@ fn a_day_of_bad_luck(seed: u64) {
             1 => {
                 town.stage.set_full(false);
                 town.restarts();
-                senders.iter_mut().for_each(|sender| sender.person.comes_back(&town));
+                for sender in &mut senders {
+                    sender.person.comes_back(&town);
+                }
             }
             2 if !senders[who].sent.is_empty() => {
                 // Its answer was lost: it must come again, for any of the last few.

@@ -2,14 +2,14 @@
 
 use std::time::Duration;
 
-use mathia_protocol::client::{ClientEvent, Command, Done};
+use mathia_protocol::client::{Bot, ClientEvent, Command, CommandError, Done};
 
 use super::cast::{TestResult, Town};
 
 /// A newcomer reads from its joining on, and nothing before.
 #[tokio::test]
 async fn a_newcomer_reads_only_what_is_said_after_joining() -> TestResult {
-    let town = Town::start().await?;
+    let town = Town::start()?;
     let mut ann = town.newcomer("ann").await?;
     let mut bob = town.newcomer("bob").await?;
     let mut dan = town.newcomer("dan").await?;
@@ -34,7 +34,7 @@ async fn a_newcomer_reads_only_what_is_said_after_joining() -> TestResult {
 /// Where a room shares its history, a newcomer reads everything, across epochs.
 #[tokio::test]
 async fn a_newcomer_reads_everything_where_history_is_shared() -> TestResult {
-    let town = Town::start().await?;
+    let town = Town::start()?;
     let mut ann = town.newcomer("ann").await?;
     let dan = town.newcomer("dan").await?;
 
@@ -54,7 +54,7 @@ async fn a_newcomer_reads_everything_where_history_is_shared() -> TestResult {
 /// A room that begins to share its history hands older keys to newcomers as grants.
 #[tokio::test]
 async fn older_keys_are_granted_where_no_box_leads_to_them() -> TestResult {
-    let town = Town::start().await?;
+    let town = Town::start()?;
     let mut ann = town.newcomer("ann").await?;
     let dan = town.newcomer("dan").await?;
 
@@ -73,10 +73,10 @@ async fn older_keys_are_granted_where_no_box_leads_to_them() -> TestResult {
 /// Who joins by an invite is added to its rooms by the inviter's client.
 #[tokio::test]
 async fn an_invite_leads_into_an_encrypted_room() -> TestResult {
-    let town = Town::start().await?;
+    let town = Town::start()?;
     let mut ann = town.newcomer("ann").await?;
     let room = ann.makes_room("team", &[]).await?;
-    let lifetime = Duration::from_secs(3_600);
+    let lifetime = Duration::from_hours(1);
     let invite = Command::Invite { rooms: vec![room], uses: 1, lifetime };
     let Done::Invite(link) = ann.does(invite).await? else { return Err("no invite".into()) };
 
@@ -94,7 +94,7 @@ async fn an_invite_leads_into_an_encrypted_room() -> TestResult {
 /// Two people have one direct room, whoever asks for it.
 #[tokio::test]
 async fn a_pair_has_one_direct_room() -> TestResult {
-    let town = Town::start().await?;
+    let town = Town::start()?;
     let mut ann = town.newcomer("ann").await?;
     let mut bob = town.newcomer("bob").await?;
 
@@ -119,7 +119,7 @@ async fn a_pair_has_one_direct_room() -> TestResult {
 /// Anybody may join an open room, and reads all of it.
 #[tokio::test]
 async fn an_open_room_is_found_in_the_lobby_and_joined() -> TestResult {
-    let town = Town::start().await?;
+    let town = Town::start()?;
     let mut ann = town.newcomer("ann").await?;
     let mut bob = town.newcomer("bob").await?;
 
@@ -132,5 +132,33 @@ async fn an_open_room_is_found_in_the_lobby_and_joined() -> TestResult {
     assert_eq!(bob.texts(room).await?, ["welcome"]);
     bob.says(room, "thanks").await?;
     assert_eq!(ann.hears(room).await?, "thanks");
+    Ok(())
+}
+
+/// A bot is a member like any other: it joins by an invite and answers what it is told.
+#[tokio::test]
+async fn a_bot_echoes_what_it_is_told() -> TestResult {
+    let town = Town::start()?;
+    let mut ann = town.newcomer("ann").await?;
+    let room = ann.makes_room("team", &[]).await?;
+    let lifetime = Duration::from_hours(1);
+    let invite = Command::Invite { rooms: vec![room], uses: 1, lifetime };
+    let Done::Invite(link) = ann.does(invite).await? else { return Err("no invite".into()) };
+
+    let mut bot = Bot::join(&link.0, "echo").await?;
+    let echoing = tokio::spawn(async move {
+        while let Some(heard) = bot.next().await {
+            bot.say(heard.room, format!("echo: {}", heard.text)).await?;
+        }
+        Ok::<(), CommandError>(())
+    });
+    ann.wait_for(|event| match event {
+        ClientEvent::Room(view) if view.room == room && view.members.len() == 2 => Some(()),
+        _ => None,
+    })
+    .await?;
+    ann.says(room, "hello").await?;
+    assert_eq!(ann.hears(room).await?, "echo: hello");
+    echoing.abort();
     Ok(())
 }

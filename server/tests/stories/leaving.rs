@@ -7,7 +7,7 @@ use super::cast::{TestResult, Town};
 /// Who was removed hears of it and reads nothing that comes after.
 #[tokio::test]
 async fn a_removed_member_reads_nothing_that_comes_after() -> TestResult {
-    let town = Town::start().await?;
+    let town = Town::start()?;
     let mut ann = town.newcomer("ann").await?;
     let mut bob = town.newcomer("bob").await?;
 
@@ -31,7 +31,7 @@ async fn a_removed_member_reads_nothing_that_comes_after() -> TestResult {
 /// The next who says something after a leave starts a new epoch first.
 #[tokio::test]
 async fn after_a_leave_the_next_sender_rotates() -> TestResult {
-    let town = Town::start().await?;
+    let town = Town::start()?;
     let mut ann = town.newcomer("ann").await?;
     let mut bob = town.newcomer("bob").await?;
     let eve = town.newcomer("eve").await?;
@@ -57,10 +57,10 @@ async fn after_a_leave_the_next_sender_rotates() -> TestResult {
 /// What waits in the outbox of a room that is gone fails with its text kept.
 #[tokio::test]
 async fn a_message_to_a_room_that_is_gone_fails_and_is_kept() -> TestResult {
-    let mut town = Town::start().await?;
-    let mut ann = town.newcomer("ann").await?;
+    let mut town = Town::start()?;
+    let ann = town.newcomer("ann").await?;
     let mut bob = town.newcomer("bob").await?;
-    let mut eve = town.newcomer("eve").await?;
+    let eve = town.newcomer("eve").await?;
     let room = ann.makes_room("team", &[&bob, &eve]).await?;
     bob.knows(room).await?;
     eve.knows(room).await?;

@@ -6,6 +6,7 @@ mod joining;
 mod leaving;
 mod lying;
 mod reading;
+mod relaying;
 mod secrets;
 mod surviving;
 mod talking;

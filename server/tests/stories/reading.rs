@@ -9,7 +9,7 @@ use super::cast::{TestResult, Town};
 /// The unread count is the server's, and reading clears it for all; the author sees who has read.
 #[tokio::test]
 async fn reading_clears_the_count_and_tells_the_author() -> TestResult {
-    let town = Town::start().await?;
+    let town = Town::start()?;
     let mut ann = town.newcomer("ann").await?;
     let mut bob = town.newcomer("bob").await?;
 
@@ -42,7 +42,7 @@ async fn reading_clears_the_count_and_tells_the_author() -> TestResult {
 /// People see each other come, type and go.
 #[tokio::test]
 async fn presence_and_typing_are_seen() -> TestResult {
-    let town = Town::start().await?;
+    let town = Town::start()?;
     let mut ann = town.newcomer("ann").await?;
     let mut bob = town.newcomer("bob").await?;
     let room = ann.makes_room("team", &[&bob]).await?;
@@ -65,7 +65,7 @@ async fn presence_and_typing_are_seen() -> TestResult {
 /// A new name is sealed, and everybody sees it.
 #[tokio::test]
 async fn a_room_is_renamed_and_gets_a_topic() -> TestResult {
-    let town = Town::start().await?;
+    let town = Town::start()?;
     let ann = town.newcomer("ann").await?;
     let mut bob = town.newcomer("bob").await?;
     let room = ann.makes_room("team", &[&bob]).await?;
@@ -84,7 +84,7 @@ async fn a_room_is_renamed_and_gets_a_topic() -> TestResult {
 /// A scheduled message is said when it is due.
 #[tokio::test]
 async fn a_scheduled_message_is_said_when_due() -> TestResult {
-    let town = Town::start().await?;
+    let town = Town::start()?;
     let ann = town.newcomer("ann").await?;
     let mut bob = town.newcomer("bob").await?;
     let room = ann.makes_room("team", &[&bob]).await?;
@@ -98,7 +98,7 @@ async fn a_scheduled_message_is_said_when_due() -> TestResult {
 /// Both sides of a pair compute the same safety number.
 #[tokio::test]
 async fn a_pair_compares_equal_safety_numbers() -> TestResult {
-    let town = Town::start().await?;
+    let town = Town::start()?;
     let ann = town.newcomer("ann").await?;
     let bob = town.newcomer("bob").await?;
     let room = ann.makes_room("team", &[&bob]).await?;

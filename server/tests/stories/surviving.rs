@@ -1,5 +1,7 @@
 //! Everything goes down and comes back: nothing is lost, doubled or reordered.
 
+use std::time::Duration;
+
 use mathia_protocol::client::{ClientEvent, Command, ConnectionState};
 
 use super::cast::{TestResult, Town};
@@ -7,7 +9,7 @@ use super::cast::{TestResult, Town};
 /// After everything was restarted all have the same history, and talk on.
 #[tokio::test]
 async fn a_restart_of_everything_changes_nothing() -> TestResult {
-    let mut town = Town::start().await?;
+    let mut town = Town::start()?;
     let mut ann = town.newcomer("ann").await?;
     let mut bob = town.newcomer("bob").await?;
     let room = ann.makes_room("team", &[&bob]).await?;
@@ -32,9 +34,9 @@ async fn a_restart_of_everything_changes_nothing() -> TestResult {
 /// What is said while the server is away waits, and arrives once, in order.
 #[tokio::test]
 async fn what_is_said_offline_arrives_once_and_in_order() -> TestResult {
-    let mut town = Town::start().await?;
+    let mut town = Town::start()?;
     let mut ann = town.newcomer("ann").await?;
-    let mut bob = town.newcomer("bob").await?;
+    let bob = town.newcomer("bob").await?;
     let room = ann.makes_room("team", &[&bob]).await?;
     bob.knows(room).await?;
 
@@ -58,7 +60,7 @@ async fn what_is_said_offline_arrives_once_and_in_order() -> TestResult {
 /// A text that was queued before the client ended is sent by the next one.
 #[tokio::test]
 async fn a_queued_text_survives_the_client() -> TestResult {
-    let mut town = Town::start().await?;
+    let mut town = Town::start()?;
     let mut ann = town.newcomer("ann").await?;
     let mut bob = town.newcomer("bob").await?;
     let room = ann.makes_room("team", &[&bob]).await?;
@@ -80,7 +82,7 @@ async fn a_queued_text_survives_the_client() -> TestResult {
 /// The session goes on from another local address.
 #[tokio::test]
 async fn a_change_of_address_keeps_the_session() -> TestResult {
-    let town = Town::start().await?;
+    let town = Town::start()?;
     let mut ann = town.newcomer("ann").await?;
     let mut bob = town.newcomer("bob").await?;
     let room = ann.makes_room("team", &[&bob]).await?;
@@ -96,24 +98,92 @@ async fn a_change_of_address_keeps_the_session() -> TestResult {
     Ok(())
 }
 
-/// A face that does not read its events for a while is told everything all the same.
+/// A face that does not read its events for a while is told everything all the same, from the
+/// replica.
 #[tokio::test]
 async fn a_face_that_reads_slowly_misses_nothing() -> TestResult {
-    let town = Town::start().await?;
+    let town = Town::start_with(|limits| {
+        limits.messages_per_minute = 60_000;
+        limits.messages_burst = 2_000;
+        limits.room_messages_per_minute = 60_000;
+    })?;
     let mut ann = town.newcomer("ann").await?;
     let mut bob = town.newcomer("bob").await?;
     let room = ann.makes("plaza", &[&bob], |room| room.is_open = true).await?;
     bob.knows(room).await?;
-    let said: Vec<String> = (1..=30).map(|n| format!("text {n}")).collect();
+    let said: Vec<String> = (1..=700).map(|n| format!("text {n}")).collect();
     let mut last = 0;
     for text in &said {
         last = ann.queues(room, text).await?;
     }
     ann.accepted(last).await?;
+    // All of it has arrived before the first event is looked at.
+    bob.knows(room).await?;
     let mut heard = Vec::new();
     while heard.len() < said.len() {
         heard.push(bob.hears(room).await?);
     }
     assert_eq!(heard, said);
+    Ok(())
+}
+
+/// Two processes of one device share its replica: one sends for both, each text once.
+#[tokio::test]
+async fn two_processes_of_one_device_send_each_text_once() -> TestResult {
+    let town = Town::start()?;
+    let mut ann = town.newcomer("ann").await?;
+    let mut bob = town.newcomer("bob").await?;
+    let room = ann.makes_room("team", &[&bob]).await?;
+    bob.knows(room).await?;
+
+    let mut pipe = ann.again()?;
+    pipe.knows(room).await?;
+    let from_pipe = pipe.queues(room, "from a pipe").await?;
+    pipe.accepted(from_pipe).await?;
+    assert_eq!(bob.hears(room).await?, "from a pipe");
+    // The process that sends goes; the other takes over.
+    ann.stops().await?;
+    pipe.says(room, "still here").await?;
+    assert_eq!(bob.hears(room).await?, "still here");
+    assert_eq!(bob.texts(room).await?, ["from a pipe", "still here"]);
+    assert_eq!(pipe.texts(room).await?, ["from a pipe", "still here"]);
+    Ok(())
+}
+
+/// Where a room forgets after a day, a client that comes back later has forgotten, and talks on.
+#[tokio::test]
+async fn what_a_room_forgets_is_wiped_here_too() -> TestResult {
+    let town = Town::start()?;
+    let mut ann = town.newcomer("ann").await?;
+    let mut bob = town.newcomer("bob").await?;
+    let room = ann.makes_room("team", &[&bob]).await?;
+    ann.does(Command::Set { room, key: "retention_days".into(), value: "1".into() }).await?;
+    bob.knows(room).await?;
+    ann.says(room, "soon forgotten").await?;
+    assert_eq!(bob.hears(room).await?, "soon forgotten");
+    ann.does(Command::Rotate(room)).await?;
+    bob.knows(room).await?;
+
+    bob.stops().await?;
+    bob.starts_ahead(Duration::from_hours(48))?;
+    bob.knows(room).await?;
+    assert_eq!(bob.texts(room).await?, Vec::<String>::new());
+    ann.says(room, "something new").await?;
+    assert_eq!(bob.hears(room).await?, "something new");
+    Ok(())
+}
+
+/// A clock that is far off is said plainly, and changes nothing.
+#[tokio::test]
+async fn a_wrong_clock_is_told() -> TestResult {
+    let town = Town::start()?;
+    let mut ann = town.newcomer("ann").await?;
+    let room = ann.makes_room("team", &[]).await?;
+    ann.stops().await?;
+    ann.starts_ahead(Duration::from_hours(1))?;
+    ann.knows(room).await?;
+    let refused = ann.client.run(Command::Rotate(room)).await;
+    let text = refused.err().map(|error| error.to_string()).unwrap_or_default();
+    assert!(text.contains("clock"), "{text}");
     Ok(())
 }

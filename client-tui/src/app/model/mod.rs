@@ -81,6 +81,8 @@ pub struct Model {
     pub(crate) early_drafts: BTreeMap<RoomId, String>,
     /// The room one is in.
     pub(crate) place: Option<RoomId>,
+    /// A room that was made or joined and is entered as soon as the engine tells of it.
+    pub(crate) wanted: Option<RoomId>,
     pub(crate) composer: Composer,
     pub(crate) writing: Writing,
     pub(crate) overlays: Vec<Overlay>,
@@ -89,6 +91,12 @@ pub struct Model {
     pub(crate) notice: Option<Notice>,
     /// When the person began to look at unread messages without anything in the way.
     pub(crate) dwell_since: Option<Duration>,
+    /// When the person last did anything here.
+    pub(crate) active_at: Duration,
+    /// Whether the others were told that the person is away.
+    pub(crate) is_away: bool,
+    /// When the bell last rang.
+    pub(crate) rang_at: Option<Duration>,
     /// A key that does more when pressed again soon.
     pub(crate) armed: Option<Armed>,
     /// The number of the next thing made here.
@@ -158,12 +166,16 @@ impl Model {
             people: People::default(),
             early_drafts: setup.drafts.into_iter().collect(),
             place: None,
+            wanted: None,
             composer: Composer::default(),
             writing: Writing::default(),
             overlays: Vec::new(),
             selected: None,
             notice: None,
             dwell_since: None,
+            active_at: Duration::ZERO,
+            is_away: false,
+            rang_at: None,
             armed: None,
             next_key: 1,
             title: String::new(),

@@ -169,13 +169,7 @@ impl Room {
     /// How far an own entry is: of how many others, how many have received and read it.
     pub(crate) fn reach(&self, seq: Seq) -> Reach {
         let marks = &self.facts.marks;
-        // The counts include the own person, whose marks cover what it wrote itself.
-        let others = |steps: &[mathia_protocol::wire::MarkStep]| {
-            let counts = steps.iter().filter(|step| step.upto >= seq).map(|step| step.n_accounts);
-            counts.max().unwrap_or(0).saturating_sub(1).min(marks.n_others)
-        };
-        let n_read = others(&marks.read);
-        let n_delivered = others(&marks.delivered).max(n_read);
+        let (n_delivered, n_read) = marks.reached(seq);
         Reach { n_others: marks.n_others, n_delivered, n_read }
     }
 }

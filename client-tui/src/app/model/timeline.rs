@@ -14,6 +14,8 @@ use crate::safe_text::SafeText;
 
 /// Entries kept of a room one has left; older ones are read again when wanted.
 const KEPT_MAX: usize = 500;
+/// Entries kept of the room one is in while its newest are in view.
+const LIVE_KEPT_MAX: usize = 5_000;
 /// Notes kept between entries; the oldest goes first.
 const NOTES_MAX: usize = 200;
 
@@ -242,12 +244,24 @@ impl Timeline {
     pub(crate) fn rest(&mut self) {
         self.scroll = Scroll::Live;
         self.n_below = 0;
-        let excess = self.placed.len().saturating_sub(KEPT_MAX);
+        self.keep_newest(KEPT_MAX);
+        *self.wrapped.get_mut() = Wrapped::default();
+    }
+
+    /// Forgets old entries when very many have arrived; never while somebody reads them.
+    pub(crate) fn bound(&mut self, is_here: bool) {
+        let kept_max = if is_here { LIVE_KEPT_MAX } else { KEPT_MAX };
+        if self.scroll == Scroll::Live && self.placed.len() > 2 * kept_max {
+            self.keep_newest(kept_max);
+        }
+    }
+
+    fn keep_newest(&mut self, n_kept: usize) {
+        let excess = self.placed.len().saturating_sub(n_kept);
         if excess > 0 {
             self.placed.drain(..excess);
             self.has_more = true;
         }
-        *self.wrapped.get_mut() = Wrapped::default();
     }
 
     /// The rows of a thing's text at a width, from memory if it was wrapped before.

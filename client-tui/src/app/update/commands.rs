@@ -1,7 +1,7 @@
 //! What slash commands do.
 
 use mathia_protocol::client::{Command, NewRoom, PersonRef};
-use mathia_protocol::crypto::commit::Role;
+use mathia_protocol::crypto::commit::{Role, RoomKind, RoomMode};
 use mathia_protocol::id::RoomId;
 use mathia_protocol::name::{Handle, RoomName};
 
@@ -29,6 +29,15 @@ pub(super) fn run(model: &mut Model, command: Slash, written: &str) -> Vec<Effec
             vec![Effect::Command { ask: Ask::Go { say: text }, command }]
         }
         Slash::Devices => vec![Effect::Command { ask: Ask::Devices, command: Command::Devices }],
+        Slash::Invite { uses, lifetime } => {
+            // Nobody joins a direct room, and everybody an open one.
+            let room = model.room().map(|room| &room.facts);
+            let room = room.filter(|facts| facts.kind == RoomKind::Group);
+            let sealed = room.filter(|facts| facts.mode == RoomMode::E2ee);
+            let rooms = sealed.map(|facts| facts.room).into_iter().collect();
+            let command = Command::Invite { rooms, uses, lifetime };
+            vec![Effect::Command { ask: Ask::Invite, command }]
+        }
         Slash::Safety(person) => safety(person, false),
         Slash::Verify(person) => safety(person, true),
         here => {
@@ -63,10 +72,6 @@ fn run_here(model: &mut Model, room: RoomId, command: Slash) -> Vec<Effect> {
             let done = format!("{person} is no longer in {name}.");
             let command = Command::Remove { room, person: PersonRef::Handle(person) };
             ask(model, text, command, done)
-        }
-        Slash::Invite { uses, lifetime } => {
-            let command = Command::Invite { rooms: vec![room], uses, lifetime };
-            vec![Effect::Command { ask: Ask::Invite, command }]
         }
         Slash::Add(people) => {
             let names = people.iter().map(Handle::as_str).collect::<Vec<_>>().join(", ");

@@ -9,7 +9,7 @@ use mathia_protocol::crypto::commit::RoomKind;
 use mathia_protocol::id::{AccountId, RoomId, Seq, TimeMs};
 
 use super::rooms;
-use super::{complain, notice};
+use super::{complain, notice, ring};
 use crate::app::effect::{Ask, Effect};
 use crate::app::model::Model;
 use crate::app::model::entry::{Body, Entry, Pending, PendingState};
@@ -66,6 +66,8 @@ fn online(model: &mut Model) -> Vec<Effect> {
     for room in model.rooms.values_mut() {
         room.marked = room.facts.read_upto;
         room.timeline.asked = None;
+        // What the replica could not give, the server may.
+        room.timeline.has_more |= room.timeline.oldest().is_some_and(|oldest| oldest > Seq(1));
     }
     let mut effects = vec![Effect::Command { ask: Ask::People, command: Command::People }];
     if let Some(place) = model.place {
@@ -90,7 +92,8 @@ pub(super) fn room(model: &mut Model, view: &RoomView) -> Vec<Effect> {
         room.draft = draft.unwrap_or_default();
         model.rooms.insert(id, room);
     }
-    if model.place.is_none() && model.are_rooms_known {
+    let is_wanted = model.wanted == Some(id);
+    if is_wanted || (model.place.is_none() && model.wanted.is_none() && model.are_rooms_known) {
         return rooms::enter(model, id);
     }
     Vec::new()
@@ -127,6 +130,7 @@ fn entry(model: &mut Model, view: &EntryView) -> Vec<Effect> {
     if room.timeline.is_loaded {
         let seq = entry.seq;
         is_new = room.timeline.insert(entry);
+        room.timeline.bound(is_here);
         if let Some(hole) = room.timeline.hole_before(seq) {
             effects.extend(rooms::load(model, view.room, hole));
         }
@@ -136,7 +140,7 @@ fn entry(model: &mut Model, view: &EntryView) -> Vec<Effect> {
             count_new(model);
         }
         if calls && !is_watched {
-            effects.push(Effect::Bell);
+            effects.extend(ring(model));
         }
     }
     effects
@@ -181,7 +185,8 @@ fn alarm(
     }
     note(model, room, text, true);
     complain(model, text);
-    vec![Effect::Bell, Effect::Command { ask: Ask::People, command: Command::People }]
+    let people = Effect::Command { ask: Ask::People, command: Command::People };
+    ring(model).into_iter().chain([people]).collect()
 }
 
 /// Adds a line to a room's timeline, or to that of the room one is in.

@@ -27,8 +27,11 @@ use super::model::{Model, Notice};
 use super::now::Now;
 use crate::safe_text::SafeText;
 
+pub(crate) use reading::HUSH;
 pub use reading::next_deadline;
 
+/// The bell rings at most this often, however much arrives.
+const RING_EVERY: Duration = Duration::from_secs(2);
 /// How long a sentence above the composer stays.
 const NOTICE_TIME: Duration = Duration::from_secs(8);
 
@@ -52,7 +55,19 @@ fn begin() -> [Effect; 2] {
 /// Folds `msg` into `model`; returns what must be done, in order.
 pub fn update(model: &mut Model, now: Now, msg: Msg) -> Vec<Effect> {
     model.now = now;
-    let mut effects = match msg {
+    let mut effects = Vec::new();
+    if matches!(msg, Msg::Key(_) | Msg::Paste(_)) {
+        effects.extend(reading::active(model));
+    }
+    effects.extend(fold(model, msg));
+    effects.extend(reading::watch(model));
+    let shown = model.title.clone();
+    effects.extend(Some(title(model)).filter(|_| shown != model.title));
+    effects
+}
+
+fn fold(model: &mut Model, msg: Msg) -> Vec<Effect> {
+    match msg {
         Msg::Key(key) if model.wizard.is_some() => wizard::key(model, key),
         Msg::Key(key) => keys::key(model, key),
         Msg::Paste(text) if model.wizard.is_some() => wizard::paste(model, &text),
@@ -68,11 +83,17 @@ pub fn update(model: &mut Model, now: Now, msg: Msg) -> Vec<Effect> {
         Msg::Answer { ask, result } => answers::answered(model, ask, result),
         Msg::Joined(answer) => wizard::joined(model, answer),
         Msg::Terminate => quit(model),
-    };
-    effects.extend(reading::watch(model));
-    let shown = model.title.clone();
-    effects.extend(Some(title(model)).filter(|_| shown != model.title));
-    effects
+    }
+}
+
+/// Rings the bell, unless it rang just now.
+fn ring(model: &mut Model) -> Option<Effect> {
+    let run = model.now.run;
+    if model.rang_at.is_some_and(|rang_at| run < rang_at + RING_EVERY) {
+        return None;
+    }
+    model.rang_at = Some(run);
+    Some(Effect::Bell)
 }
 
 /// Ends in good order: what is being written is kept.

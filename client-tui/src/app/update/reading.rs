@@ -17,18 +17,36 @@ const DWELL: Duration = Duration::from_millis(700);
 pub(super) const DRAFT_PAUSE: Duration = Duration::from_secs(1);
 /// After this pause in typing, the others are told that it stopped.
 pub(super) const TYPING_PAUSE: Duration = Duration::from_secs(2);
+/// After this time without a key, the others are told that one is away.
+const AWAY_AFTER: Duration = Duration::from_mins(5);
 /// How often a running time is drawn.
 const SECOND: Duration = Duration::from_secs(1);
+/// Before this time of the program's run, an empty screen does not explain itself: it is about to
+/// be filled from the replica, and a sentence would only flash by.
+pub(crate) const HUSH: Duration = Duration::from_millis(400);
 const MINUTE: Duration = Duration::from_mins(1);
 
 /// Takes over whether the window has the focus.
 pub(super) fn focus(model: &mut Model, is_focused: bool) -> Vec<Effect> {
     model.is_focused = is_focused;
-    let mut effects = vec![super::plain(Command::SetAway(!is_focused), "")];
-    if !is_focused {
-        effects.extend(editing::pause(model));
+    if is_focused { active(model).into_iter().collect() } else { editing::pause(model) }
+}
+
+/// Notes that the person did something here; the others are told if they thought otherwise.
+pub(super) fn active(model: &mut Model) -> Option<Effect> {
+    model.active_at = model.now.run;
+    let was_away = std::mem::take(&mut model.is_away);
+    was_away.then(|| super::plain(Command::SetAway(false), ""))
+}
+
+/// Tells the others that the person is away, after a long time without a key.
+fn away(model: &mut Model) -> Option<Effect> {
+    let is_due = model.now.run >= model.active_at + AWAY_AFTER;
+    if model.is_away || !is_due || model.wizard.is_some() {
+        return None;
     }
-    effects
+    model.is_away = true;
+    Some(super::plain(Command::SetAway(true), ""))
 }
 
 /// Does what is due, after whatever happened.
@@ -45,6 +63,7 @@ pub(super) fn watch(model: &mut Model) -> Vec<Effect> {
     }
     let mut effects = editing::settle(model);
     effects.extend(dwell(model));
+    effects.extend(away(model));
     effects
 }
 
@@ -90,6 +109,7 @@ pub fn next_deadline(model: &Model) -> Option<Duration> {
     let ticking = match model.connection {
         // A running time is shown, or a countdown.
         Connection::Offline { .. } | Connection::Reconnecting { .. } => Some(run + SECOND),
+        _ if model.n_queued() > 0 => Some(run + SECOND),
         _ => None,
     };
     let own = [
@@ -99,6 +119,8 @@ pub fn next_deadline(model: &Model) -> Option<Duration> {
         model.writing.unsaved_since.map(|since| since + DRAFT_PAUSE),
         model.writing.typing.map(|(_, last_key)| last_key + TYPING_PAUSE),
         ticking,
+        Some(model.active_at + AWAY_AFTER).filter(|_| !model.is_away),
+        Some(HUSH).filter(|hush| !model.are_rooms_known && run < *hush),
         // Times told as "12 min ago", and the names of days.
         Some(run + MINUTE),
     ];

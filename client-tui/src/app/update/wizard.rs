@@ -1,6 +1,7 @@
 //! The first start: a link, a name, perhaps a server's key, the words.
 
 use crossterm::event::{KeyCode, KeyEvent};
+use mathia_protocol::crypto::invite::Invite;
 use mathia_protocol::name::Handle;
 use zeroize::Zeroizing;
 
@@ -13,9 +14,6 @@ use crate::app::keymap::{Chord, Place};
 use crate::app::model::Model;
 use crate::app::model::wizard::{Step, Wizard};
 use crate::safe_text::SafeText;
-
-/// How every link begins.
-const LINK_PREFIX: &str = "mathia://";
 
 /// Does what a key does in the first start.
 pub(super) fn key(model: &mut Model, key: KeyEvent) -> Vec<Effect> {
@@ -81,13 +79,14 @@ pub(super) fn joined(model: &mut Model, answer: JoinAnswer) -> Vec<Effect> {
 fn enter(model: &mut Model) -> Vec<Effect> {
     let Some(wizard) = model.wizard.as_mut() else { return Vec::new() };
     match &wizard.step {
-        Step::Link if wizard.link.text().trim().starts_with(LINK_PREFIX) => {
-            wizard.step = Step::Name;
-            wizard.error = None;
-        }
         Step::Link => {
-            let text = "An invite link begins with mathia:// and is pasted whole.";
-            wizard.error = Some(SafeText::line(text));
+            if wizard.link.text().trim().parse::<Invite>().is_ok() {
+                wizard.step = Step::Name;
+                wizard.error = None;
+            } else {
+                let text = "An invite link begins with mathia:// and is pasted whole.";
+                wizard.error = Some(SafeText::line(text));
+            }
         }
         Step::Name => return join(wizard, None),
         Step::UnknownServer { typed, fingerprint, .. } if typed.text().trim() == "yes" => {

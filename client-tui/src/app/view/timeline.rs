@@ -9,6 +9,7 @@ use crate::app::model::Model;
 use crate::app::model::connection::Connection;
 use crate::app::model::room::Tick;
 use crate::app::theme::Role;
+use crate::app::update::HUSH;
 use crate::app::wrap::{CODE_PREFIX, Row, RowKind};
 
 pub(super) fn draw(pen: &mut Pen<'_>, area: Rect, model: &Model) {
@@ -132,6 +133,7 @@ fn empty(pen: &mut Pen<'_>, area: Rect, model: &Model) {
         Some(room) if room.timeline.asked.is_none() && !model.connection.is_online() => {
             &["What was said here comes when the connection is back."]
         }
+        _ if !model.are_rooms_known && model.now.run < HUSH => &[],
         Some(_) => &["Reading what was said here."],
         None if !model.are_rooms_known => &["Reading your rooms."],
         None if matches!(model.connection, Connection::Starting) => &["Connecting."],

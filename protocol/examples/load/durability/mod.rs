@@ -8,7 +8,7 @@
 
 mod check;
 mod journal;
-mod server;
+pub(crate) mod server;
 mod writer;
 
 use std::collections::HashMap;

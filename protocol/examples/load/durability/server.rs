@@ -23,10 +23,11 @@ commits_per_hour = 1000000
 handshakes_per_second = 1000000
 handshakes_burst = 1000000
 failed_logins_per_minute = 1000000
+connections_per_address_max = 20000
 "#;
 const START_TIMEOUT: Duration = Duration::from_secs(30);
 
-pub(super) struct Server {
+pub(crate) struct Server {
     program: PathBuf,
     scratch: PathBuf,
     preload: Option<PathBuf>,
@@ -35,7 +36,7 @@ pub(super) struct Server {
 }
 
 impl Server {
-    pub(super) fn new(
+    pub(crate) fn new(
         program: PathBuf,
         scratch: &Path,
         preload: Option<PathBuf>,
@@ -47,8 +48,12 @@ impl Server {
         Ok(Self { program, scratch, preload, address: None, child: None })
     }
 
-    pub(super) fn address(&self) -> Result<SocketAddr, Failure> {
+    pub(crate) fn address(&self) -> Result<SocketAddr, Failure> {
         self.address.ok_or_else(|| "the server was never started".into())
+    }
+
+    pub(crate) fn pid(&self) -> Option<u32> {
+        self.child.as_ref().and_then(Child::id)
     }
 
     fn data(&self) -> PathBuf {
@@ -60,7 +65,7 @@ impl Server {
     }
 
     /// Starts the server, at its first address if it had one, and waits until it listens.
-    pub(super) async fn start(&mut self) -> Result<(), Failure> {
+    pub(crate) async fn start(&mut self) -> Result<(), Failure> {
         let listen = self.address.map_or_else(|| "127.0.0.1:0".to_owned(), |a| a.to_string());
         let mut command = Command::new(&self.program);
         command.arg("serve").arg("--data").arg(self.data()).args(["--listen", &listen]);
@@ -93,7 +98,7 @@ impl Server {
     }
 
     /// Ends the server as a power cut would: without any warning.
-    pub(super) async fn kill(&mut self) -> Result<(), Failure> {
+    pub(crate) async fn kill(&mut self) -> Result<(), Failure> {
         let mut child = self.child.take().ok_or("the server does not run")?;
         child.start_kill()?;
         child.wait().await?;
@@ -101,7 +106,7 @@ impl Server {
     }
 
     /// Undoes every write that was never synced, as a disk without power would.
-    pub(super) fn forget_unsynced(&self) -> Result<(), Failure> {
+    pub(crate) fn forget_unsynced(&self) -> Result<(), Failure> {
         journal::undo(&self.journal())?;
         // The shared index of the log is never synced and always made anew after a crash.
         for entry in fs::read_dir(self.data())? {
@@ -114,13 +119,13 @@ impl Server {
     }
 
     /// Switches a fault of the disk on or off.
-    pub(super) fn control(&self, name: &str, is_on: bool) -> Result<(), Failure> {
+    pub(crate) fn control(&self, name: &str, is_on: bool) -> Result<(), Failure> {
         let path = self.scratch.join("control").join(name);
         let switched = if is_on { fs::write(path, "") } else { fs::remove_file(path) };
         Ok(switched?)
     }
 
-    pub(super) fn has_ended(&mut self) -> Result<bool, Failure> {
+    pub(crate) fn has_ended(&mut self) -> Result<bool, Failure> {
         match &mut self.child {
             Some(child) => Ok(child.try_wait()?.is_some()),
             None => Ok(true),
@@ -128,7 +133,7 @@ impl Server {
     }
 
     /// Waits for the server to abort by itself.
-    pub(super) async fn wait_for_abort(&mut self, timeout: Duration) -> Result<(), Failure> {
+    pub(crate) async fn wait_for_abort(&mut self, timeout: Duration) -> Result<(), Failure> {
         const SIGABRT: i32 = 6;
         let mut child = self.child.take().ok_or("the server does not run")?;
         let status = tokio::time::timeout(timeout, child.wait())
@@ -142,7 +147,7 @@ impl Server {
     }
 
     /// Ends the server and lets it verify a copy of its data.
-    pub(super) async fn stop_and_verify(&mut self) -> Result<(), Failure> {
+    pub(crate) async fn stop_and_verify(&mut self) -> Result<(), Failure> {
         self.kill().await?;
         let copy = self.scratch.join("copy.db");
         let mut command = Command::new(&self.program);

@@ -107,11 +107,17 @@ impl Writer {
                 tokio::time::sleep(PAUSE).await;
                 continue;
             };
-            let Ok(session) = dialer.hello(connection, &self.identity).await else {
-                tokio::time::sleep(PAUSE).await;
-                continue;
+            let ended = match dialer.hello(connection, &self.identity).await {
+                Ok(session) => self.session(session, shared).await,
+                Err(failure) if failure.downcast_ref() == Some(&Fault::AuthFailed) => {
+                    Err("LOST: an account that was registered is not known".into())
+                }
+                Err(_) => {
+                    tokio::time::sleep(PAUSE).await;
+                    Ok(())
+                }
             };
-            if let Err(failure) = self.session(session, shared).await {
+            if let Err(failure) = ended {
                 shared.failure.borrow_mut().get_or_insert(failure.to_string());
                 return;
             }
@@ -153,7 +159,7 @@ impl Writer {
                     }
                     ServerFrame::Fault { id, fault } => {
                         take_call(&mut calls, id)?;
-                        refused(shared, &fault)?;
+                        self.refused(shared, &fault)?;
                         has_refusal = true;
                     }
                     _ => {}
@@ -186,16 +192,23 @@ impl Writer {
         });
         Ok(())
     }
-}
 
-fn refused(shared: &Shared, fault: &Fault) -> Result<(), Failure> {
-    match fault {
-        Fault::ServerBusy { .. } => shared.n_busy.set(shared.n_busy.get() + 1),
-        // What follows a refused message is refused too, and sent again behind it.
-        Fault::OutOfOrder { .. } | Fault::Stopping | Fault::RateLimited { .. } => {}
-        other => return Err(format!("a message was refused: {other}").into()),
+    fn refused(&self, shared: &Shared, fault: &Fault) -> Result<(), Failure> {
+        let n_acked = self.n_sealed - self.unacked.len() as u64;
+        match fault {
+            Fault::ServerBusy { .. } => shared.n_busy.set(shared.n_busy.get() + 1),
+            Fault::OutOfOrder { last } if last.0 < n_acked => {
+                let device = self.identity.device;
+                let lost =
+                    format!("LOST: of {n_acked} acknowledged by {device:?}, {last} are left");
+                return Err(lost.into());
+            }
+            // What follows a refused message is refused too, and sent again behind it.
+            Fault::OutOfOrder { .. } | Fault::Stopping | Fault::RateLimited { .. } => {}
+            other => return Err(format!("LOST, or never there: {other}").into()),
+        }
+        Ok(())
     }
-    Ok(())
 }
 
 fn take_call(calls: &mut VecDeque<(u32, u64)>, id: u32) -> Result<u64, Failure> {

@@ -29,18 +29,18 @@ pub(crate) async fn run(options: &Options) -> Result<String, Failure> {
     let latencies = Rc::new(RefCell::new(Latencies::default()));
     let n_received = Rc::new(Cell::new(0u64));
     let failures = Rc::new(Failures::default());
-    let (mut connections, mut writer) = (Vec::new(), None);
+    let (mut connections, mut writers) = (Vec::new(), Vec::new());
     for session in sessions {
         let Session { connection, send, frames, .. } = session;
         connections.push(connection);
-        writer.get_or_insert(send);
+        // Kept all: the end of its stream would end a session.
+        writers.push(send);
         let (sent_at, latencies) = (Rc::clone(&sent_at), Rc::clone(&latencies));
         let (n_received, failures) = (Rc::clone(&n_received), Rc::clone(&failures));
         tokio::task::spawn_local(async move {
             failures.note(listen(frames, &sent_at, &latencies, &n_received).await);
         });
     }
-    let mut writer = writer.ok_or("nobody is there")?;
     let mut author = Author::new(Rc::clone(&people[0]), &room, 7);
     let n_messages = options.seconds * 1_000 / u64::try_from(INTERVAL.as_millis())?;
     let cpu_before = cpu_us(options.pid)?;
@@ -50,7 +50,7 @@ pub(crate) async fn run(options: &Options) -> Result<String, Failure> {
         let request = Request::Append { room: room.room, entry: author.next(TEXT_LEN)? };
         let frame = encode_frame(&Call { id: id + 1_000, request });
         sent_at.borrow_mut().push(Instant::now());
-        failures.or(async { writer.write_all(&frame).await.unwrap_or_default() }).await?;
+        failures.or(async { writers[0].write_all(&frame).await.unwrap_or_default() }).await?;
     }
     failures.or(tokio::time::sleep(Duration::from_secs(1))).await?;
     let cpu = cpu_us(options.pid)? - cpu_before;

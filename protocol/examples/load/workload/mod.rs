@@ -54,9 +54,14 @@ impl Failures {
 
     /// Waits until `done` says so, looking whenever it is told, or until something failed.
     pub(crate) async fn or(&self, done: impl Future<Output = ()>) -> Result<(), Failure> {
+        let changed = self.changed.notified();
+        // What failed while nobody waited counts as well.
+        if let Some(failure) = self.first.borrow_mut().take() {
+            return Err(failure);
+        }
         tokio::select! {
             () = done => Ok(()),
-            () = self.changed.notified() => {
+            () = changed => {
                 Err(self.first.borrow_mut().take().unwrap_or_else(|| "a task failed".into()))
             }
         }

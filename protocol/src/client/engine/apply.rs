@@ -314,7 +314,12 @@ impl Core {
             }
             Err(failure) => {
                 room.lanes.insert(header.device, failure.lane);
-                if failure.check.means_fork() {
+                // A gap in the counters is often one in the log: then its author saw another one.
+                let is_gap = matches!(failure.check, Check::Counter | Check::PrevOwn);
+                let (seen_seq, seen_hash) = (header.seen_seq, header.seen_hash);
+                let known = |seq| room.hash_at(run.replica, seq);
+                let differs = || compare_seen(seen_seq, seen_hash, seq, &known) == SeenView::Fork;
+                if failure.check.means_fork() || (is_gap && differs()) {
                     let text = format!("the author of message {seq} saw another history");
                     room.stop(&text);
                     run.done.outcomes.push(Outcome::Alarm { cause: AlarmCause::Fork, text });

@@ -80,6 +80,9 @@ impl Engine {
             tracing::debug!(room = id.short(), %error, "reading older entries failed");
             self.feed(id, Input::OlderFailed);
         }
+        if let Some(room) = self.core.borrow_mut().rooms.get_mut(&id) {
+            room.n_older_reads += 1;
+        }
         self.wake();
     }
 

@@ -328,12 +328,12 @@ impl Engine {
     ) -> Result<Done, CommandError> {
         self.visible.set(Some(id));
         let count = count.min(TIMELINE_MAX);
-        let held_from = {
+        let (held_from, n_before) = {
             let core = self.core.borrow();
             let room = core.rooms.get(&id);
             let room =
                 room.ok_or_else(|| CommandError::NotFound("there is no such room".into()))?;
-            room.facts.held_from
+            (room.facts.held_from, room.n_older_reads)
         };
         let read = || self.replica.entries_before(id, before, count);
         let mut records = read().map_err(|error| storage(&error))?;
@@ -342,7 +342,7 @@ impl Engine {
             self.feed(id, Input::WantOlder { count });
             self.until(OLDER_PATIENCE, || {
                 let core = self.core.borrow();
-                core.rooms.get(&id).is_none_or(|room| room.facts.held_from < held_from)
+                core.rooms.get(&id).is_none_or(|room| room.n_older_reads != n_before)
             })
             .await;
             records = read().map_err(|error| storage(&error))?;

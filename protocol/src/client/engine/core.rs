@@ -21,8 +21,8 @@ pub(super) struct Core {
     pub(super) numbers: HashMap<RoomNumber, RoomId>,
     /// What faces were last told of each row of the outbox that is not settled.
     pub(super) told: HashMap<u64, (RoomId, OutboxState)>,
-    /// Accounts whose chain was served shorter than seen, and how often.
-    pub(super) stale: HashMap<AccountId, u32>,
+    /// Accounts whose chain is served shorter than seen: said once.
+    pub(super) stale: HashSet<AccountId>,
     /// Accounts whose chain is being fetched.
     pub(super) fetching: HashSet<AccountId>,
     /// When typing was last told, by room.
@@ -46,7 +46,7 @@ impl Core {
             rooms,
             numbers,
             told: HashMap::new(),
-            stale: HashMap::new(),
+            stale: HashSet::new(),
             fetching: HashSet::new(),
             typed: HashMap::new(),
         })

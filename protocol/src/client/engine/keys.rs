@@ -101,8 +101,14 @@ impl Engine {
         let Some(room) = core.rooms.get(&id) else { return Ok(Vec::new()) };
         let Some(state) = &room.state else { return Ok(Vec::new()) };
         let kept = self.replica.epochs(id)?;
+        // What was wiped with everything it opened stays wiped.
+        let is_over = |epoch: Epoch| {
+            state.epoch_end(epoch).is_some_and(|end| end <= room.expired_upto.next())
+        };
         let is_missing = |epoch: &Epoch| {
-            kept.binary_search(epoch).is_err() && room.may_have_key(self.account, *epoch)
+            kept.binary_search(epoch).is_err()
+                && room.may_have_key(self.account, *epoch)
+                && !(room.expired_upto > Seq(0) && is_over(*epoch))
         };
         Ok(state.epochs().iter().map(|record| record.epoch).filter(is_missing).collect())
     }

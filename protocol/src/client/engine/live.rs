@@ -14,6 +14,7 @@ use super::super::event::{ClientEvent, ConnectionState};
 use super::super::link::{Link, News};
 use super::super::login::{LoginError, Opener};
 use super::super::record::{PinSource, ServerRecord};
+use super::super::replica::CLOCK_SKEW;
 use super::super::trust::{Expected, TrustError};
 use super::Engine;
 use super::room::{Room, Task};
@@ -97,10 +98,9 @@ impl Engine {
     /// Whether everything the server had is in the replica.
     pub(super) fn is_caught_up(&self) -> bool {
         let core = self.core.borrow();
-        core.rooms
-            .values()
-            .filter(|room| room.facts.is_member && room.facts.stopped.is_none())
-            .all(Room::is_caught_up)
+        let mut rooms =
+            core.rooms.values().filter(|room| room.facts.is_member && room.facts.stopped.is_none());
+        self.is_resumed.get() && rooms.all(Room::is_caught_up)
     }
 
     async fn log_in(self: &Rc<Self>) -> Result<(Rc<Link>, mpsc::Receiver<News>), Failure> {
@@ -122,6 +122,7 @@ impl Engine {
         })?;
         self.remember_server(server, &connected, source, &welcome);
         let (link, news) = Link::start(connected.endpoint, connected.connection, opener);
+        self.is_resumed.set(false);
         *self.link.borrow_mut() = Some(Rc::clone(&link));
         Ok((link, news))
     }
@@ -192,7 +193,12 @@ impl Engine {
                 first_seen: self.now(),
             },
         };
-        if let Err(error) = self.replica.put_server(&record) {
+        let skew = welcome.time.0.cast_signed().saturating_sub(self.now().0.cast_signed());
+        let noted = self
+            .replica
+            .put_server(&record)
+            .and_then(|()| self.replica.put_setting(CLOCK_SKEW, &skew.to_be_bytes()));
+        if let Err(error) = noted {
             self.storage_failed(&error);
         }
     }
@@ -343,6 +349,8 @@ impl Engine {
     }
 
     async fn after_resume(self: &Rc<Self>) {
+        self.is_resumed.set(true);
+        self.wake();
         let is_known = self.core.borrow().people.chains.contains_key(&self.account);
         if !is_known && let Err(error) = self.fetch_chain(self.account).await {
             tracing::debug!(%error, "the own chain could not be read");
@@ -406,6 +414,9 @@ impl Engine {
 
     /// Reads all rooms once more, whatever the server told.
     pub(super) async fn sync_all(self: &Rc<Self>) -> Result<(), super::CommandError> {
+        self.online().await?;
+        let is_resumed = || self.is_resumed.get() || self.link().is_none();
+        self.until(self.patience, is_resumed).await;
         // An answered call says that all events before it have arrived.
         self.call(Request::Joins).await?;
         let rooms: Vec<RoomId> = {

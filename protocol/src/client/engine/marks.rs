@@ -28,32 +28,37 @@ impl Engine {
     pub(super) async fn tell_delivered(self: Rc<Self>) {
         loop {
             sleep(MARKS_INTERVAL).await;
-            let Some(link) = self.link() else { continue };
-            let marks: Vec<DeliveredMark> = {
-                let core = self.core.borrow();
-                let is_new = |room: &&super::room::Room| {
-                    room.facts.is_member && room.applied.seq() > room.facts.delivered_upto
-                };
-                let rooms = core.rooms.values().filter(is_new).take(MARKS_AT_ONCE_MAX);
-                rooms
-                    .map(|room| DeliveredMark { room: room.id, upto: room.applied.seq() })
-                    .collect()
-            };
-            if marks.is_empty() {
-                continue;
-            }
-            if let Err(error) = link.call(Request::Delivered { marks: marks.clone() }).await {
-                tracing::debug!(%error, "delivered marks were not taken");
+            if !self.flush_delivered().await {
                 sleep(MARKS_PAUSE).await;
-                continue;
-            }
-            let mut core = self.core.borrow_mut();
-            for mark in marks {
-                if let Some(room) = core.rooms.get_mut(&mark.room) {
-                    room.facts.delivered_upto = room.facts.delivered_upto.max(mark.upto);
-                }
             }
         }
+    }
+
+    /// Tells the server what has arrived since it was last told; `false` if it does not take it.
+    pub(super) async fn flush_delivered(&self) -> bool {
+        let Some(link) = self.link() else { return true };
+        let marks: Vec<DeliveredMark> = {
+            let core = self.core.borrow();
+            let is_new = |room: &&super::room::Room| {
+                room.facts.is_member && room.applied.seq() > room.facts.delivered_upto
+            };
+            let rooms = core.rooms.values().filter(is_new).take(MARKS_AT_ONCE_MAX);
+            rooms.map(|room| DeliveredMark { room: room.id, upto: room.applied.seq() }).collect()
+        };
+        if marks.is_empty() {
+            return true;
+        }
+        if let Err(error) = link.call(Request::Delivered { marks: marks.clone() }).await {
+            tracing::debug!(%error, "delivered marks were not taken");
+            return false;
+        }
+        let mut core = self.core.borrow_mut();
+        for mark in marks {
+            if let Some(room) = core.rooms.get_mut(&mark.room) {
+                room.facts.delivered_upto = room.facts.delivered_upto.max(mark.upto);
+            }
+        }
+        true
     }
 
     /// Moves the own read mark.
@@ -75,6 +80,10 @@ impl Engine {
             room.unsent_read = Some(upto);
             upto
         };
+        if self.link().is_none() {
+            // Told after the next login.
+            return Err(self.offline());
+        }
         let result = self.send_read(id, upto).await;
         if result.is_ok()
             && let Some(room) = self.core.borrow_mut().rooms.get_mut(&id)

@@ -20,12 +20,14 @@ mod older;
 mod outbox;
 mod people;
 mod pump;
+mod retention;
 mod room;
 mod seal;
 mod views;
 mod who;
 
 use std::cell::{Cell, RefCell};
+use std::collections::BTreeSet;
 use std::future::Future;
 use std::io;
 use std::rc::Rc;
@@ -52,6 +54,8 @@ use crate::wire::{Fault, Reply, Request};
 /// How often the replica is asked whether another process changed it: a pipe's message waits no
 /// longer than this for the process that sends.
 const STAMP_INTERVAL: Duration = Duration::from_millis(100);
+/// Saying goodbye may take this long: a person waits for the prompt to come back.
+const GOODBYE_PATIENCE: Duration = Duration::from_secs(1);
 
 /// Everything one client has, shared by its tasks.
 pub(super) struct Engine {
@@ -75,8 +79,45 @@ pub(super) struct Engine {
     pub(super) connect_now: Notify,
     pub(super) drain: RefCell<Option<Box<dyn DrainGuard>>>,
     pub(super) is_stopping: Cell<bool>,
+    /// Whether this session has heard the heads of all rooms.
+    pub(super) is_resumed: Cell<bool>,
+    /// Somebody lets joiners in; who comes meanwhile is let in next.
+    pub(super) admitting: Cell<Busy>,
+    /// Somebody does what is due.
+    pub(super) keeping: Cell<Busy>,
+    /// Rooms that changed and were not told yet.
+    untold: RefCell<BTreeSet<RoomId>>,
+    room_changed: Notify,
     /// The room a face looked at last: it is caught up first.
     pub(super) visible: Cell<Option<RoomId>>,
+}
+
+/// Work that goes on at most once at a time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) enum Busy {
+    /// Nobody is at it.
+    #[default]
+    No,
+    /// Somebody is at it.
+    Yes,
+    /// Somebody is at it, and begins again when done.
+    Again,
+}
+
+impl Busy {
+    /// Begins the work, or leaves word that there is more; `true` if the caller is to do it.
+    pub(super) fn begin(cell: &Cell<Self>) -> bool {
+        let was = cell.get();
+        cell.set(if was == Self::No { Self::Yes } else { Self::Again });
+        was == Self::No
+    }
+
+    /// Ends the work; `false` if it is to be done once more.
+    pub(super) fn end(cell: &Cell<Self>) -> bool {
+        let was = cell.get();
+        cell.set(if was == Self::Again { Self::Yes } else { Self::No });
+        was != Self::Again
+    }
 }
 
 /// Starts the engine on a thread of its own.
@@ -133,16 +174,23 @@ async fn run(
         connect_now: Notify::new(),
         drain: RefCell::default(),
         is_stopping: Cell::new(false),
+        is_resumed: Cell::new(false),
+        admitting: Cell::default(),
+        keeping: Cell::default(),
+        untold: RefCell::default(),
+        room_changed: Notify::new(),
         visible: Cell::new(None),
     });
     engine.tell_everything();
     let live = tokio::task::spawn_local(Rc::clone(&engine).live());
     let chores = tokio::task::spawn_local(Rc::clone(&engine).chores());
     let stamps = tokio::task::spawn_local(Rc::clone(&engine).watch_replica());
+    let tellers = tokio::task::spawn_local(Rc::clone(&engine).tell_rooms());
+    let mut stopped = None;
     while let Some(ask) = inbox.recv().await {
         match ask {
             Ask::Run(Command::Stop, answer) => {
-                drop(answer.send(Ok(super::command::Done::Done)));
+                stopped = Some(answer);
                 break;
             }
             Ask::Run(command, answer) => {
@@ -157,14 +205,23 @@ async fn run(
         }
     }
     engine.is_stopping.set(true);
+    // What arrived just now counts as delivered, also if this was a short visit. Not being able to
+    // say so loses nothing: the next session does.
+    drop(tokio::time::timeout(GOODBYE_PATIENCE, engine.flush_delivered()).await);
     live.abort();
     chores.abort();
     stamps.abort();
+    tellers.abort();
+    engine.tell_untold();
     let link = engine.link.borrow_mut().take();
     if let Some(link) = link {
         link.close_and_wait().await;
     }
     engine.drain.borrow_mut().take();
+    // Answered last: a process may end on it, and the server must have heard the goodbye.
+    if let Some(answer) = stopped {
+        drop(answer.send(Ok(super::command::Done::Done)));
+    }
 }
 
 impl Engine {
@@ -229,7 +286,8 @@ impl Engine {
         matches!(*self.connection.borrow(), ConnectionState::Stopped { .. })
     }
 
-    fn offline(&self) -> CommandError {
+    /// Why there is no session.
+    pub(super) fn offline(&self) -> CommandError {
         match &*self.connection.borrow() {
             ConnectionState::Stopped { cause, is_untrusted: true } => {
                 CommandError::Untrusted(cause.clone())

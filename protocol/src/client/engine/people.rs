@@ -9,7 +9,7 @@ use super::super::event::{PresenceView, TrustState};
 use super::super::record::Contact;
 use super::super::replica::{Replica, Stored};
 use crate::crypto::safety::account_digits;
-use crate::crypto::user_chain::{ChainError, ChainHead, HeadOrder, SignedLink, UserChain};
+use crate::crypto::user_chain::{ChainError, ChainHead, Device, HeadOrder, SignedLink, UserChain};
 use crate::id::{AccountId, TimeMs};
 use crate::wire::{PresenceLine, PresenceState};
 
@@ -20,8 +20,13 @@ pub(super) enum ChainNews {
     Same,
     /// Somebody seen for the first time.
     First,
-    /// The chain grew; devices that are new in it, by name.
-    Grew(Vec<String>),
+    /// The chain grew.
+    Grew {
+        /// Devices that are new in it, by name.
+        added: Vec<String>,
+        /// Devices that it ended, by name.
+        revoked: Vec<String>,
+    },
     /// The name belongs to another account here: sending to it stops until accepted by hand.
     NameChanged(String),
 }
@@ -150,13 +155,16 @@ impl People {
         let from = old.map_or(0, |chain| chain.head().seq);
         let news = match old {
             Some(old) if old.head() == chain.head() => ChainNews::Same,
-            Some(old) => ChainNews::Grew(
-                chain
-                    .devices()
-                    .filter(|device| old.device(device.id()).is_none())
-                    .map(|device| device.record.name.clone())
-                    .collect(),
-            ),
+            Some(old) => {
+                let name = |device: &Device| device.record.name.clone();
+                let is_new = |device: &&Device| old.device(device.id()).is_none();
+                let is_ended =
+                    |device: &&Device| device.revoked_seq.is_some() && old.is_active(device.id());
+                ChainNews::Grew {
+                    added: chain.devices().filter(is_new).map(name).collect(),
+                    revoked: chain.devices().filter(is_ended).map(name).collect(),
+                }
+            }
             None => ChainNews::First,
         };
         let fresh: Vec<Vec<u8>> = links

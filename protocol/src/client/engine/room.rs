@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 
 use super::super::record::{DeviceLane, RoomFacts, RoomRecord};
 use super::super::replica::{Replica, Stored};
+use super::retention::expired_key;
 use crate::crypto::commit::{Commit, RoomKind, RoomMode};
 use crate::crypto::epoch::{EpochSecret, RoomKey, SenderKey};
 use crate::crypto::settings::RoomSettings;
@@ -62,6 +63,10 @@ pub(super) struct Room {
     pub(super) tasks: BTreeSet<Task>,
     /// What the server last said about the end of the log, until the log can be compared with it.
     pub(super) head: Option<(Seq, Hash)>,
+    /// Everything up to here has expired by the room's policy.
+    pub(super) expired_upto: Seq,
+    /// How many reads of older pages have ended, one way or the other.
+    pub(super) n_older_reads: u64,
     senders: HashMap<(Epoch, DeviceId), SenderKey>,
     /// Secrets of own commits that are on their way, by the hash of the commit.
     pub(super) own_secrets: HashMap<Hash, EpochSecret>,
@@ -95,6 +100,8 @@ impl Room {
             scheduled: HashSet::new(),
             tasks: BTreeSet::new(),
             head: None,
+            expired_upto: Seq(0),
+            n_older_reads: 0,
             senders: HashMap::new(),
             own_secrets: HashMap::new(),
             asked: BTreeSet::new(),
@@ -142,6 +149,9 @@ impl Room {
         if let Some(bytes) = replica.setting(&scheduled_key(id))? {
             let ids = bytes.chunks_exact(8).filter_map(|id| id.try_into().ok());
             room.scheduled = ids.map(u64::from_be_bytes).collect();
+        }
+        if let Some(bytes) = replica.setting(&expired_key(id))? {
+            room.expired_upto = Seq(bytes.try_into().map_or(0, u64::from_be_bytes));
         }
         room.count_messages(replica)?;
         room.refresh_settings(replica)?;
@@ -253,6 +263,11 @@ impl Room {
             self.senders.insert((epoch, device), SenderKey::derive(&key, account, device));
         }
         Ok(self.senders.get(&(epoch, device)))
+    }
+
+    /// Forgets the sender keys of an epoch.
+    pub(super) fn forget_senders(&mut self, epoch: Epoch) {
+        self.senders.retain(|(of, _), _| *of != epoch);
     }
 
     /// Reads name and topic from the newest settings box that can be opened and counts.

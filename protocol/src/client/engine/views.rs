@@ -2,6 +2,11 @@
 //!
 //! Texts of others pass through as they are; a face cleans them before showing.
 
+use std::rc::Rc;
+use std::time::Duration;
+
+use tokio::time::sleep;
+
 use super::super::event::{
     ClientEvent, DeviceView, EntryBodyView, EntryView, MarkCounts, MemberView, PersonView,
     RoomView, SealedBy, TrustState,
@@ -21,14 +26,34 @@ use crate::id::{AccountId, Hash, RoomId, Seq};
 use crate::log::RoomState;
 use crate::wire::EntryBody;
 
+/// The shortest time between two tellings of rooms: a large room's members are many names.
+const ROOM_INTERVAL: Duration = Duration::from_millis(20);
 /// Names listed in the sentence of a change; more are counted.
 const NAMES_MAX: usize = 6;
 
 impl Engine {
-    /// Tells a room as it is now.
+    /// Tells a room as it is in a moment: what happens until then is told at once.
     pub(super) fn tell_room(&self, id: RoomId) {
-        if let Some(view) = self.room_view(id) {
-            self.tell(ClientEvent::Room(Box::new(view)));
+        self.untold.borrow_mut().insert(id);
+        self.room_changed.notify_one();
+    }
+
+    /// Tells rooms that changed, each at most so often that a screen can follow.
+    pub(super) async fn tell_rooms(self: Rc<Self>) {
+        loop {
+            self.room_changed.notified().await;
+            self.tell_untold();
+            sleep(ROOM_INTERVAL).await;
+        }
+    }
+
+    /// Tells the rooms that changed.
+    pub(super) fn tell_untold(&self) {
+        let untold = std::mem::take(&mut *self.untold.borrow_mut());
+        for id in untold {
+            if let Some(view) = self.room_view(id) {
+                self.tell(ClientEvent::Room(Box::new(view)));
+            }
         }
     }
 

@@ -5,6 +5,9 @@
 //! once and stops sending to that person (CRYPTO B2).
 
 use std::rc::Rc;
+use std::time::Duration;
+
+use tokio::time::sleep;
 
 use super::super::command::{CommandError, PersonRef};
 use super::super::event::{AlarmCause, TrustState};
@@ -19,6 +22,8 @@ use crate::wire::{ChainHeadLine, Fault, Reply, Request};
 
 /// A chain that was served shorter than seen this often is an alarm.
 const STALE_TRIES_MAX: u32 = 3;
+/// The pause between those tries.
+const STALE_PAUSE: Duration = Duration::from_millis(500);
 /// Pages of one chain: far more than [`crate::limits::CHAIN_LINKS_MAX`] links need.
 const CHAIN_PAGES_MAX: usize = 512;
 
@@ -54,14 +59,24 @@ impl Engine {
                 Err(CommandError::TimedOut)
             };
         }
-        let result = self.read_chain(account).await;
+        let outcome = self.read_and_take(account).await;
         self.core.borrow_mut().fetching.remove(&account);
-        let outcome = match result {
-            Ok(links) => self.take_chain(account, &links),
-            Err(error) => Err(error),
-        };
         self.wake();
         outcome
+    }
+
+    /// A shorter chain than seen is refused and asked for again, three times in all.
+    async fn read_and_take(&self, account: AccountId) -> Result<(), CommandError> {
+        let mut n_tries = 0;
+        loop {
+            n_tries += 1;
+            let links = self.read_chain(account).await?;
+            match self.take_chain(account, &links) {
+                Err(ChainRefusal::Stale) if n_tries < STALE_TRIES_MAX => sleep(STALE_PAUSE).await,
+                Err(refusal) => return Err(self.chain_refused(account, refusal)),
+                Ok(()) => return Ok(()),
+            }
+        }
     }
 
     async fn read_chain(&self, account: AccountId) -> Result<Vec<SignedLink>, CommandError> {
@@ -84,7 +99,7 @@ impl Engine {
         Ok(links)
     }
 
-    fn take_chain(&self, account: AccountId, links: &[SignedLink]) -> Result<(), CommandError> {
+    fn take_chain(&self, account: AccountId, links: &[SignedLink]) -> Result<(), ChainRefusal> {
         let now = self.now();
         let mut core = self.core.borrow_mut();
         let is_known = core.people.chains.contains_key(&account);
@@ -100,9 +115,12 @@ impl Engine {
         drop(core);
         match result {
             Ok(ChainNews::Same | ChainNews::First) => Ok(()),
-            Ok(ChainNews::Grew(devices)) => {
-                for device in devices {
+            Ok(ChainNews::Grew { added, revoked }) => {
+                for device in added {
                     self.notice(None, format!("new device for {handle}: {device}"));
+                }
+                for device in revoked {
+                    self.notice(None, format!("{handle} revoked a device: {device}"));
                 }
                 Ok(())
             }
@@ -110,7 +128,7 @@ impl Engine {
                 self.identity_changed(account, &name);
                 Ok(())
             }
-            Err(refusal) => Err(self.chain_refused(account, &handle, refusal)),
+            Err(refusal) => Err(refusal),
         }
     }
 
@@ -123,21 +141,12 @@ impl Engine {
         self.tell_rooms_with(account);
     }
 
-    fn chain_refused(
-        &self,
-        account: AccountId,
-        handle: &str,
-        refusal: ChainRefusal,
-    ) -> CommandError {
+    fn chain_refused(&self, account: AccountId, refusal: ChainRefusal) -> CommandError {
+        let handle = self.core.borrow().people.handle(account);
         match refusal {
             ChainRefusal::Storage(error) => return storage(&error),
             ChainRefusal::Stale => {
-                let mut core = self.core.borrow_mut();
-                let n_times = core.stale.entry(account).or_insert(0);
-                *n_times += 1;
-                let is_alarm = *n_times == STALE_TRIES_MAX;
-                drop(core);
-                if is_alarm {
+                if self.core.borrow_mut().stale.insert(account) {
                     let text = format!("the server shows less of {handle}'s devices than before");
                     self.alarm(None, Some(account), AlarmCause::StaleChain, text);
                 }

@@ -8,7 +8,7 @@ mod witness;
 
 pub(crate) use person::Person;
 pub(crate) use session::{Frames, Session, dial, hello};
-pub(crate) use town::{Town, enrols};
+pub(crate) use town::{Town, Trusting, enrols};
 
 /// What a story returns: anything that goes wrong ends it.
 pub(crate) type TestResult<T = ()> = Result<T, Box<dyn std::error::Error + Send + Sync>>;

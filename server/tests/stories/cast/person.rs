@@ -5,13 +5,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use mathia_protocol::client::{
-    Client, ClientConfig, ClientEvent, Command, Done, EntryBodyView, EntryView, Events, Forgetful,
-    Identity, NewRoom, OutboxState, PersonRef, Replica, RoomView,
+    Client, ClientConfig, ClientEvent, Clock, Command, Done, EntryBodyView, EntryView, Events,
+    Forgetful, Identity, NewRoom, OutboxState, PersonRef, Replica, RoomView,
 };
-use mathia_protocol::id::{RoomId, Seq};
+use mathia_protocol::id::{RoomId, Seq, TimeMs};
 use tokio::time::timeout;
 
-use super::TestResult;
+use super::{TestResult, now};
 
 /// How long anything may take before a story fails.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -34,10 +34,7 @@ impl Person {
         identity: Identity,
         replica: Arc<dyn Replica>,
     ) -> TestResult<Self> {
-        let mut config =
-            ClientConfig::new(address.to_string(), identity.duplicate(), Arc::new(Forgetful));
-        config.patience = PATIENCE;
-        let (client, events) = Client::start(config, Arc::clone(&replica))?;
+        let (client, events) = Client::start(config(address, &identity), Arc::clone(&replica))?;
         Ok(Self { handle: handle.to_owned(), client, events, address, identity, replica })
     }
 
@@ -53,6 +50,22 @@ impl Person {
         let replica = Arc::clone(&self.replica);
         *self = Self::start(&self.handle, self.address, self.identity.duplicate(), replica)?;
         Ok(())
+    }
+
+    /// Starts the client again, with a clock that is ahead.
+    pub(crate) fn starts_ahead(&mut self, by: Duration) -> TestResult {
+        let identity = self.identity.duplicate();
+        let mut config = config(self.address, &identity);
+        config.clock = Arc::new(Ahead(by));
+        let (client, events) = Client::start(config, Arc::clone(&self.replica))?;
+        (self.client, self.events) = (client, events);
+        Ok(())
+    }
+
+    /// Starts another process of the same device, on the same replica.
+    pub(crate) fn again(&self) -> TestResult<Self> {
+        let replica = Arc::clone(&self.replica);
+        Self::start(&self.handle, self.address, self.identity.duplicate(), replica)
     }
 
     /// Ends the client and starts it again.
@@ -183,6 +196,23 @@ impl Person {
         let told = |entry: EntryView| Some((entry.seq, entry.handle.clone(), text_of(&entry)?));
         Ok(entries.into_iter().filter_map(told).collect())
     }
+}
+
+/// A clock that is ahead of the machine's.
+#[derive(Debug)]
+struct Ahead(Duration);
+
+impl Clock for Ahead {
+    fn now(&self) -> TimeMs {
+        TimeMs(now().0 + u64::try_from(self.0.as_millis()).unwrap_or(0))
+    }
+}
+
+fn config(address: SocketAddr, identity: &Identity) -> ClientConfig {
+    let keeper = Arc::new(Forgetful);
+    let mut config = ClientConfig::new(address.to_string(), identity.duplicate(), keeper);
+    config.patience = PATIENCE;
+    config
 }
 
 fn text_of(entry: &EntryView) -> Option<String> {

@@ -8,6 +8,7 @@ use mathia_protocol::client::{Applicant, Identity, MemoryReplica, Replica, Trust
 use mathia_protocol::crypto::user_chain::{AccountKind, DeviceLabel};
 use mathia_protocol::id::Hash;
 use mathia_server::config::RegistrationPolicy;
+use mathia_server::limits::Limits;
 use mathia_server::serve::{ServeConfig, Server};
 use tempfile::TempDir;
 use tokio::time::{Instant, sleep};
@@ -19,11 +20,12 @@ pub(crate) struct Town {
     pub(super) server: Option<Server>,
     pub(crate) dir: TempDir,
     pub(crate) address: SocketAddr,
+    limits: Limits,
 }
 
 /// Somebody who trusts every server: the stories here are not about that.
 #[derive(Debug)]
-struct Trusting;
+pub(crate) struct Trusting;
 
 impl TrustAsk for Trusting {
     fn is_trusted(&self, _: &str, _: Hash, _: &str) -> bool {
@@ -33,12 +35,23 @@ impl TrustAsk for Trusting {
 
 impl Town {
     /// Starts a server.
-    pub(crate) async fn start() -> TestResult<Self> {
+    pub(crate) fn start() -> TestResult<Self> {
+        Self::start_with(|_| {})
+    }
+
+    /// Starts a server with other limits.
+    pub(crate) fn start_with(change: impl FnOnce(&mut Limits)) -> TestResult<Self> {
         let dir = tempfile::tempdir()?;
-        let address = (Ipv4Addr::LOCALHOST, 0).into();
-        let server = serve(&dir, address)?;
+        let mut limits = Limits::default();
+        change(&mut limits);
+        let server = serve(&dir, (Ipv4Addr::LOCALHOST, 0).into(), &limits)?;
         let address = server.local_addr();
-        Ok(Self { server: Some(server), dir, address })
+        Ok(Self { server: Some(server), dir, address, limits })
+    }
+
+    /// Where it listens.
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
     }
 
     /// Stops the server and starts it again on the same data and address.
@@ -58,7 +71,7 @@ impl Town {
     pub(crate) async fn wakes(&mut self) -> TestResult {
         let deadline = Instant::now() + Duration::from_secs(10);
         loop {
-            match serve(&self.dir, self.address) {
+            match serve(&self.dir, self.address, &self.limits) {
                 Ok(server) => {
                     self.server = Some(server);
                     return Ok(());
@@ -101,8 +114,9 @@ pub(crate) async fn enrols(handle: &str, invite: &str) -> TestResult<(Identity, 
     Ok((registered.identity, replica))
 }
 
-fn serve(dir: &TempDir, address: SocketAddr) -> TestResult<Server> {
+fn serve(dir: &TempDir, address: SocketAddr, limits: &Limits) -> TestResult<Server> {
     let mut config = ServeConfig::new(address, dir.path());
     config.registration = RegistrationPolicy::Open;
+    config.limits = limits.clone();
     Ok(Server::start(&config)?)
 }

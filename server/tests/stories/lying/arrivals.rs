@@ -11,7 +11,7 @@ use super::scene::Scene;
 /// An invite says which key the server has: at another, not even the name is told.
 #[tokio::test]
 async fn an_invite_leads_to_no_other_server() -> TestResult {
-    let town = Town::start().await?;
+    let town = Town::start()?;
     let impostor = Liar::with_key(&town, &rcgen::KeyPair::generate()?)?;
     let invite = town.operators_invite().await?;
     let lured = invite.replace(&town.address.to_string(), &impostor.address.to_string());
@@ -51,7 +51,7 @@ async fn a_newcomer_sees_that_a_change_is_missing() -> TestResult {
 /// An entry from before a newcomer's time is changed: the page does not meet what was verified.
 #[tokio::test]
 async fn a_changed_past_does_not_meet_the_present() -> TestResult {
-    let town = Town::start().await?;
+    let town = Town::start()?;
     let liar = Liar::before(&town)?;
     let mut ann = liar.newcomer("ann").await?;
     let mut dan = liar.newcomer("dan").await?;

@@ -10,7 +10,7 @@ use super::scene::Scene;
 /// Another key under the known address is a hard stop before a word is said.
 #[tokio::test]
 async fn another_certificate_is_a_hard_stop() -> TestResult {
-    let town = Town::start().await?;
+    let town = Town::start()?;
     let impostor = Liar::with_key(&town, &rcgen::KeyPair::generate()?)?;
     let (identity, replica) = enrols("ann", &format!("mathia://{}", town.address)).await?;
     let mut ann = Person::start("ann", impostor.address, identity, replica)?;

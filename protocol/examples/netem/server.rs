@@ -1,0 +1,81 @@
+//! The server under proof: the real program, in a directory of its own.
+
+use std::fs;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::Duration;
+
+use tokio::io::{AsyncBufReadExt as _, BufReader};
+use tokio::process::{Child, Command};
+
+use crate::Failure;
+
+const START_TIMEOUT: Duration = Duration::from_mins(1);
+
+pub(crate) struct Server {
+    program: PathBuf,
+    data: PathBuf,
+    pub(crate) address: SocketAddr,
+    _child: Child,
+}
+
+impl Server {
+    /// Starts the server; links lead to `public`. It ends with this value.
+    pub(crate) async fn start(
+        program: PathBuf,
+        scratch: &Path,
+        listen: &str,
+        public: &str,
+    ) -> Result<Self, Failure> {
+        let (config, data) = (scratch.join("server.toml"), scratch.join("data"));
+        fs::create_dir_all(scratch)?;
+        // Rates are not what is proved.
+        let settings = format!(
+            "public_address = \"{public}\"\n[limits]\nmessages_per_minute = 6000\n\
+             room_messages_per_minute = 60000\nhandshakes_burst = 1000\n"
+        );
+        fs::write(&config, settings)?;
+        let mut command = Command::new(&program);
+        command.arg("serve").arg("--data").arg(&data).args(["--listen", listen]);
+        command.arg("--config").arg(&config).stdin(Stdio::null()).stdout(Stdio::piped());
+        command.stderr(fs::File::create(scratch.join("server.log"))?).kill_on_drop(true);
+        let mut child = command.spawn()?;
+        let stdout = child.stdout.take().ok_or("no standard output")?;
+        let mut lines = BufReader::new(stdout).lines();
+        let listening = async {
+            while let Some(line) = lines.next_line().await? {
+                if let Some(address) = line.strip_prefix("listening ") {
+                    return Ok::<SocketAddr, Failure>(address.parse()?);
+                }
+            }
+            Err("the server ended before it listened; see server.log".into())
+        };
+        let address = tokio::time::timeout(START_TIMEOUT, listening).await??;
+        Ok(Self { program, data, address, _child: child })
+    }
+
+    /// A link for so many people.
+    pub(crate) async fn invite(&self, n_people: usize) -> Result<String, Failure> {
+        let said = self.say(&["invite", "--uses", &n_people.to_string()]).await?;
+        let link = said.split_whitespace().find(|word| word.starts_with("mathia://"));
+        Ok(link.ok_or_else(|| format!("no link in {said:?}"))?.to_owned())
+    }
+
+    /// How many sessions the server counts.
+    pub(crate) async fn n_sessions(&self) -> Result<usize, Failure> {
+        let said = self.say(&["status", "--json"]).await?;
+        let (_, rest) = said.split_once("\"sessions\":").ok_or_else(|| format!("{said:?}"))?;
+        let digits: String = rest.trim_start().chars().take_while(char::is_ascii_digit).collect();
+        Ok(digits.parse()?)
+    }
+
+    async fn say(&self, arguments: &[&str]) -> Result<String, Failure> {
+        let mut command = Command::new(&self.program);
+        let output = command.args(arguments).arg("--data").arg(&self.data).output().await?;
+        if output.status.success() {
+            return Ok(String::from_utf8(output.stdout)?);
+        }
+        Err(String::from_utf8_lossy(&output.stderr).into_owned().into())
+    }
+}

@@ -1,0 +1,213 @@
+//! A server that lies: does just enough to be believed at first, checks nothing, and says whatever
+//! the test tells it to.
+
+mod host;
+mod world;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use mathia_protocol::client::{
+    AlarmCause, Applicant, Client, ClientConfig, ClientEvent, Clock as _, Command, Done,
+    EntryBodyView, Events, Forgetful, Identity, MemoryReplica, NewRoom, OutboxState, PersonRef,
+    Replica, RoomView, SystemClock, TrustAsk, Visit,
+};
+use mathia_protocol::crypto::user_chain::{AccountKind, DeviceLabel};
+use mathia_protocol::id::{Hash, RoomId, Seq, TimeMs};
+use tokio::time::timeout;
+
+pub(crate) use host::Liar;
+pub(crate) use world::{Lose, World};
+
+/// What a test returns.
+pub(crate) type TestResult<T = ()> = Result<T, Box<dyn std::error::Error + Send + Sync>>;
+
+/// How long anything may take before a test fails.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Trusts every server at first contact: the lies here come later.
+#[derive(Debug)]
+struct Trusting;
+
+impl TrustAsk for Trusting {
+    fn is_trusted(&self, _: &str, _: Hash, _: &str) -> bool {
+        true
+    }
+}
+
+/// Somebody with an honest client.
+pub(crate) struct Person {
+    pub(crate) handle: String,
+    pub(crate) identity: Identity,
+    pub(crate) client: Client,
+    pub(crate) events: Events,
+    address: String,
+    replica: Arc<dyn Replica>,
+}
+
+impl Person {
+    /// Registers at the liar and starts a client.
+    pub(crate) async fn joins(liar: &Liar, handle: &str) -> TestResult<Self> {
+        let visit = Visit::begin(liar.link().parse()?, Some(Arc::new(Trusting))).await?;
+        let label = DeviceLabel { name: handle.into(), os: "linux".into(), created: now() };
+        let applicant = Applicant {
+            handle: handle.parse()?,
+            label,
+            kind: AccountKind::Human,
+            operator: String::new(),
+        };
+        let registered = visit.enrol(&mut rand::rng(), applicant).finish().await?;
+        let replica: Arc<dyn Replica> = Arc::new(MemoryReplica::new());
+        replica.put_server(&registered.server)?;
+        let address = registered.server.address.clone();
+        Self::start(handle, address, registered.identity, replica)
+    }
+
+    fn start(
+        handle: &str,
+        address: String,
+        identity: Identity,
+        replica: Arc<dyn Replica>,
+    ) -> TestResult<Self> {
+        let mut config =
+            ClientConfig::new(address.clone(), identity.duplicate(), Arc::new(Forgetful));
+        config.patience = PATIENCE;
+        let (client, events) = Client::start(config, Arc::clone(&replica))?;
+        Ok(Self { handle: handle.to_owned(), identity, client, events, address, replica })
+    }
+
+    /// Ends the client and starts it again with what it kept, perhaps at another address.
+    pub(crate) async fn restarts_at(self, address: Option<String>) -> TestResult<Self> {
+        let Self { handle, identity, client, mut events, address: old, replica } = self;
+        client.run(Command::Stop).await?;
+        while timeout(PATIENCE, events.next()).await?.is_some() {}
+        Self::start(&handle, address.unwrap_or(old), identity, replica)
+    }
+
+    /// Makes a room with others.
+    pub(crate) async fn makes_room(&self, people: &[&Person]) -> TestResult<RoomId> {
+        let mut refs = Vec::new();
+        for person in people {
+            refs.push(PersonRef::Handle(person.handle.parse()?));
+        }
+        let room =
+            NewRoom { name: "team".parse()?, is_open: false, shares_history: false, people: refs };
+        match self.client.run(Command::CreateRoom(room)).await? {
+            Done::Room(room) => Ok(room),
+            other => Err(format!("no room: {other:?}").into()),
+        }
+    }
+
+    /// Says something and waits until the server has taken it.
+    pub(crate) async fn says(&mut self, room: RoomId, text: &str) -> TestResult {
+        let queued = self.client.run(Command::Send { room, text: text.into() }).await?;
+        let Done::Queued { local_id } = queued else { return Err("not queued".into()) };
+        self.wait_for("an ack", |event| match event {
+            ClientEvent::Outbox(view) if view.local_id == local_id => {
+                matches!(view.state, OutboxState::Accepted { .. }).then_some(())
+            }
+            _ => None,
+        })
+        .await
+    }
+
+    /// Waits for a text.
+    pub(crate) async fn hears(&mut self, text: &str) -> TestResult {
+        self.wait_for(text, |event| match event {
+            ClientEvent::Entry(entry) => {
+                matches!(&entry.body, EntryBodyView::Text(said) if said == text).then_some(())
+            }
+            _ => None,
+        })
+        .await
+    }
+
+    /// Waits for an alarm.
+    pub(crate) async fn is_alarmed(&mut self, wanted: AlarmCause) -> TestResult {
+        self.wait_for(&format!("{wanted:?}"), |event| match event {
+            ClientEvent::Alarm { cause, .. } if cause == wanted => Some(()),
+            _ => None,
+        })
+        .await
+    }
+
+    /// Waits for a quiet line that says something.
+    pub(crate) async fn is_told(&mut self, what: &str) -> TestResult {
+        self.wait_for(what, |event| match event {
+            ClientEvent::Notice { text, .. } => text.contains(what).then_some(()),
+            _ => None,
+        })
+        .await
+    }
+
+    /// Sending to the room must be refused here.
+    pub(crate) async fn may_not_send(&mut self, room: RoomId) -> TestResult {
+        let stopped = |view: &RoomView| view.room == room && view.sending_stopped.is_some();
+        let Done::Rooms(rooms) = self.client.run(Command::Rooms).await? else {
+            return Err("no rooms".into());
+        };
+        assert!(rooms.iter().any(stopped), "{}: sending goes on", self.handle);
+        let send = Command::Send { room, text: "never sent".into() };
+        assert!(self.client.run(send).await.is_err());
+        Ok(())
+    }
+
+    /// Waits for an event.
+    pub(crate) async fn wait_for<T>(
+        &mut self,
+        what: &str,
+        mut wanted: impl FnMut(ClientEvent) -> Option<T>,
+    ) -> TestResult<T> {
+        let mut seen = Vec::new();
+        let search = async {
+            while let Some(event) = self.events.next().await {
+                seen.push(format!("{event:?}"));
+                if let Some(found) = wanted(event) {
+                    return Some(found);
+                }
+            }
+            None
+        };
+        let found = timeout(PATIENCE, search).await;
+        match found {
+            Ok(Some(found)) => Ok(found),
+            _ => Err(format!("{}: no {what}, but {seen:#?}", self.handle).into()),
+        }
+    }
+
+    /// All texts of a room as this person sees them.
+    pub(crate) async fn texts(&self, room: RoomId) -> TestResult<Vec<String>> {
+        let command = Command::Timeline { room, before: Seq(0), count: 100 };
+        let Done::Timeline { entries, .. } = self.client.run(command).await? else {
+            return Err("no timeline".into());
+        };
+        let text = |body| match body {
+            EntryBodyView::Text(text) => Some(text),
+            _ => None,
+        };
+        Ok(entries.into_iter().filter_map(|entry| text(entry.body)).collect())
+    }
+
+    /// Waits until the client has the room as far as the server shows it.
+    pub(crate) async fn knows(&mut self, room: RoomId) -> TestResult {
+        self.wait_for("the room", |event| match event {
+            ClientEvent::Room(view) if view.room == room && view.name == "team" => {
+                (view.head == view.announced).then_some(())
+            }
+            _ => None,
+        })
+        .await
+    }
+}
+
+/// The machine's clock.
+pub(crate) fn now() -> TimeMs {
+    SystemClock.now()
+}
+
+/// Whether an entry is a commit.
+fn is_commit(entry: &mathia_protocol::wire::LogEntry) -> bool {
+    use mathia_protocol::crypto::commit::TAG_COMMIT;
+    use mathia_protocol::wire::EntryBody;
+    matches!(&entry.body, EntryBody::Whole(bytes) if bytes.first() == Some(&TAG_COMMIT))
+}
