@@ -1,6 +1,6 @@
 //! Lies to newcomers, who have seen nothing yet and believe nothing.
 
-use mathia_protocol::client::{AlarmCause, Command};
+use mathia_protocol::client::{AlarmCause, Command, ConnectError, RegisterError};
 use mathia_protocol::crypto::commit::{Commit, CommitKind};
 use mathia_protocol::wire::{BulkReply, BulkRequest, EntryBody, LogEntry};
 
@@ -16,8 +16,10 @@ async fn an_invite_leads_to_no_other_server() -> TestResult {
     let invite = town.operators_invite().await?;
     let lured = invite.replace(&town.address.to_string(), &impostor.address.to_string());
     assert_ne!(lured, invite);
-    assert!(enrols("ann", &lured).await.is_err());
-    assert!(!impostor.has_heard("ann"), "nothing was said");
+    let refused = enrols("ann", &lured).await.err().ok_or("the impostor was believed")?;
+    let is_untrusted =
+        matches!(refused.downcast_ref(), Some(RegisterError::Connect(ConnectError::Untrusted(_))));
+    assert!(is_untrusted, "{refused}");
     town.newcomer_by("ann", &invite).await?;
     Ok(())
 }
