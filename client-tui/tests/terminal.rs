@@ -1,4 +1,5 @@
 //! Stories of people in front of a terminal: the real binary on a pseudo-terminal, a real server.
+#![expect(clippy::unwrap_used, reason = "a story that cannot go on has failed")]
 
 #[expect(dead_code, reason = "the stories of the commands use the rest")]
 mod town;
@@ -11,7 +12,7 @@ use portable_pty::{Child, CommandBuilder, MasterPty, PtySize, native_pty_system}
 use town::{Person, Town, signal};
 
 /// How long anything may take before a story fails.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 const SIZE: PtySize = PtySize { rows: 24, cols: 80, pixel_width: 0, pixel_height: 0 };
 /// What a terminal is asked to say what it is, and what a plain one answers.
 const WHO_ARE_YOU: &[u8] = b"\x1b[c";

@@ -239,8 +239,12 @@ impl Stage {
             if person.history()? != first {
                 return Err(format!("{} has another history than the first", person.name).into());
             }
-            let theirs: Vec<&Said> =
-                first.3.iter().map(|(_, said)| said).filter(|s| s.name == person.name).collect();
+            let theirs: Vec<&Said> = first
+                .heard
+                .iter()
+                .map(|(_, said)| said)
+                .filter(|s| s.name == person.name)
+                .collect();
             let n_said = person.n_said();
             if theirs.len() as u64 != n_said {
                 return Err(format!("{} of {n_said} are in the log", theirs.len()).into());

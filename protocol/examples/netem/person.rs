@@ -19,6 +19,16 @@ pub(crate) struct Said {
     pub(crate) number: u64,
 }
 
+/// What two people who heard the same have in common.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct History {
+    head: Seq,
+    hash: Hash,
+    room_code: String,
+    /// Every text in order.
+    pub(crate) heard: Vec<(Seq, Said)>,
+}
+
 /// What a person knows.
 #[derive(Default)]
 pub(crate) struct Known {
@@ -93,12 +103,13 @@ impl Person {
         self.known.borrow().room.as_ref().is_some_and(|room| room.head == room.announced)
     }
 
-    /// Head, hash there, room code and every text in order.
-    pub(crate) fn history(&self) -> Result<(Seq, Hash, String, Vec<(Seq, Said)>), Failure> {
+    /// All they know of the room.
+    pub(crate) fn history(&self) -> Result<History, Failure> {
         let known = self.known.borrow();
         let room = known.room.as_ref().ok_or("a room is missing")?;
         let heard = known.heard.iter().map(|(seq, said)| (*seq, said.clone())).collect();
-        Ok((room.head, room.head_hash, room.room_code.clone(), heard))
+        let room_code = room.room_code.clone();
+        Ok(History { head: room.head, hash: room.head_hash, room_code, heard })
     }
 
     /// Waits until the connection stands, at most `patience`.

@@ -11,7 +11,7 @@ use tokio::process::{Child, Command};
 
 use crate::Failure;
 
-const START_TIMEOUT: Duration = Duration::from_secs(60);
+const START_TIMEOUT: Duration = Duration::from_mins(1);
 
 pub(crate) struct Server {
     program: PathBuf,

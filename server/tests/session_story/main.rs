@@ -1,6 +1,7 @@
 //! Stories of people, strangers and vandals at the server's door.
 
 mod town;
+mod vandals;
 
 use std::time::Duration;
 

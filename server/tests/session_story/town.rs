@@ -304,7 +304,7 @@ impl Frames {
     }
 }
 
-fn client_config() -> TestResult<quinn::ClientConfig> {
+pub(crate) fn client_config() -> TestResult<quinn::ClientConfig> {
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let mut tls = rustls::ClientConfig::builder_with_provider(Arc::clone(&provider))
         .with_protocol_versions(&[&rustls::version::TLS13])?

@@ -8,7 +8,7 @@ use mathia_protocol::id::{Epoch, RoomId};
 /// A removed member is in no wrap of the new epoch, and its client shows nothing of it.
 #[tokio::test]
 async fn a_removed_member_reads_nothing_that_comes_after() -> TestResult {
-    let town = Town::start().await?;
+    let town = Town::start()?;
     let mut ann = town.newcomer("ann").await?;
     let mut bob = town.newcomer("bob").await?;
     let mut eve = town.newcomer("eve").await?;
@@ -33,7 +33,7 @@ async fn a_removed_member_reads_nothing_that_comes_after() -> TestResult {
 /// Somebody leaves: the next sender starts a new epoch before it says a word.
 #[tokio::test]
 async fn after_somebody_left_the_next_sender_rotates_first() -> TestResult {
-    let town = Town::start().await?;
+    let town = Town::start()?;
     let mut ann = town.newcomer("ann").await?;
     let bob = town.newcomer("bob").await?;
     let mut eve = town.newcomer("eve").await?;
@@ -52,7 +52,7 @@ async fn after_somebody_left_the_next_sender_rotates_first() -> TestResult {
 /// A revoked device is in no wrap of the epoch that the next sender starts.
 #[tokio::test]
 async fn a_revoked_device_reads_nothing_that_comes_after() -> TestResult {
-    let town = Town::start().await?;
+    let town = Town::start()?;
     let mut ann = town.newcomer("ann").await?;
     let phone = town.second_device(&ann).await?;
     let mut bob = town.newcomer("bob").await?;
@@ -100,7 +100,7 @@ fn has_no_key(
 /// By the default rule a newcomer holds no key from before its time, and is left none.
 #[tokio::test]
 async fn a_newcomer_holds_no_key_from_before_its_time() -> TestResult {
-    let town = Town::start().await?;
+    let town = Town::start()?;
     let mut ann = town.newcomer("ann").await?;
     let bob = town.newcomer("bob").await?;
     let dan = town.newcomer("dan").await?;

@@ -8,7 +8,7 @@ use mathia_protocol::id::{RoomId, Seq};
 /// and of all clients they have the same history, order, places and room hash.
 #[tokio::test]
 async fn after_everything_restarts_all_have_the_same_history() -> TestResult {
-    let mut town = Town::start().await?;
+    let mut town = Town::start()?;
     let mut ann = town.newcomer_by("ann", &town.operators_invite().await?).await?;
     let mut bob = town.newcomer_by("bob", &ann.invites(Vec::new()).await?).await?;
     let room = ann.makes_room("team", &[&bob]).await?;

@@ -81,6 +81,8 @@ pub struct Model {
     pub(crate) early_drafts: BTreeMap<RoomId, String>,
     /// The room one is in.
     pub(crate) place: Option<RoomId>,
+    /// A room that was made or joined and is entered as soon as the engine tells of it.
+    pub(crate) wanted: Option<RoomId>,
     pub(crate) composer: Composer,
     pub(crate) writing: Writing,
     pub(crate) overlays: Vec<Overlay>,
@@ -164,6 +166,7 @@ impl Model {
             people: People::default(),
             early_drafts: setup.drafts.into_iter().collect(),
             place: None,
+            wanted: None,
             composer: Composer::default(),
             writing: Writing::default(),
             overlays: Vec::new(),

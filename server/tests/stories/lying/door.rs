@@ -10,7 +10,7 @@ use super::scene::Scene;
 /// Another key under the known address is a hard stop before a word is said.
 #[tokio::test]
 async fn another_certificate_is_a_hard_stop() -> TestResult {
-    let town = Town::start().await?;
+    let town = Town::start()?;
     let impostor = Liar::with_key(&town, &rcgen::KeyPair::generate()?)?;
     let (identity, replica) = enrols("ann", &format!("mathia://{}", town.address)).await?;
     let mut ann = Person::start("ann", impostor.address, identity, replica)?;
@@ -40,5 +40,16 @@ async fn a_relayed_login_is_refused() -> TestResult {
     let fresh = Opening::Hello(hello(&own, &ann.identity)?);
     let (_, reply) = Session::open(own, &fresh).await?;
     assert!(matches!(reply, OpeningReply::Welcome(_)), "the same words for this connection: fine");
+    Ok(())
+}
+
+/// What is said in an open room the server may read; so the search for plaintexts finds them.
+#[tokio::test]
+async fn the_search_for_plaintexts_finds_what_is_said_openly() -> TestResult {
+    let mut scene = Scene::begin().await?;
+    assert!(!scene.liar.has_heard("hello"));
+    let plaza = scene.ann.makes("plaza", &[], |room| room.is_open = true).await?;
+    scene.ann.says(plaza, "to all who pass").await?;
+    assert!(scene.liar.has_heard("to all who pass"));
     Ok(())
 }

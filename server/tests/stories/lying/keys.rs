@@ -14,7 +14,7 @@ use super::scene::{SECRET, Scene, is_entry_from};
 /// A wrap with another secret in it is dropped, told, and asked for among the members.
 #[tokio::test]
 async fn a_swapped_wrap_is_dropped_and_asked_for_again() -> TestResult {
-    let town = Town::start().await?;
+    let town = Town::start()?;
     let liar = Liar::before(&town)?;
     let mut ann = liar.newcomer("ann").await?;
     let mut bob = liar.newcomer("bob").await?;
@@ -51,7 +51,7 @@ async fn a_swapped_wrap_is_dropped_and_asked_for_again() -> TestResult {
 /// A grant of older keys that are not the room's is thrown away as a whole, and told.
 #[tokio::test]
 async fn a_forged_grant_is_thrown_away() -> TestResult {
-    let town = Town::start().await?;
+    let town = Town::start()?;
     let liar = Liar::before(&town)?;
     let mut ann = liar.newcomer("ann").await?;
     let mut dan = liar.newcomer("dan").await?;

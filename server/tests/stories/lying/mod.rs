@@ -2,6 +2,7 @@
 //! cause, and sending stops; or refused by the honest side; or shown as unconfirmed. In no case does
 //! a plaintext leave.
 
+mod arrivals;
 mod door;
 mod keys;
 mod liar;

@@ -1,7 +1,7 @@
 //! Lies about people: members, devices, names and roles that nobody gave.
 
 use mathia_protocol::client::{AlarmCause, ClientEvent, Command, CommandError, Done, PersonRef};
-use mathia_protocol::crypto::commit::{Policy, Role, RoomMode};
+use mathia_protocol::crypto::commit::{Policy, Role, RoomMode, SUITE_E2EE};
 use mathia_protocol::crypto::identity::{HpkeSecret, SigningKey};
 use mathia_protocol::crypto::user_chain::{
     AccountKind, DeviceLabel, DeviceRecord, Genesis, LinkBody, SignedLink, UserLink,
@@ -35,7 +35,7 @@ async fn an_injected_member_is_refused_and_sending_stops() -> TestResult {
 async fn a_stranger_who_adds_himself_is_refused_and_sending_stops() -> TestResult {
     let mut scene = Scene::begin().await?;
     let mallory = scene.liar.newcomer("mallory").await?;
-    let change = Change::Add(vec![(mallory.account(), Role::Owner)]);
+    let change = Change::Add(vec![(mallory.account(), Role::Member)]);
     let (account, device) = (mallory.account(), mallory.device());
     let forged = scene.forge(&scene.ann, &change, &mallory.identity.signing, |fields| {
         (fields.author, fields.device) = (account, device);
@@ -53,12 +53,14 @@ async fn a_room_is_never_downgraded() -> TestResult {
     let mut scene = Scene::begin().await?;
     let open = Policy { mode: RoomMode::Open, ..scene.town.state(scene.room)?.policy() };
     let change = Change::SetPolicy(open, Vec::new());
-    let signed = scene.forge(&scene.ann, &change, &scene.ann.identity.signing, |_| {})?;
+    let signed = scene.forge(&scene.ann, &change, &scene.ann.identity.signing, |fields| {
+        fields.suite = SUITE_E2EE;
+    })?;
     let seq = scene.end()?.seq().next();
     scene.liar.says(&scene.bob, scene.entry(seq, signed.entry().to_vec())).await?;
     let (cause, text) = scene.bob.is_alarmed().await?;
     assert_eq!(cause, AlarmCause::BrokenLog);
-    assert!(text.contains("mode"), "{text}");
+    assert!(text.contains("mode of a room never changes"), "{text}");
     assert_eq!(scene.bob.sees(scene.room).await?.mode, RoomMode::E2ee);
     may_not_speak(&scene, &scene.bob).await
 }

@@ -36,7 +36,7 @@ impl Scene {
 
     /// The same with more people in the room.
     pub(super) async fn begin_with(others: &[&str]) -> TestResult<(Self, Vec<Person>)> {
-        let town = Town::start().await?;
+        let town = Town::start()?;
         let liar = Liar::before(&town)?;
         let mut ann = liar.newcomer("ann").await?;
         let mut bob = liar.newcomer("bob").await?;
