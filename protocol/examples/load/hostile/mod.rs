@@ -84,7 +84,7 @@ pub(crate) async fn run(values: &HashMap<String, String>) -> Result<String, Fail
         }
         Ok(())
     };
-    let both = async { tokio::try_join!(storming, reading) };
+    let both = Box::pin(async { tokio::try_join!(storming, reading) });
     let (storm, ()) = honest.while_storming(both).await?;
     let stormy = honest.p99_ms();
     slow.catch_up(honest.n_said()).await?;
