@@ -22,6 +22,7 @@ use mathia_tui::app::keymap::Keymap;
 use mathia_tui::app::model::Me;
 use mathia_tui::app::runtime::{Begin, From, run};
 use mathia_tui::app::session::{Drafts, Engine, JoinEnd, Joiner, Pending, Session};
+use mathia_tui::app::stamp::Dial;
 use mathia_tui::app::theme::Theme;
 use tokio::sync::mpsc;
 use zeroize::Zeroizing;
@@ -173,7 +174,7 @@ async fn main() -> std::io::Result<()> {
     };
     let begin = Begin {
         from,
-        zone: TimeZone::UTC,
+        dial: Dial { zone: TimeZone::UTC, is_24h: true },
         theme: Theme::from_environment(|name| std::env::var(name).ok()),
         keymap: Keymap::default(),
         drafts: Vec::new(),

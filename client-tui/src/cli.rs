@@ -12,7 +12,7 @@ use crate::clock::parse_span;
 
 /// Private chat for teams, from a terminal. Without a command: the interactive client.
 #[derive(Debug, Parser)]
-#[command(name = "mathia-tui", version, after_help = EXIT_STATUS, propagate_version = true)]
+#[command(name = "mathia-tui", version = VERSION, after_help = EXIT_STATUS, propagate_version = true)]
 pub struct Cli {
     /// Options that every command takes.
     #[command(flatten)]
@@ -21,6 +21,9 @@ pub struct Cli {
     #[command(subcommand)]
     pub verb: Option<Verb>,
 }
+
+/// The release, and what it speaks: both sides of a bug report need it.
+const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), " (protocol mathia/1)");
 
 const EXIT_STATUS: &str = "Exit status: 0 ok, 1 failed, 2 wrong usage, 3 not found, 4 not logged \
 in or no permission, 5 server unreachable (nothing sent), 6 queued or unacknowledged, 7 refused \

@@ -20,8 +20,10 @@ use crate::app::keymap::Keymap;
 use crate::app::model::Me;
 use crate::app::runtime::{self, Begin, Ending, From};
 use crate::app::session::{Drafts, Engine, JoinEnd, Joiner, Pending, Session};
+use crate::app::stamp::Dial;
 use crate::app::theme::Theme;
 use crate::clock;
+use crate::config::Config;
 use crate::enrol;
 use crate::exit::{Exit, Failure};
 use crate::known_servers::KnownServers;
@@ -37,7 +39,7 @@ const EVENTS_MAX: usize = 64;
 /// # Errors
 ///
 /// Exit 2 without a terminal; others as the files of the profile say.
-pub async fn run(paths: Paths) -> Result<(), Failure> {
+pub async fn run(paths: Paths, config: &Config) -> Result<(), Failure> {
     if !std::io::stdin().is_terminal() || !std::io::stdout().is_terminal() {
         return Err(Failure::new(Exit::Usage, "the interactive client needs a terminal")
             .hint("`mathia-tui --help` lists the commands for scripts"));
@@ -54,7 +56,7 @@ pub async fn run(paths: Paths) -> Result<(), Failure> {
     };
     let begin = Begin {
         from,
-        zone: TimeZone::system(),
+        dial: Dial { zone: TimeZone::system(), is_24h: config.is_24h },
         theme: Theme::from_environment(|name| std::env::var(name).ok()),
         keymap: Keymap::default(),
         drafts,

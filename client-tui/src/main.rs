@@ -21,6 +21,9 @@ use tokio_util::sync::CancellationToken;
 /// How long a face may take to end in good order after a signal.
 const STOP_PATIENCE: Duration = Duration::from_secs(4);
 
+/// A log longer than this, in bytes, is put aside at the next start.
+const LOG_LEN_MAX: u64 = 10 * 1024 * 1024;
+
 fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
@@ -52,7 +55,7 @@ fn run(cli: Cli, out: &mut Output<'_>) -> Result<(), Failure> {
         start_log(&paths.log_file(), &filter)?;
     }
     let Some(verb) = cli.verb else {
-        return with_runtime(|| interactive::run(paths));
+        return with_runtime(|| interactive::run(paths, &config));
     };
     let call = Call {
         out: Output::process(cli.global.json),
@@ -81,13 +84,14 @@ fn with_runtime<F: Future<Output = Result<(), Failure>>>(
 
 /// Runs one face, and lets SIGINT and SIGTERM end it.
 fn run_face(verb: Verb, mut call: Call<'_>) -> Result<(), Failure> {
+    let patience = stop_patience(&verb);
     with_runtime(|| async move {
         let stop = call.stop.clone();
         let signal = Arc::new(AtomicU8::new(0));
         tokio::spawn(watch_signals(stop.clone(), Arc::clone(&signal)));
         let outcome = tokio::select! {
             outcome = face::run(verb, &mut call) => outcome,
-            () = overdue(&stop) => Err(Failure::silent(Exit::Interrupted)),
+            () = overdue(&stop, patience) => Err(Failure::silent(Exit::Interrupted)),
         };
         outcome.map_err(|mut failure| {
             // A face knows that it was interrupted; which signal it was is known here.
@@ -130,9 +134,17 @@ async fn next_signal() -> u8 {
 }
 
 /// Passes when a signal came and the face did not end by itself in time.
-async fn overdue(stop: &CancellationToken) {
+async fn overdue(stop: &CancellationToken, patience: Duration) {
     stop.cancelled().await;
-    tokio::time::sleep(STOP_PATIENCE).await;
+    tokio::time::sleep(patience).await;
+}
+
+/// Those that have something to take back or to close get time for it; the rest ends at once.
+fn stop_patience(verb: &Verb) -> Duration {
+    match verb {
+        Verb::Send { .. } | Verb::Dm { .. } | Verb::Tail { .. } => STOP_PATIENCE,
+        _ => Duration::ZERO,
+    }
 }
 
 /// Sends the log to a file of the owner alone. It never holds texts, names or keys.
@@ -145,6 +157,10 @@ fn start_log(path: &Path, filter: &str) -> Result<(), Failure> {
     })?;
     if let Some(dir) = path.parent() {
         make_private_dir(dir)?;
+    }
+    // One older file is kept: a log never fills the disk.
+    if std::fs::metadata(path).is_ok_and(|meta| meta.len() > LOG_LEN_MAX) {
+        std::fs::rename(path, path.with_extension("log.1"))?;
     }
     let file = open_private(path)?;
     tracing_subscriber::fmt()

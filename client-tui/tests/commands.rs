@@ -198,6 +198,33 @@ fn rooms_are_renamed_rotated_and_left() {
     people[0].says("crew", "alone now");
 }
 
+/// An invite that names a room, a message that is said later, and a device that is put out.
+#[test]
+fn a_newcomer_is_let_in_hears_what_was_scheduled_and_leaves_for_good() {
+    let town = Town::start();
+    let ann = town.first("ann");
+    ann.run(&["room", "create", "team"]).succeeds();
+    let link = ann.run(&["invite", "--room", "team"]).succeeds().out.trim().to_owned();
+    let bob = town.joiner("bob", &link);
+    let host = ann.start(&["tail", "team", "--json", "--since", "0"]);
+    while host.sees("member")["action"] != "add" {}
+    bob.waits_until("the room", |bob| bob.run(&["rooms"]).succeeds().out.contains("#team"));
+    ann.run(&["schedule", "team", "1s", "as planned"]).succeeds();
+    assert_eq!(host.hears()["text"], "as planned");
+    bob.waits_until("the message", |bob| bob.texts("team") == ["as planned"]);
+    let device = bob.run(&["devices", "--json"]).succeeds().json()[0]["device"].clone();
+    bob.run(&["device", "revoke", device.as_str().unwrap()]).ends_with(2);
+    bob.run(&["device", "revoke", device.as_str().unwrap(), "--yes"]).succeeds();
+    bob.run(&["send", "team", "still here?"]).ends_with(4);
+    ann.says("team", "not for a revoked device");
+    assert!(!bob.run(&["history", "team"]).out.contains("revoked"));
+    let safety = |person: &town::Person, of: &str| {
+        person.run(&["safety", of, "--json"]).succeeds().json()[0]["digits"].clone()
+    };
+    let digits = safety(&ann, "bob");
+    assert_eq!(digits.as_str().unwrap().chars().filter(char::is_ascii_digit).count(), 60);
+}
+
 #[test]
 fn wrong_use_ends_with_its_code_and_a_line_that_helps() {
     let town = Town::start();

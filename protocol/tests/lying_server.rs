@@ -15,13 +15,14 @@ use mathia_protocol::crypto::commit::{
 };
 use mathia_protocol::crypto::epoch::EpochSecret;
 use mathia_protocol::crypto::identity::{HpkeSecret, SigningKey};
+use mathia_protocol::crypto::message::Message;
 use mathia_protocol::crypto::user_chain::{
     AccountKind, DeviceLabel, DeviceRecord, Genesis, LinkBody, SignedLink, UserChain, UserLink,
 };
 use mathia_protocol::crypto::wrap::{GrantContext, seal_grant};
 use mathia_protocol::id::{AccountId, Epoch, RoomId, Seq};
 use mathia_protocol::log::LogHash;
-use mathia_protocol::wire::{DeviceGrant, Event};
+use mathia_protocol::wire::{DeviceGrant, Event, Fault};
 
 /// Two people who have talked.
 async fn a_pair(liar: &Liar) -> TestResult<(Person, Person, RoomId)> {
@@ -528,5 +529,21 @@ async fn another_identity_under_a_known_name_stops_sending_until_accepted() -> T
     let refused = ann.client.run(Command::Direct(PersonRef::Handle("bob".parse()?))).await;
     assert!(refused.is_err());
     drop(bob);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_stale_epoch_is_no_reason_to_use_any_other_than_the_log_s() -> TestResult {
+    let liar = Liar::start()?;
+    let (mut ann, mut bob, room) = a_pair(&liar).await?;
+    liar.world().refuse = Some(Fault::StaleEpoch { epoch: Epoch(9) });
+    ann.says(room, "sealed anew").await?;
+    bob.hears("sealed anew").await?;
+    let world = liar.world();
+    let [.., first, second] = world.arrived.as_slice() else { return Err("not sent again".into()) };
+    assert_ne!(first, second, "never the same keys for two tries");
+    let (first, second) = (Message::decode(first)?, Message::decode(second)?);
+    assert_eq!(second.header().epoch, Epoch(1));
+    assert_eq!(first.header().ctr(), second.header().ctr());
     Ok(())
 }

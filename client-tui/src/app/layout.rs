@@ -5,7 +5,6 @@
 
 use std::sync::Arc;
 
-use jiff::tz::TimeZone;
 use mathia_protocol::client::UnreadableCause;
 use mathia_protocol::id::{AccountId, Seq, TimeMs};
 
@@ -14,7 +13,7 @@ use super::model::areas::Areas;
 use super::model::entry::{Body, Entry, ItemKey, Pending, PendingState};
 use super::model::room::{Room, Tick};
 use super::model::timeline::{Item, Scroll};
-use super::stamp;
+use super::stamp::{self, Dial};
 use super::wrap::{self, Row};
 use crate::safe_text::SafeText;
 
@@ -60,7 +59,7 @@ pub(crate) enum Tone {
 #[derive(Debug)]
 pub(crate) struct Page<'a> {
     room: &'a Room,
-    zone: &'a TimeZone,
+    dial: &'a Dial,
     now: TimeMs,
     me: AccountId,
     my_handle: SafeText,
@@ -90,7 +89,7 @@ impl<'a> Page<'a> {
         let new_at = room.line.and_then(|line| room.timeline.first_countable_after(line.after));
         Some(Self {
             room,
-            zone: &model.zone,
+            dial: &model.dial,
             now: model.now.wall,
             me: model.my_account(),
             my_handle: SafeText::line(handle),
@@ -275,19 +274,19 @@ impl<'a> Page<'a> {
     }
 
     fn push_day(&self, parts: &mut Vec<Part>, item: Item<'_>, before: Option<Item<'_>>) {
-        let day = stamp::day(self.zone, item.time());
-        if before.is_some_and(|before| stamp::day(self.zone, before.time()) == day) {
+        let day = self.dial.day(item.time());
+        if before.is_some_and(|before| self.dial.day(before.time()) == day) {
             return;
         }
         if before.is_some() {
             parts.push(Part::Space);
         }
-        parts.push(Part::Day(stamp::day_name(day, stamp::day(self.zone, self.now))));
+        parts.push(Part::Day(stamp::day_name(day, self.dial.day(self.now))));
     }
 
     fn new_text(&self, first: &Entry) -> String {
         let n_new = self.room.line.map_or(0, |line| line.n_new);
-        format!("{n_new} new since {}", stamp::moment(self.zone, first.time, self.now))
+        format!("{n_new} new since {}", self.dial.moment(first.time, self.now))
     }
 
     fn push_entry(
@@ -366,7 +365,7 @@ impl<'a> Page<'a> {
         time: TimeMs,
         before: Option<Item<'_>>,
     ) -> Option<String> {
-        let stamp = stamp::clock(self.zone, time);
+        let stamp = self.dial.clock(time);
         let said_before = before.and_then(|before| match before {
             Item::Entry(entry) if entry.is_said() => Some((entry.author, entry.is_shown_to_agent)),
             Item::Pending(_) => Some((self.me, false)),
@@ -374,7 +373,7 @@ impl<'a> Page<'a> {
         });
         let is_near = |before: Item<'_>| time.0.saturating_sub(before.time().0) <= RUN_GAP_MS;
         if said_before == Some((author, is_shown_to_agent)) && before.is_some_and(is_near) {
-            let stamp_before = before.map(|before| stamp::clock(self.zone, before.time()));
+            let stamp_before = before.map(|before| self.dial.clock(before.time()));
             return Some(stamp).filter(|stamp| stamp_before.as_ref() != Some(stamp));
         }
         parts.push(Part::Head { stamp, name: name.clone(), is_mine, is_shown_to_agent });
@@ -401,7 +400,7 @@ impl<'a> Page<'a> {
     }
 
     fn push_told(&self, parts: &mut Vec<Part>, time: Option<TimeMs>, text: &str, tone: Tone) {
-        let stamp = time.map(|time| stamp::clock(self.zone, time));
+        let stamp = time.map(|time| self.dial.clock(time));
         self.push_told_at(parts, stamp, text, tone);
     }
 

@@ -20,7 +20,7 @@ pub mod now;
 pub mod runtime;
 pub mod session;
 pub mod slash;
-mod stamp;
+pub mod stamp;
 mod switcher;
 mod terminal;
 pub mod theme;

@@ -1,7 +1,7 @@
 //! The shell around the core: terminal, engine and clock in, effects out.
 //!
 //! Decides nothing. Keys come before everything else; floods are folded together before a frame is
-//! drawn, at most every [`FRAME_TIME`] and only if something changed. Nothing on this path waits
+//! drawn, at most sixty times a second and only if something changed. Nothing on this path waits
 //! for a disk or a network.
 
 use std::io;
@@ -10,7 +10,6 @@ use std::time::Duration;
 
 use crossterm::event::{Event as TermEvent, EventStream, KeyEventKind};
 use futures_util::StreamExt;
-use jiff::tz::TimeZone;
 use mathia_protocol::client::{ClientEvent, ConnectionState};
 use mathia_protocol::id::RoomId;
 use tokio::sync::mpsc;
@@ -24,6 +23,7 @@ use super::lanes::Lanes;
 use super::message::Msg;
 use super::model::{Model, Setup};
 use super::session::{JoinEnd, Joiner, Session};
+use super::stamp::Dial;
 use super::terminal::{CLIPBOARD_LEN_MAX, Screen};
 use super::theme::Theme;
 use super::update::{next_deadline, start, update};
@@ -42,8 +42,8 @@ const ENDING_TIME: Duration = Duration::from_secs(2);
 pub struct Begin {
     /// An account, or a way to make one.
     pub from: From,
-    /// The zone stamps are shown in.
-    pub zone: TimeZone,
+    /// How stamps are shown.
+    pub dial: Dial,
     /// The looks.
     pub theme: Theme,
     /// The keys.
@@ -130,7 +130,7 @@ impl Shell {
         };
         let model = Model::new(Setup {
             screen: screen.size()?,
-            zone: begin.zone,
+            dial: begin.dial,
             theme: begin.theme,
             keymap: begin.keymap,
             me: session.as_ref().map(|session| session.me.clone()),

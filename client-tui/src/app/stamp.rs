@@ -7,33 +7,50 @@ use jiff::tz::TimeZone;
 use jiff::{Timestamp, ToSpan, Zoned};
 use mathia_protocol::id::TimeMs;
 
-fn zoned(zone: &TimeZone, time: TimeMs) -> Zoned {
-    let ms = i64::try_from(time.0).unwrap_or(i64::MAX);
-    // A time no calendar holds comes from a broken clock; the beginning of time is as good.
-    Timestamp::from_millisecond(ms).unwrap_or(Timestamp::UNIX_EPOCH).to_zoned(zone.clone())
+/// How a person reads the clock.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Dial {
+    /// The zone times are shown in.
+    pub zone: TimeZone,
+    /// `17:05` instead of `5:05p`.
+    pub is_24h: bool,
 }
 
-/// The day a time falls on.
-pub(crate) fn day(zone: &TimeZone, time: TimeMs) -> Date {
-    zoned(zone, time).date()
-}
+impl Dial {
+    fn zoned(&self, time: TimeMs) -> Zoned {
+        let ms = i64::try_from(time.0).unwrap_or(i64::MAX);
+        // A time no calendar holds comes from a broken clock; the beginning of time is as good.
+        let time = Timestamp::from_millisecond(ms).unwrap_or(Timestamp::UNIX_EPOCH);
+        time.to_zoned(self.zone.clone())
+    }
 
-/// `17:05`.
-pub(crate) fn clock(zone: &TimeZone, time: TimeMs) -> String {
-    zoned(zone, time).strftime("%H:%M").to_string()
-}
+    /// The day a time falls on.
+    pub(crate) fn day(&self, time: TimeMs) -> Date {
+        self.zoned(time).date()
+    }
 
-/// `17:05` today, `16 Nov 17:05` on another day of the year, with the year otherwise.
-pub(crate) fn moment(zone: &TimeZone, time: TimeMs, now: TimeMs) -> String {
-    let (then, today) = (zoned(zone, time), day(zone, now));
-    let format = if then.date() == today {
-        "%H:%M"
-    } else if then.date().year() == today.year() {
-        "%-d %b %H:%M"
-    } else {
-        "%-d %b %Y %H:%M"
-    };
-    then.strftime(format).to_string()
+    /// `17:05`, or `5:05p` in at most six columns.
+    pub(crate) fn clock(&self, time: TimeMs) -> String {
+        let then = self.zoned(time);
+        if self.is_24h {
+            return then.strftime("%H:%M").to_string();
+        }
+        let half = if then.hour() < 12 { "a" } else { "p" };
+        format!("{}{half}", then.strftime("%-I:%M"))
+    }
+
+    /// `17:05` today, `16 Nov 17:05` on another day of the year, with the year otherwise.
+    pub(crate) fn moment(&self, time: TimeMs, now: TimeMs) -> String {
+        let (then, today) = (self.zoned(time), self.day(now));
+        let clock = self.clock(time);
+        if then.date() == today {
+            clock
+        } else if then.date().year() == today.year() {
+            format!("{} {clock}", then.strftime("%-d %b"))
+        } else {
+            format!("{} {clock}", then.strftime("%-d %b %Y"))
+        }
+    }
 }
 
 /// `Today`, `Yesterday`, `Thursday 19 November`, with the year if it is another.
@@ -95,6 +112,16 @@ mod tests {
 
     #[test]
     fn a_time_beyond_the_calendar_is_shown_and_does_no_harm() {
-        assert_eq!(clock(&TimeZone::UTC, TimeMs(u64::MAX)), "00:00");
+        let dial = Dial { zone: TimeZone::UTC, is_24h: true };
+        assert_eq!(dial.clock(TimeMs(u64::MAX)), "00:00");
+    }
+
+    #[test]
+    fn half_a_day_has_twelve_hours() {
+        let dial = Dial { zone: TimeZone::UTC, is_24h: false };
+        let clock = |hour: u64, minute: u64| dial.clock(TimeMs((hour * 60 + minute) * 60_000));
+        assert_eq!(clock(0, 7), "12:07a");
+        assert_eq!(clock(17, 5), "5:05p");
+        assert_eq!(clock(12, 0), "12:00p");
     }
 }

@@ -86,7 +86,11 @@ pub(super) async fn revoke(call: &mut Call<'_>, word: &str) -> Result<(), Failur
         format!("Revoke the device {}? It reads nothing that comes after.", device.short())
     };
     call.prompt.confirm(&mut call.out, &question, "yes")?;
-    session.run(Command::RevokeDevice(device)).await?;
+    match session.run(Command::RevokeDevice(device)).await {
+        // A device that revokes itself is put out at once: that is the answer.
+        Err(failure) if is_this && failure.exit == Exit::NotLoggedIn => {}
+        done => drop(done?),
+    }
     session.close().await;
     let told = Line::new("device")
         .with("device", device.to_hex())

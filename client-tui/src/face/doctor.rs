@@ -17,6 +17,9 @@ use crate::replica::SqliteReplica;
 /// How long the server may take to answer.
 const REACH_PATIENCE: Duration = Duration::from_secs(10);
 
+/// Bytes written to see whether a disk takes any: a message with its seals, and some.
+const PROBE_LEN: usize = 64 * 1024;
+
 /// What one look found.
 struct Finding {
     name: &'static str,
@@ -95,7 +98,7 @@ const REPLICA_FIX: &str =
 fn directory(name: &'static str, path: &Path) -> Finding {
     let probe = path.join(".doctor");
     let tried = make_private_dir(path)
-        .and_then(|()| write_private(&probe, b"probe"))
+        .and_then(|()| write_private(&probe, &vec![0; PROBE_LEN]))
         .map(|()| drop(std::fs::remove_file(&probe)));
     match tried {
         Ok(()) => Finding::ok(name, path.display().to_string()),

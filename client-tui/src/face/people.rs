@@ -1,6 +1,8 @@
 //! `people`, `safety`: who is there, and whether they are who they should be.
 
 use mathia_protocol::client::{Command, Done, PersonView, TrustState};
+use mathia_protocol::id::TimeMs;
+use mathia_protocol::wire::PresenceState;
 
 use super::line::{self, Style};
 use super::session::Session;
@@ -11,36 +13,48 @@ use crate::output::Line;
 
 pub(super) async fn list(call: &mut Call<'_>) -> Result<(), Failure> {
     let mut session = Session::open(call)?;
-    session.sync(call).await?;
-    let Done::People(people) = session.run(Command::People).await? else {
+    let is_online = session.sync(call).await?;
+    let Done::People(mut people) = session.run(Command::People).await? else {
         return Err(out_of_turn());
     };
+    let own = session.own.handle.clone();
     session.close().await;
     let style = Style::local(call.config.is_24h, false);
-    for person in &people {
-        call.out.line(&person_line(person, &style))?;
+    for person in &mut people {
+        let is_me = person.handle == own.as_str();
+        if is_me && is_online {
+            // The server tells how others are; oneself is here.
+            person.presence.state = PresenceState::Online;
+        }
+        call.out.line(&person_line(person, is_me, &style))?;
     }
     Ok(())
 }
 
-fn person_line(person: &PersonView, style: &Style) -> Line {
+fn person_line(person: &PersonView, is_me: bool, style: &Style) -> Line {
     let (state, shown) = line::presence_words(&person.presence, style);
     let trust = match person.trust {
         TrustState::Unverified => "unverified",
         TrustState::Verified => "verified",
         TrustState::Changed => "changed",
     };
+    let seen = person.presence.last_seen;
     let agent = if person.is_agent { "  agent" } else { "" };
     let loud = if person.trust == TrustState::Changed { "  IDENTITY CHANGED" } else { "" };
     Line::new("person")
         .with("name", person.handle.as_str())
         .with("account", person.account.to_hex())
         .with("state", state)
-        .with("last_seen", rfc3339(person.presence.last_seen))
+        .with_some("last_seen", (seen != TimeMs(0)).then(|| rfc3339(seen)))
+        .with("is_me", is_me)
         .with("trust", trust)
         .with("devices", person.n_devices)
         .with("is_agent", person.is_agent)
-        .text(format!("{}{agent}  {shown}  {trust}{loud}", person.handle))
+        .text(if is_me {
+            format!("{}  {shown}  you", person.handle)
+        } else {
+            format!("{}{agent}  {shown}  {trust}{loud}", person.handle)
+        })
 }
 
 pub(super) async fn safety(

@@ -136,8 +136,8 @@ async fn say(
         // The engine stopped: whatever the cause, it will not be sent by this process.
         Ok(None) => take_back(session, local_id, session.stopped()).await,
         Err(_) => {
-            let silent = Failure::new(Exit::Unreachable, "the server cannot be reached");
-            take_back(session, local_id, Some(silent)).await
+            let text = format!("the server cannot be reached: {}", session.offline_cause());
+            take_back(session, local_id, Some(Failure::new(Exit::Unreachable, text))).await
         }
     }
 }

@@ -149,9 +149,19 @@ impl Session {
                 Some(Failure::new(Exit::Untrusted, cause))
             }
             ConnectionState::Stopped { cause, is_untrusted: false } => {
-                Some(Failure::new(Exit::NotLoggedIn, cause))
+                Some(Failure::new(Exit::NotLoggedIn, cause).hint(
+                    "if this device was revoked, `mathia-tui logout` wipes what is left here",
+                ))
             }
             _ => None,
+        }
+    }
+
+    /// Why there is no connection now, for people.
+    pub(super) fn offline_cause(&self) -> String {
+        match self.client.connection() {
+            ConnectionState::Offline { cause, .. } => cause,
+            _ => "it does not answer".to_owned(),
         }
     }
 

@@ -10,7 +10,7 @@ use mathia_protocol::client::{
     ClientEvent, Command, ConnectionState, Done, EntryBodyView, EntryView, MarkCounts,
     PresenceView, RoomView,
 };
-use mathia_protocol::id::{AccountId, RoomId, Seq};
+use mathia_protocol::id::{AccountId, RoomId, Seq, TimeMs};
 use tokio::time::{Instant, sleep_until};
 
 use super::line::{self, Style};
@@ -292,12 +292,13 @@ impl Tail {
     fn presence(&self, presence: PresenceView) -> Option<Line> {
         let from = self.rooms.values().find_map(|room| handle_of(&room.view, presence.account))?;
         let (state, _) = line::presence_words(&presence, &self.style);
+        let seen = presence.last_seen;
         Some(
             Line::new("presence")
                 .with("from", from)
                 .with("account", presence.account.to_hex())
                 .with("state", state)
-                .with("last_seen", rfc3339(presence.last_seen)),
+                .with_some("last_seen", (seen != TimeMs(0)).then(|| rfc3339(seen))),
         )
     }
 }

@@ -11,6 +11,7 @@ use mathia_tui::app::keymap::Keymap;
 use mathia_tui::app::message::Msg;
 use mathia_tui::app::model::{Me, Model, Setup};
 use mathia_tui::app::now::Now;
+use mathia_tui::app::stamp::Dial;
 use mathia_tui::app::theme::{Depth, Theme, Tone};
 use mathia_tui::app::update::{start, update};
 use mathia_tui::app::view::draw;
@@ -31,7 +32,7 @@ impl TestApp {
     pub(crate) fn new(me: Option<Me>) -> Self {
         let setup = Setup {
             screen: (80, 24),
-            zone: TimeZone::UTC,
+            dial: Dial { zone: TimeZone::UTC, is_24h: true },
             theme: Theme { depth: Depth::True, tone: Tone::Dark },
             keymap: Keymap::default(),
             me,
@@ -65,6 +66,11 @@ impl TestApp {
         let mut app = Self::in_rooms(cast_rooms(), cast::conversation());
         app.tells(ClientEvent::Marks { room: cast::TEAM, marks: cast::marks(6, 5) });
         app
+    }
+
+    /// Reads the clock as half the world does.
+    pub(crate) fn reads_twelve_hours(&mut self) {
+        self.model.set_dial(Dial { zone: TimeZone::UTC, is_24h: false });
     }
 
     /// Changes the looks.

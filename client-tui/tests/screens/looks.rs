@@ -254,3 +254,10 @@ fn no_size_is_too_small_or_too_large() {
         wizard.screen(width, height);
     }
 }
+
+#[test]
+fn a_clock_of_twelve_hours_keeps_the_columns() {
+    let mut app = TestApp::in_team();
+    app.reads_twelve_hours();
+    looks!(app, "twelve_hours", 80 x 24);
+}

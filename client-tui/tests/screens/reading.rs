@@ -175,7 +175,7 @@ fn five_minutes_without_a_key_are_away_and_the_next_key_is_back() {
     assert_eq!(told(&mut app), [false; 0]);
     app.waits(Duration::from_secs(1));
     assert_eq!(told(&mut app), [true]);
-    app.waits(Duration::from_mins(60));
+    app.waits(Duration::from_hours(1));
     assert_eq!(told(&mut app), [false; 0]);
     app.types("y");
     assert_eq!(told(&mut app), [false]);

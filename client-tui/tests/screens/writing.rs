@@ -334,3 +334,15 @@ proptest! {
         prop_assert_eq!(play(), play());
     }
 }
+
+#[test]
+fn a_room_just_made_is_entered_when_it_is_told_and_no_other_is() {
+    let mut app = TestApp::in_team();
+    app.types("/create plans<enter>");
+    let made = mathia_protocol::id::RoomId([0x55; 32]);
+    app.answers(Ask::Go { say: None }, Done::Room(made));
+    app.tells(ClientEvent::Room(Box::new(cast::lobby())));
+    assert_eq!(app.model.place(), Some(TEAM));
+    app.tells(ClientEvent::Room(Box::new(cast::room(made, "plans"))));
+    assert_eq!(app.model.place(), Some(made));
+}

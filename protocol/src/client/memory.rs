@@ -473,14 +473,11 @@ mod tests {
         replica
     }
 
-    /// Seals a text as its counter and itself, so that a test can read it back.
+    /// Seals a text as its counter and itself, so that a test can read it back; declines an empty one.
     fn seal(lane: &DeviceLane, row: &OutboxRow) -> Option<SealedMessage> {
-        let last = lane.last.next();
+        let (last, first) = (lane.last.next(), *row.text.as_bytes().first()?);
         let entry = format!("{last} {}", row.text).into_bytes();
-        Some(SealedMessage {
-            entry,
-            lane: DeviceLane { last, prev_own: [row.text.as_bytes()[0]; 16] },
-        })
+        Some(SealedMessage { entry, lane: DeviceLane { last, prev_own: [first; 16] } })
     }
 
     fn sent(row: &OutboxRow) -> String {

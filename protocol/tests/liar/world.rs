@@ -51,6 +51,8 @@ pub(crate) struct World {
     pub(crate) is_silent: bool,
     /// How wraps are changed on their way to a device.
     pub(crate) spoil_wraps: bool,
+    /// How the next message is refused.
+    pub(crate) refuse: Option<Fault>,
     /// When the line goes dead at the next message.
     pub(crate) lose: Option<Lose>,
     /// The line goes dead now.
@@ -79,6 +81,7 @@ impl World {
             shown_chains: HashMap::new(),
             is_silent: false,
             spoil_wraps: false,
+            refuse: None,
             lose: None,
             is_dead: false,
             arrived: Vec::new(),
@@ -252,6 +255,9 @@ impl World {
         let known = self.rooms[&room].entries.iter().position(|kept| kept == entry);
         if let Some(place) = known {
             return Ok(Reply::Accepted { seq: Seq(place as u64 + 1), time: now() });
+        }
+        if let Some(fault) = self.refuse.take() {
+            return Err(fault);
         }
         match self.lose.take() {
             None => Ok(Reply::Accepted { seq: self.append(room, entry), time: now() }),

@@ -171,8 +171,8 @@ mod tests {
         let path = scratch.path().join("key");
         let (made, is_new) = read_or_make_secret(&path, || Zeroizing::new([7u8; 32])).unwrap();
         assert!(is_new);
-        let mode = std::fs::metadata(&path).unwrap().permissions().mode();
-        assert_eq!(mode & 0o777, 0o600);
+        let permissions = std::fs::metadata(&path).unwrap().permissions();
+        assert_eq!(permissions.mode() & 0o777, 0o600);
         let (found, is_new) = read_or_make_secret(&path, || Zeroizing::new([8u8; 32])).unwrap();
         assert!(!is_new);
         assert_eq!(*made, *found);

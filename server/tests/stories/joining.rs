@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use mathia_protocol::client::{ClientEvent, Command, Done};
+use mathia_protocol::client::{Bot, ClientEvent, Command, CommandError, Done};
 
 use super::cast::{TestResult, Town};
 
@@ -132,5 +132,33 @@ async fn an_open_room_is_found_in_the_lobby_and_joined() -> TestResult {
     assert_eq!(bob.texts(room).await?, ["welcome"]);
     bob.says(room, "thanks").await?;
     assert_eq!(ann.hears(room).await?, "thanks");
+    Ok(())
+}
+
+/// A bot is a member like any other: it joins by an invite and answers what it is told.
+#[tokio::test]
+async fn a_bot_echoes_what_it_is_told() -> TestResult {
+    let town = Town::start()?;
+    let mut ann = town.newcomer("ann").await?;
+    let room = ann.makes_room("team", &[]).await?;
+    let lifetime = Duration::from_hours(1);
+    let invite = Command::Invite { rooms: vec![room], uses: 1, lifetime };
+    let Done::Invite(link) = ann.does(invite).await? else { return Err("no invite".into()) };
+
+    let mut bot = Bot::join(&link.0, "echo").await?;
+    let echoing = tokio::spawn(async move {
+        while let Some(heard) = bot.next().await {
+            bot.say(heard.room, format!("echo: {}", heard.text)).await?;
+        }
+        Ok::<(), CommandError>(())
+    });
+    ann.wait_for(|event| match event {
+        ClientEvent::Room(view) if view.room == room && view.members.len() == 2 => Some(()),
+        _ => None,
+    })
+    .await?;
+    ann.says(room, "hello").await?;
+    assert_eq!(ann.hears(room).await?, "echo: hello");
+    echoing.abort();
     Ok(())
 }

@@ -1,9 +1,13 @@
 //! Stories: people with real clients, a real server, loopback in between.
 
+mod canary;
 mod cast;
 mod joining;
 mod leaving;
+mod lying;
 mod reading;
 mod relaying;
+mod secrets;
 mod surviving;
 mod talking;
+mod three;

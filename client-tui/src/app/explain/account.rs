@@ -6,7 +6,6 @@ use mathia_protocol::id::AccountId;
 use super::{Panel, PanelRow};
 use crate::app::model::Model;
 use crate::app::model::overlay::DeviceLine;
-use crate::app::stamp;
 use crate::safe_text::SafeText;
 
 /// The own devices.
@@ -14,7 +13,7 @@ pub(super) fn devices(model: &Model, devices: &[DeviceLine]) -> Panel {
     let mut rows: Vec<PanelRow> = devices
         .iter()
         .map(|device| {
-            let made = stamp::moment(&model.zone, device.created, model.now.wall);
+            let made = model.dial.moment(device.created, model.now.wall);
             let state = match device {
                 DeviceLine { is_revoked: true, .. } => " · revoked",
                 DeviceLine { is_this: true, .. } => " · this one",

@@ -46,7 +46,7 @@ fn model(n_entries: u64) -> Model {
     };
     let mut model = Model::new(Setup {
         screen: (60, 24),
-        zone: TimeZone::UTC,
+        dial: Dial { zone: jiff::tz::TimeZone::UTC, is_24h: true },
         theme: Theme::default(),
         keymap: Keymap::default(),
         me: Some(me),

@@ -12,7 +12,6 @@ pub(crate) mod wizard;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use jiff::tz::TimeZone;
 use mathia_protocol::crypto::commit::RoomKind;
 use mathia_protocol::id::{AccountId, RoomId};
 use mathia_protocol::name::Handle;
@@ -26,6 +25,7 @@ use self::wizard::Wizard;
 use super::composer::Composer;
 use super::keymap::{Keymap, Place};
 use super::now::Now;
+use super::stamp::Dial;
 use super::theme::Theme;
 use crate::safe_text::SafeText;
 
@@ -45,8 +45,8 @@ pub struct Me {
 pub struct Setup {
     /// Columns and rows of the terminal.
     pub screen: (u16, u16),
-    /// The zone stamps are shown in.
-    pub zone: TimeZone,
+    /// How stamps are shown.
+    pub dial: Dial,
     /// The looks.
     pub theme: Theme,
     /// The keys.
@@ -63,7 +63,7 @@ pub struct Setup {
 #[derive(Debug)]
 pub struct Model {
     pub(crate) now: Now,
-    pub(crate) zone: TimeZone,
+    pub(crate) dial: Dial,
     pub(crate) screen: (u16, u16),
     pub(crate) is_focused: bool,
     pub(crate) theme: Theme,
@@ -81,6 +81,8 @@ pub struct Model {
     pub(crate) early_drafts: BTreeMap<RoomId, String>,
     /// The room one is in.
     pub(crate) place: Option<RoomId>,
+    /// A room that was made or joined and is entered as soon as the engine tells of it.
+    pub(crate) wanted: Option<RoomId>,
     pub(crate) composer: Composer,
     pub(crate) writing: Writing,
     pub(crate) overlays: Vec<Overlay>,
@@ -151,7 +153,7 @@ impl Model {
         });
         Self {
             now: Now::default(),
-            zone: setup.zone,
+            dial: setup.dial,
             screen: setup.screen,
             is_focused: true,
             theme: setup.theme,
@@ -164,6 +166,7 @@ impl Model {
             people: People::default(),
             early_drafts: setup.drafts.into_iter().collect(),
             place: None,
+            wanted: None,
             composer: Composer::default(),
             writing: Writing::default(),
             overlays: Vec::new(),
@@ -182,6 +185,11 @@ impl Model {
     /// Changes the looks.
     pub fn set_theme(&mut self, theme: Theme) {
         self.theme = theme;
+    }
+
+    /// Changes how stamps are shown.
+    pub fn set_dial(&mut self, dial: Dial) {
+        self.dial = dial;
     }
 
     /// What is being written.

@@ -30,12 +30,14 @@ fn done_well(model: &mut Model, ask: Ask, done: Done) -> Vec<Effect> {
             let is_first = model.place.is_none();
             // The place is chosen among all of them, not the first that is told.
             model.are_rooms_known = false;
+            let mut effects = Vec::new();
             for view in &views {
-                events::room(model, view);
+                effects.extend(events::room(model, view));
             }
             model.are_rooms_known = true;
-            let first = rooms::first_place(model).filter(|_| is_first);
-            first.map_or_else(Vec::new, |first| rooms::enter(model, first))
+            let first = rooms::first_place(model).filter(|_| is_first && model.place.is_none());
+            effects.extend(first.into_iter().flat_map(|first| rooms::enter(model, first)));
+            effects
         }
         (Ask::People, Done::People(views)) => {
             model.people.replace(&views);
@@ -195,7 +197,7 @@ fn withdrawn(model: &mut Model, id: RoomId, key: u64, then: Then) -> Vec<Effect>
 }
 
 /// Goes to a room that was found, made or joined. If the engine has not told of it yet, it is
-/// entered when it does.
+/// entered when it does, and one stays where one is until then.
 fn arrive(model: &mut Model, room: RoomId, say: Option<String>) -> Vec<Effect> {
     let mut effects = Vec::new();
     if let Some(text) = say {
@@ -204,7 +206,7 @@ fn arrive(model: &mut Model, room: RoomId, say: Option<String>) -> Vec<Effect> {
     if model.rooms.contains_key(&room) {
         effects.extend(rooms::enter(model, room));
     } else {
-        effects.extend(rooms::leave(model));
+        model.wanted = Some(room);
         effects.push(Effect::Command { ask: Ask::Rooms, command: Command::Rooms });
     }
     effects

@@ -66,6 +66,8 @@ fn online(model: &mut Model) -> Vec<Effect> {
     for room in model.rooms.values_mut() {
         room.marked = room.facts.read_upto;
         room.timeline.asked = None;
+        // What the replica could not give, the server may.
+        room.timeline.has_more |= room.timeline.oldest().is_some_and(|oldest| oldest > Seq(1));
     }
     let mut effects = vec![Effect::Command { ask: Ask::People, command: Command::People }];
     if let Some(place) = model.place {
@@ -90,7 +92,8 @@ pub(super) fn room(model: &mut Model, view: &RoomView) -> Vec<Effect> {
         room.draft = draft.unwrap_or_default();
         model.rooms.insert(id, room);
     }
-    if model.place.is_none() && model.are_rooms_known {
+    let is_wanted = model.wanted == Some(id);
+    if is_wanted || (model.place.is_none() && model.wanted.is_none() && model.are_rooms_known) {
         return rooms::enter(model, id);
     }
     Vec::new()

@@ -24,6 +24,7 @@ pub(super) fn enter(model: &mut Model, to: RoomId) -> Vec<Effect> {
     }
     let mut effects = leave(model);
     model.place = Some(to);
+    model.wanted = None;
     let Some(room) = model.rooms.get_mut(&to) else { return effects };
     model.composer = Composer::with_text(&room.draft);
     room.line = (room.facts.n_unread > 0).then_some(NewLine {

@@ -10,7 +10,6 @@ use crate::app::model::Model;
 use crate::app::model::areas::{self, Areas};
 use crate::app::model::overlay::{Among, Switcher};
 use crate::app::slash;
-use crate::app::stamp;
 use crate::app::switcher::{self, Candidate, Sign};
 use crate::app::theme::Role;
 use crate::app::wrap;
@@ -117,7 +116,7 @@ fn draw_outbox_line(
     let state = match &line.cause {
         Some(cause) => (cause.as_str().to_owned(), Role::Failed),
         None if line.is_sent => ("sent, not answered".to_owned(), Role::Dim),
-        None => (stamp::moment(&model.zone, line.queued_at, model.now.wall), Role::Dim),
+        None => (model.dial.moment(line.queued_at, model.now.wall), Role::Dim),
     };
     let state_text = wrap::cut(&state.0, usize::from(area.width / 2));
     let right = pen.put_right(area, 0, &state_text, state.1);

@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::time::sleep;
 
 use super::super::identity::HpkeEntry;
-use super::{Engine, refused};
+use super::{Busy, Engine, refused};
 use crate::client::CommandError;
 use crate::crypto::user_chain::{LinkBody, UserChain};
 use crate::id::{AccountId, DeviceId, TimeMs};
@@ -39,7 +39,7 @@ impl Engine {
 
     /// Does what is due: after each login, and from time to time.
     pub(super) async fn keep_promises(self: Rc<Self>) {
-        if self.link().is_none() {
+        if self.link().is_none() || !Busy::begin(&self.keeping) {
             return;
         }
         Rc::clone(&self).admit_joiners().await;
@@ -49,6 +49,8 @@ impl Engine {
         if let Err(error) = self.rotate_own_key().await {
             tracing::debug!(%error, "the own key was not replaced");
         }
+        // What fell due meanwhile is looked at the next time.
+        self.keeping.set(Busy::No);
         self.go_drain();
     }
 

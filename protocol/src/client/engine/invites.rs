@@ -8,7 +8,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use super::super::record::OwnInvite;
-use super::{Engine, storage};
+use super::{Busy, Engine, storage};
 use crate::client::{CommandError, InviteLink, PersonRef};
 use crate::crypto::invite::{Invite, InviteSecret, Ticket};
 use crate::id::{RoomId, TimeMs};
@@ -52,22 +52,27 @@ impl Engine {
 
     /// Adds everybody who joined by an own invite and proves to know its secret.
     pub(super) async fn admit_joiners(self: Rc<Self>) {
-        if !self.is_drainer() {
+        if !self.is_drainer() || !Busy::begin(&self.admitting) {
             return;
         }
-        let joins = match self.call(Request::Joins).await {
-            Ok(Reply::Joins { joins }) => joins,
-            Ok(_) => return,
-            Err(error) => {
+        loop {
+            if let Err(error) = self.admit_all().await {
                 tracing::debug!(%error, "joins were not read");
+            }
+            if Busy::end(&self.admitting) {
                 return;
             }
-        };
+        }
+    }
+
+    async fn admit_all(self: &Rc<Self>) -> Result<(), CommandError> {
+        let Reply::Joins { joins } = self.call(Request::Joins).await? else { return Ok(()) };
         for join in joins {
             if let Err(error) = self.admit(&join).await {
                 tracing::debug!(account = join.account.short(), %error, "a joiner was not added");
             }
         }
+        Ok(())
     }
 
     async fn admit(self: &Rc<Self>, join: &JoinLine) -> Result<(), CommandError> {

@@ -81,11 +81,43 @@ pub(super) struct Engine {
     pub(super) is_stopping: Cell<bool>,
     /// Whether this session has heard the heads of all rooms.
     pub(super) is_resumed: Cell<bool>,
+    /// Somebody lets joiners in; who comes meanwhile is let in next.
+    pub(super) admitting: Cell<Busy>,
+    /// Somebody does what is due.
+    pub(super) keeping: Cell<Busy>,
     /// Rooms that changed and were not told yet.
     untold: RefCell<BTreeSet<RoomId>>,
     room_changed: Notify,
     /// The room a face looked at last: it is caught up first.
     pub(super) visible: Cell<Option<RoomId>>,
+}
+
+/// Work that goes on at most once at a time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) enum Busy {
+    /// Nobody is at it.
+    #[default]
+    No,
+    /// Somebody is at it.
+    Yes,
+    /// Somebody is at it, and begins again when done.
+    Again,
+}
+
+impl Busy {
+    /// Begins the work, or leaves word that there is more; `true` if the caller is to do it.
+    pub(super) fn begin(cell: &Cell<Self>) -> bool {
+        let was = cell.get();
+        cell.set(if was == Self::No { Self::Yes } else { Self::Again });
+        was == Self::No
+    }
+
+    /// Ends the work; `false` if it is to be done once more.
+    pub(super) fn end(cell: &Cell<Self>) -> bool {
+        let was = cell.get();
+        cell.set(if was == Self::Again { Self::Yes } else { Self::No });
+        was != Self::Again
+    }
 }
 
 /// Starts the engine on a thread of its own.
@@ -143,6 +175,8 @@ async fn run(
         drain: RefCell::default(),
         is_stopping: Cell::new(false),
         is_resumed: Cell::new(false),
+        admitting: Cell::default(),
+        keeping: Cell::default(),
         untold: RefCell::default(),
         room_changed: Notify::new(),
         visible: Cell::new(None),

@@ -22,8 +22,8 @@ pub(crate) struct Person {
     pub(crate) client: Client,
     pub(crate) events: Events,
     address: SocketAddr,
-    identity: Identity,
-    replica: Arc<dyn Replica>,
+    pub(crate) identity: Identity,
+    pub(crate) replica: Arc<dyn Replica>,
 }
 
 impl Person {

@@ -4,7 +4,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use mathia_protocol::client::{Applicant, MemoryReplica, Replica, TrustAsk, Visit};
+use mathia_protocol::client::{Applicant, Identity, MemoryReplica, Replica, TrustAsk, Visit};
 use mathia_protocol::crypto::user_chain::{AccountKind, DeviceLabel};
 use mathia_protocol::id::Hash;
 use mathia_server::config::RegistrationPolicy;
@@ -17,9 +17,9 @@ use super::{Person, TestResult, now};
 
 /// A running server with its directory.
 pub(crate) struct Town {
-    server: Option<Server>,
-    dir: TempDir,
-    address: SocketAddr,
+    pub(super) server: Option<Server>,
+    pub(crate) dir: TempDir,
+    pub(crate) address: SocketAddr,
     limits: Limits,
 }
 
@@ -90,22 +90,28 @@ impl Town {
 
     /// Makes an account by an invite and starts its client.
     pub(crate) async fn newcomer_by(&self, handle: &str, invite: &str) -> TestResult<Person> {
-        let visit = Visit::begin(invite.parse()?, Some(Arc::new(Trusting))).await?;
-        let applicant = Applicant {
-            handle: handle.parse()?,
-            label: DeviceLabel {
-                name: format!("{handle}'s laptop"),
-                os: "linux".to_owned(),
-                created: now(),
-            },
-            kind: AccountKind::Human,
-            operator: String::new(),
-        };
-        let registered = visit.enrol(&mut rand::rng(), applicant).finish().await?;
-        let replica: Arc<dyn Replica> = Arc::new(MemoryReplica::new());
-        replica.put_server(&registered.server)?;
-        Person::start(handle, self.address, registered.identity, replica)
+        let (identity, replica) = enrols(handle, invite).await?;
+        Person::start(handle, self.address, identity, replica)
     }
+}
+
+/// Makes an account by an invite, without a client yet.
+pub(crate) async fn enrols(handle: &str, invite: &str) -> TestResult<(Identity, Arc<dyn Replica>)> {
+    let visit = Visit::begin(invite.parse()?, Some(Arc::new(Trusting))).await?;
+    let applicant = Applicant {
+        handle: handle.parse()?,
+        label: DeviceLabel {
+            name: format!("{handle}'s laptop"),
+            os: "linux".to_owned(),
+            created: now(),
+        },
+        kind: AccountKind::Human,
+        operator: String::new(),
+    };
+    let registered = visit.enrol(&mut rand::rng(), applicant).finish().await?;
+    let replica: Arc<dyn Replica> = Arc::new(MemoryReplica::new());
+    replica.put_server(&registered.server)?;
+    Ok((registered.identity, replica))
 }
 
 fn serve(dir: &TempDir, address: SocketAddr, limits: &Limits) -> TestResult<Server> {
