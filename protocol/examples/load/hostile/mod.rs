@@ -12,6 +12,7 @@ mod honest;
 mod slow;
 mod storm;
 
+use std::cell::Cell;
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::rc::Rc;
@@ -29,6 +30,8 @@ const PEAK_KIB_MAX: u64 = 512 * 1024;
 const RATIO_MAX: f64 = 2.0;
 /// Below this difference the clock of a scheduler is measured, not the server.
 const DIFFERENCE_MS_MIN: f64 = 1.0;
+/// How long the slow one reads before it looks whether the storm is over.
+const READING: Duration = Duration::from_millis(200);
 /// Windows with and without a stalled reader, in turns.
 const N_TURNS: usize = 3;
 
@@ -68,8 +71,21 @@ pub(crate) async fn run(values: &HashMap<String, String>) -> Result<String, Fail
     }
 
     honest.forget_latencies();
-    let storming = storm::run(&options, &dialer, n_handshakes, n_loris, seed);
-    let storm = honest.while_storming(storming).await?;
+    // The once slow one reads meanwhile: a reader that takes nothing for ten seconds is closed.
+    let is_over = Cell::new(false);
+    let storming = async {
+        let storm = storm::run(&options, &dialer, n_handshakes, n_loris, seed).await?;
+        is_over.set(true);
+        Ok(storm)
+    };
+    let reading = async {
+        while !is_over.get() {
+            slow.read_for(READING).await?;
+        }
+        Ok(())
+    };
+    let both = Box::pin(async { tokio::try_join!(storming, reading) });
+    let (storm, ()) = honest.while_storming(both).await?;
     let stormy = honest.p99_ms();
     slow.catch_up(honest.n_said()).await?;
     let n_heard = honest.end().await?;

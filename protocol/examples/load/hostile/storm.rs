@@ -12,7 +12,7 @@ use rand::rngs::StdRng;
 use rand::{Rng as _, RngExt as _, SeedableRng as _};
 use tokio::time::timeout;
 
-use crate::peer::{Dialer, Identity};
+use crate::peer::{Dialer, Identity, Session};
 use crate::{Failure, Options};
 
 /// Strangers that knock at the same time.
@@ -34,10 +34,12 @@ pub(super) async fn run(
     n_loris: u64,
     seed: u64,
 ) -> Result<String, Failure> {
+    let vandal = Identity::numbered(dialer.realm, 800_000)?;
+    dialer.register(&vandal).await?.connection.close(0u32.into(), b"");
     let (n_shaken, n_shown_out, n_bombs) = tokio::try_join!(
         handshakes(dialer, n_handshakes, seed),
         loris(dialer, n_loris),
-        bombs(dialer)
+        bombs(dialer, &vandal)
     )?;
     floods(options, dialer).await?;
     Ok(format!(
@@ -51,7 +53,7 @@ async fn handshakes(dialer: &Rc<Dialer>, n_handshakes: u64, seed: u64) -> Result
     let lanes = (0..N_AT_ONCE).map(|lane| {
         let dialer = Rc::clone(dialer);
         let mut rng = StdRng::seed_from_u64(seed ^ (lane as u64) << 32);
-        let n_here = n_handshakes / N_AT_ONCE as u64;
+        let n_here = n_handshakes.div_ceil(N_AT_ONCE as u64);
         tokio::task::spawn_local(async move {
             let mut n_shaken = 0;
             for _ in 0..n_here {
@@ -99,10 +101,12 @@ async fn loris(dialer: &Rc<Dialer>, n_loris: u64) -> Result<u64, Failure> {
             // In a crowd some are turned away at the door: then they hold nothing open either.
             let Ok(connection) = dialer.connect_anew().await else { return Ok(0) };
             drop(permit);
-            let (mut send, _recv) = connection.open_bi().await?;
-            send.write_all(&[STREAM_VERSION, 0, 0, 1]).await?;
+            // Every step may find itself shown out already.
             let trickle = async {
-                while send.write_all(&[0]).await.is_ok() {
+                let Ok((mut send, _recv)) = connection.open_bi().await else { return };
+                let mut next: &[u8] = &[STREAM_VERSION, 0, 0, 1];
+                while send.write_all(next).await.is_ok() {
+                    next = &[0];
                     tokio::time::sleep(Duration::from_millis(500)).await;
                 }
             };
@@ -119,26 +123,26 @@ async fn loris(dialer: &Rc<Dialer>, n_loris: u64) -> Result<u64, Failure> {
 }
 
 /// Frames that claim to be huge, before login and after.
-async fn bombs(dialer: &Rc<Dialer>) -> Result<u64, Failure> {
-    let vandal = Identity::numbered(dialer.realm, 800_000)?;
-    dialer.register(&vandal).await?.connection.close(0u32.into(), b"");
+async fn bombs(dialer: &Rc<Dialer>, vandal: &Identity) -> Result<u64, Failure> {
     let mut n_bombs = 0;
     for kind in KINDS {
         let lengths = [HUGE; 8].concat();
         let before_login = [&[kind][..], &lengths].concat();
         let after_login = [&[1, kind][..], &lengths].concat();
         let connection = through_the_crowd(dialer).await?;
-        let (mut send, _recv) = connection.open_bi().await?;
-        send.write_all(&[STREAM_VERSION]).await?;
-        send.write_all(&framed(&before_login)?).await?;
-        shown_out(&connection).await?;
-        let mut session = dialer.hello(through_the_crowd(dialer).await?, &vandal).await?;
+        let bytes = [&[STREAM_VERSION][..], &framed(&before_login)?].concat();
+        if let Ok((mut send, _recv)) = connection.open_bi().await {
+            // A word too late is none: then it is shown out for its silence.
+            drop(send.write_all(&bytes).await);
+            shown_out(&connection).await?;
+        }
+        let mut session = logged_in(dialer, vandal).await?;
         session.send.write_all(&framed(&after_login)?).await?;
         shown_out(&session.connection).await?;
         n_bombs += 2;
     }
     for length in [u32::MAX, 1 << 20, 256 * 1024 + 1] {
-        let mut session = dialer.hello(through_the_crowd(dialer).await?, &vandal).await?;
+        let mut session = logged_in(dialer, vandal).await?;
         session.send.write_all(&length.to_be_bytes()).await?;
         shown_out(&session.connection).await?;
         n_bombs += 1;
@@ -156,6 +160,19 @@ async fn through_the_crowd(dialer: &Dialer) -> Result<Connection, Failure> {
         }
     };
     Ok(timeout(PATIENCE, connected).await?)
+}
+
+/// Logs in, if need be again and again: who is late with its first word is shown out.
+async fn logged_in(dialer: &Dialer, vandal: &Identity) -> Result<Session, Failure> {
+    let entered = async {
+        loop {
+            let connection = through_the_crowd(dialer).await?;
+            if let Ok(session) = dialer.hello(connection, vandal).await {
+                return Ok(session);
+            }
+        }
+    };
+    timeout(PATIENCE, entered).await?
 }
 
 fn framed(body: &[u8]) -> Result<Vec<u8>, Failure> {
@@ -187,10 +204,11 @@ async fn floods(options: &Options, dialer: &Rc<Dialer>) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Waits until the server has closed the connection in its own words.
+/// Waits until the server has closed the connection in its own words, or by a reset if these were
+/// lost in the crowd.
 async fn shown_out(connection: &Connection) -> Result<(), Failure> {
     match timeout(PATIENCE, connection.closed()).await {
-        Ok(ConnectionError::ApplicationClosed(_)) => Ok(()),
+        Ok(ConnectionError::ApplicationClosed(_) | ConnectionError::Reset) => Ok(()),
         Ok(other) => Err(format!("a vandal was not shown out, but: {other}").into()),
         Err(_) => Err("a vandal was let be".into()),
     }
