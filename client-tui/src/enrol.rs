@@ -1,13 +1,13 @@
 //! Making an account on this machine: the steps that the command and the interactive client share.
 //!
-//! Owns the order that loses nothing: keys are on disk before the server hears of them, and a lost
-//! answer is taken up by doing the same again. Asks nobody itself; prints nothing.
+//! Owns what the list of known servers says about the server before an account is made there, and
+//! what each refusal means for a person. Asks nobody itself; prints nothing.
 
 use std::sync::Arc;
 
+use mathia_protocol::client::home::{FileError, Found, HomeError, HomeJoinError, KeyLock};
 use mathia_protocol::client::{
-    Applicant, ConnectError, Enrolment, LoginError, RegisterError, Registered, TrustAsk,
-    TrustError, Visit,
+    Applicant, ConnectError, LoginError, RegisterError, Registered, TrustAsk, TrustError, Visit,
 };
 use mathia_protocol::crypto::invite::{Invite, InviteError};
 use mathia_protocol::crypto::user_link::{AccountKind, DeviceLabel};
@@ -18,9 +18,7 @@ use mathia_protocol::wire::Fault;
 
 use crate::exit::{Exit, Failure};
 use crate::known_servers::KnownServers;
-use crate::paths::{PathError, Paths};
-use crate::profile::{Found, KeyLock, Profile, ProfileError, Unfinished, wipe};
-use crate::replica::SqliteReplica;
+use crate::paths::Paths;
 
 /// Why no account was made.
 #[derive(Debug, thiserror::Error)]
@@ -28,23 +26,29 @@ pub enum JoinError {
     /// The link cannot be read. Copying it again helps.
     #[error(transparent)]
     Link(#[from] InviteError),
-    /// The profile has an account. Another profile helps.
-    #[error("this profile is {0} already")]
-    JoinedAlready(String),
-    /// Another join was begun with this profile. Repeating or giving up that one helps.
-    #[error("a join as {0} was begun here")]
-    OtherBegun(String),
     /// The server said no, cannot be reached, or is not trusted.
     #[error(transparent)]
     Register(#[from] RegisterError),
-    /// The files of the profile cannot be used.
+    /// The profile has an account, or another join was begun with it.
     #[error(transparent)]
-    Profile(#[from] ProfileError),
+    Home(HomeJoinError),
+    /// The list of known servers cannot be read.
+    #[error(transparent)]
+    File(#[from] FileError),
 }
 
-impl From<PathError> for JoinError {
-    fn from(error: PathError) -> Self {
-        Self::Profile(error.into())
+impl From<HomeJoinError> for JoinError {
+    fn from(error: HomeJoinError) -> Self {
+        match error {
+            HomeJoinError::Register(error) => Self::Register(error),
+            other => Self::Home(other),
+        }
+    }
+}
+
+impl From<HomeError> for JoinError {
+    fn from(error: HomeError) -> Self {
+        Self::Home(error.into())
     }
 }
 
@@ -85,39 +89,21 @@ pub async fn join(
     now: TimeMs,
 ) -> Result<Registered, JoinError> {
     let invite: Invite = link.parse()?;
-    let _lock = KeyLock::take(paths)?;
-    let begun = match Profile::find(paths)? {
-        Found::Joined(profile) => {
-            return Err(JoinError::JoinedAlready(who(&profile.identity.handle, &profile.address)));
-        }
-        Found::Unfinished(begun, replica) => Some((begun, replica)),
-        Found::Nothing => None,
-    };
+    let home = paths.home();
+    let lock = KeyLock::take(&home)?;
+    if let Found::Joined(joined) = home.find()? {
+        return Err(HomeJoinError::already(&joined).into());
+    }
     let address = invite.address();
     let visit = Visit::begin(invite, Some(ask)).await?;
     check_known(paths, &address, &visit)?;
-    let (enrolment, replica) = match begun {
-        Some((begun, replica)) => (take_up(visit, *begun, &name, &address)?, replica),
-        None => enrol(paths, visit, name, &address, now)?,
-    };
-    let registered = match enrolment.finish().await {
-        Ok(registered) => registered,
-        Err(error) => {
-            if is_final(&error) {
-                // The server said no to this name or invite: these keys will never be an account.
-                drop(replica);
-                wipe(paths)?;
-            }
-            return Err(error.into());
-        }
-    };
-    Profile::finish(&replica, &registered.server).map_err(ProfileError::from)?;
+    let os = std::env::consts::OS.to_owned();
+    let label = DeviceLabel { name: device_name(), os, created: now };
+    let kind = AccountKind::Human;
+    let applicant = Applicant { handle: name, label, kind, operator: String::new() };
+    let registered = home.join(&lock, visit, &address, applicant).await?;
     note_known(paths, &registered);
     Ok(registered)
-}
-
-fn who(handle: &Handle, address: &str) -> String {
-    format!("{handle} at {address}")
 }
 
 /// A pin that was stored for this server is stronger than any certificate authority.
@@ -130,35 +116,6 @@ fn check_known(paths: &Paths, address: &str, visit: &Visit) -> Result<(), JoinEr
         }
         _ => Ok(()),
     }
-}
-
-fn enrol(
-    paths: &Paths,
-    visit: Visit,
-    handle: Handle,
-    address: &str,
-    now: TimeMs,
-) -> Result<(Enrolment, Arc<SqliteReplica>), JoinError> {
-    let os = std::env::consts::OS.to_owned();
-    let label = DeviceLabel { name: device_name(), os, created: now };
-    let applicant = Applicant { handle, label, kind: AccountKind::Human, operator: String::new() };
-    let enrolment = visit.enrol(&mut rand::rng(), applicant);
-    // What a crashed attempt left without a key file cannot be opened by anybody.
-    wipe(paths)?;
-    let replica = Profile::begin(paths, enrolment.identity(), enrolment.genesis(), address)?;
-    Ok((enrolment, replica))
-}
-
-fn take_up(
-    visit: Visit,
-    begun: Unfinished,
-    name: &Handle,
-    address: &str,
-) -> Result<Enrolment, JoinError> {
-    if begun.identity.handle != *name || begun.address != address {
-        return Err(JoinError::OtherBegun(who(&begun.identity.handle, &begun.address)));
-    }
-    Ok(visit.resume(begun.identity, begun.genesis))
 }
 
 /// What other people see this device called: the machine's name.
@@ -182,29 +139,19 @@ fn note_known(paths: &Paths, registered: &Registered) {
     }
 }
 
-fn is_final(error: &RegisterError) -> bool {
-    let RegisterError::Login(LoginError::Refused(fault)) = error else { return false };
-    !matches!(
-        fault,
-        Fault::RateLimited { .. }
-            | Fault::ServerBusy { .. }
-            | Fault::Stopping
-            | Fault::ClockSkew { .. }
-    )
-}
-
 impl From<JoinError> for Failure {
     fn from(error: JoinError) -> Self {
         let text = error.to_string();
         match error {
             JoinError::Link(_) => Self::new(Exit::Usage, text)
                 .hint("whoever invited you can send the whole line again"),
-            JoinError::JoinedAlready(_) => Self::new(Exit::Failed, text)
+            JoinError::Home(HomeJoinError::JoinedAlready(_)) => Self::new(Exit::Failed, text)
                 .hint("another account needs another profile: add --profile NAME"),
-            JoinError::OtherBegun(_) => Self::new(Exit::Failed, text)
+            JoinError::Home(HomeJoinError::OtherBegun(_)) => Self::new(Exit::Failed, text)
                 .hint("repeat that one, or give it up with `mathia-tui logout`"),
-            JoinError::Profile(error) => error.into(),
-            JoinError::Register(error) => {
+            JoinError::Home(HomeJoinError::Home(error)) => error.into(),
+            JoinError::File(error) => error.into(),
+            JoinError::Register(error) | JoinError::Home(HomeJoinError::Register(error)) => {
                 let (exit, hint) = explain(&error);
                 Self::new(exit, text).hint(hint)
             }
@@ -263,10 +210,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_that_is_taken_leaves_nothing_behind_and_a_lost_answer_does() {
-        assert!(is_final(&refused(Fault::NameTaken)) && is_final(&refused(Fault::InviteInvalid)));
-        assert!(!is_final(&refused(Fault::ServerBusy { retry_after_ms: 1 })));
-        assert!(!is_final(&RegisterError::Login(LoginError::OutOfTurn)));
+    fn a_taken_name_needs_only_another_name() {
         assert!(JoinError::from(refused(Fault::NameTaken)).is_about_name());
     }
 

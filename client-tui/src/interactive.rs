@@ -7,6 +7,7 @@ use std::io::IsTerminal as _;
 use std::sync::Arc;
 
 use jiff::tz::TimeZone;
+use mathia_protocol::client::home::{Found, HomeError, Joined, SqliteReplica};
 use mathia_protocol::client::{
     Client, ClientConfig, Command, CommandError, Done, Events, Replica, TrustAsk,
 };
@@ -28,8 +29,6 @@ use crate::enrol;
 use crate::exit::{Exit, Failure};
 use crate::known_servers::KnownServers;
 use crate::paths::Paths;
-use crate::profile::{Found, Profile, ProfileError};
-use crate::replica::SqliteReplica;
 
 /// Events on their way to the screen; the engine collapses what waits behind them.
 const EVENTS_MAX: usize = 64;
@@ -45,10 +44,10 @@ pub async fn run(paths: Paths, config: &Config) -> Result<(), Failure> {
             .hint("`mathia-tui --help` lists the commands for scripts"));
     }
     let mut drafts = Vec::new();
-    let from = match Profile::find(&paths)? {
+    let from = match paths.home().find()? {
         Found::Joined(profile) => {
             drafts = kept_drafts(&profile.replica)?;
-            From::Session(session(*profile)?)
+            From::Session(session(&paths, *profile)?)
         }
         Found::Nothing | Found::Unfinished(..) => {
             From::FirstStart { joiner: Arc::new(ProfileJoiner { paths }), link: None }
@@ -72,8 +71,8 @@ pub async fn run(paths: Paths, config: &Config) -> Result<(), Failure> {
 
 fn kept_drafts(replica: &SqliteReplica) -> Result<Vec<(RoomId, String)>, Failure> {
     let mut drafts = Vec::new();
-    for room in replica.rooms().map_err(ProfileError::from)? {
-        let text = replica.draft(room.room).map_err(ProfileError::from)?;
+    for room in replica.rooms().map_err(HomeError::from)? {
+        let text = replica.draft(room.room).map_err(HomeError::from)?;
         if !text.is_empty() {
             drafts.push((room.room, text));
         }
@@ -81,16 +80,16 @@ fn kept_drafts(replica: &SqliteReplica) -> Result<Vec<(RoomId, String)>, Failure
     Ok(drafts)
 }
 
-fn session(profile: Profile) -> Result<Session, Failure> {
+fn session(paths: &Paths, profile: Joined) -> Result<Session, Failure> {
     let me = Me {
         account: profile.identity.account,
         handle: profile.identity.handle.clone(),
         workspace: profile.address.clone(),
     };
     let replica = Arc::clone(&profile.replica);
-    let keeper = Profile::keeper(&profile.paths);
+    let keeper = paths.home().keeper();
     let mut config = ClientConfig::new(profile.address, profile.identity, keeper);
-    config.ask = Some(Arc::new(KnownOnly { paths: profile.paths }));
+    config.ask = Some(Arc::new(KnownOnly { paths: paths.clone() }));
     let (client, events) = Client::start(config, profile.replica).map_err(|error| {
         Failure::new(Exit::Failed, format!("the client engine cannot start: {error}"))
     })?;
@@ -213,5 +212,5 @@ async fn join(paths: &Paths, ask: JoinAsk) -> Result<JoinEnd, Failure> {
         let words = RecoverySecret::from_bytes(secret).words();
         words.split_whitespace().map(|word| Zeroizing::new(word.to_owned())).collect()
     });
-    Ok(JoinEnd::Joined { session: session(Profile::open(paths)?)?, words })
+    Ok(JoinEnd::Joined { session: session(paths, paths.home().open()?)?, words })
 }

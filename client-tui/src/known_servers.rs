@@ -7,11 +7,12 @@
 //! Owns the text form. The pin a profile really logs in with lies in its replica; this file is what
 //! a new profile knows beforehand, and what a person can read.
 
+use mathia_protocol::client::home::{FileError, make_private_dir, write_private};
 use mathia_protocol::client::{PinSource, ServerRecord};
 use mathia_protocol::id::{Hash, TimeMs};
 
 use crate::clock::rfc3339;
-use crate::paths::{PathError, Paths, make_private_dir, write_private};
+use crate::paths::Paths;
 
 /// One server.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -46,13 +47,13 @@ impl KnownServers {
     ///
     /// # Errors
     ///
-    /// [`PathError::Io`] if it cannot be read.
-    pub fn load(paths: &Paths) -> Result<Self, PathError> {
+    /// [`FileError::Io`] if it cannot be read.
+    pub fn load(paths: &Paths) -> Result<Self, FileError> {
         let path = paths.known_servers();
         match std::fs::read_to_string(&path) {
             Ok(text) => Ok(Self::parse(&text)),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Self::default()),
-            Err(source) => Err(PathError::Io { what: "read", path, source }),
+            Err(source) => Err(FileError::Io { what: "read", path, source }),
         }
     }
 
@@ -60,8 +61,8 @@ impl KnownServers {
     ///
     /// # Errors
     ///
-    /// [`PathError::Io`] if it cannot be written.
-    pub fn save(&self, paths: &Paths) -> Result<(), PathError> {
+    /// [`FileError::Io`] if it cannot be written.
+    pub fn save(&self, paths: &Paths) -> Result<(), FileError> {
         make_private_dir(&paths.config_dir)?;
         write_private(&paths.known_servers(), self.to_text().as_bytes())
     }

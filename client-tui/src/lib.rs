@@ -3,7 +3,6 @@
 //! - [`app`]: the interactive client: model, message, update, effect, view; [`interactive`] runs it
 //!   on a real account;
 //! - [`face`]: the commands, each printing data to stdout and talk to stderr;
-//! - [`replica`]: what this device keeps on disk, sealed;
 //! - [`safe_text`]: the one type through which remote text reaches a terminal;
 //! - [`cli`], [`config`], [`paths`], [`profile`], [`enrol`], [`known_servers`], [`output`], [`exit`],
 //!   [`clock`]: what both kinds of faces stand on.
@@ -20,5 +19,4 @@ pub mod known_servers;
 pub mod output;
 pub mod paths;
 pub mod profile;
-pub mod replica;
 pub mod safe_text;

@@ -9,13 +9,14 @@ use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Duration;
 
 use clap::Parser as _;
+use mathia_protocol::client::home::{make_private_dir, open_private};
 use mathia_tui::cli::{Cli, Verb};
 use mathia_tui::config::Config;
 use mathia_tui::exit::{Exit, Failure};
 use mathia_tui::face::{self, Call, Prompt};
 use mathia_tui::interactive;
 use mathia_tui::output::Output;
-use mathia_tui::paths::{Paths, make_private_dir, open_private};
+use mathia_tui::paths::Paths;
 use tokio_util::sync::CancellationToken;
 
 /// How long a face may take to end in good order after a signal.

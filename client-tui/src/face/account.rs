@@ -1,5 +1,6 @@
 //! `whoami`, `devices`, `device revoke`, `key show`, `logout`: the own account on this machine.
 
+use mathia_protocol::client::home::{Found, HomeError, KeyLock};
 use mathia_protocol::client::{Command, DeviceView, Done, Replica as _};
 use mathia_protocol::crypto::recovery::RecoverySecret;
 
@@ -10,11 +11,10 @@ use super::{Call, out_of_turn, resolve};
 use crate::clock::rfc3339;
 use crate::exit::{Exit, Failure};
 use crate::output::Line;
-use crate::profile::{Found, KeyLock, Profile, ProfileError, wipe};
 
 pub(super) fn whoami(call: &mut Call<'_>) -> Result<(), Failure> {
-    let profile = Profile::open(&call.paths)?;
-    let server = profile.replica.server().map_err(ProfileError::from)?;
+    let profile = call.paths.home().open()?;
+    let server = profile.replica.server().map_err(HomeError::from)?;
     let identity = &profile.identity;
     let pin = server.map_or_else(|| "not known yet".to_owned(), |server| server.pin.to_hex());
     let text = format!(
@@ -100,7 +100,7 @@ pub(super) async fn revoke(call: &mut Call<'_>, word: &str) -> Result<(), Failur
 }
 
 pub(super) fn show_words(call: &mut Call<'_>) -> Result<(), Failure> {
-    let profile = Profile::open(&call.paths)?;
+    let profile = call.paths.home().open()?;
     let Some(secret) = &profile.identity.recovery else {
         return Err(Failure::new(Exit::NotFound, "this device does not hold the recovery words")
             .hint("the device that made the account does"));
@@ -115,10 +115,11 @@ pub(super) fn show_words(call: &mut Call<'_>) -> Result<(), Failure> {
 }
 
 pub(super) fn logout(call: &mut Call<'_>) -> Result<(), Failure> {
-    let _lock = KeyLock::take(&call.paths)?;
-    let (who, n_waiting) = match Profile::find(&call.paths) {
+    let home = call.paths.home();
+    let _lock = KeyLock::take(&home)?;
+    let (who, n_waiting) = match home.find() {
         Ok(Found::Nothing) => {
-            return Err(ProfileError::NotJoined(call.paths.profile.clone()).into());
+            return Err(HomeError::NotJoined(home.dir().to_owned()).into());
         }
         Ok(Found::Joined(profile)) => {
             let n_waiting = profile.replica.outbox(None).map_or(0, |rows| rows.len());
@@ -139,7 +140,7 @@ pub(super) fn logout(call: &mut Call<'_>) -> Result<(), Failure> {
         another device the account is lost."
     );
     call.prompt.confirm(&mut call.out, &question, "yes")?;
-    wipe(&call.paths)?;
+    home.wipe()?;
     let line = Line::new("logout")
         .with("profile", call.paths.profile.as_str())
         .text(format!("{who} is wiped from this machine"));

@@ -3,6 +3,9 @@
 use std::path::Path;
 use std::time::Duration;
 
+use mathia_protocol::client::home::{
+    Found, Joined, SqliteReplica, make_private_dir, write_private,
+};
 use mathia_protocol::client::{CLOCK_SKEW, Command, ConnectionState, Replica as _};
 use mathia_protocol::limits::CLOCK_SKEW_MAX;
 
@@ -10,9 +13,6 @@ use super::Call;
 use super::session::start_client;
 use crate::exit::{Exit, Failure};
 use crate::output::Line;
-use crate::paths::{make_private_dir, write_private};
-use crate::profile::{Found, Profile};
-use crate::replica::SqliteReplica;
 
 /// How long the server may take to answer.
 const REACH_PATIENCE: Duration = Duration::from_secs(10);
@@ -57,7 +57,7 @@ pub(super) async fn run(call: &mut Call<'_>) -> Result<(), Failure> {
         directory("state", &call.paths.state_dir),
         terminal(|name| std::env::var(name).ok()),
     ];
-    match Profile::find(&call.paths) {
+    match call.paths.home().find() {
         Ok(Found::Joined(profile)) => {
             findings.push(Finding::ok(
                 "keys",
@@ -135,10 +135,10 @@ fn terminal(var: impl Fn(&str) -> Option<String>) -> Finding {
 }
 
 /// Reaches the server over UDP, logs in, and compares clocks.
-async fn network(call: &Call<'_>, profile: Profile) -> Vec<Finding> {
+async fn network(call: &Call<'_>, profile: Joined) -> Vec<Finding> {
     let address = profile.address.clone();
     let replica = std::sync::Arc::clone(&profile.replica);
-    let (mut client, events) = match start_client(profile, call.prompt) {
+    let (mut client, events) = match start_client(&call.paths, profile, call.prompt) {
         Ok(started) => started,
         Err(failure) => return vec![Finding::broken("network", failure.message, "see above")],
     };

@@ -1,5 +1,6 @@
 //! `outbox`: what waits to be sent, and taking it back.
 
+use mathia_protocol::client::home::HomeError;
 use mathia_protocol::client::{Command, OutboxRow, Replica as _, RowState};
 
 use super::Call;
@@ -8,15 +9,14 @@ use super::session::Session;
 use crate::clock::rfc3339;
 use crate::exit::{Exit, Failure};
 use crate::output::Line;
-use crate::profile::{Profile, ProfileError};
 
 /// Lists from the replica alone: it is the outbox.
 pub(super) fn list(call: &mut Call<'_>) -> Result<(), Failure> {
-    let profile = Profile::open(&call.paths)?;
-    let rows = profile.replica.outbox(None).map_err(ProfileError::from)?;
+    let profile = call.paths.home().open()?;
+    let rows = profile.replica.outbox(None).map_err(HomeError::from)?;
     let style = Style::local(call.config.is_24h, true);
     for row in rows {
-        let room = profile.replica.room(row.room).map_err(ProfileError::from)?;
+        let room = profile.replica.room(row.room).map_err(HomeError::from)?;
         let name = room.map(|room| room.facts.name).unwrap_or_default();
         call.out.line(&outbox_line(&row, &name, &style))?;
     }
@@ -46,8 +46,8 @@ fn outbox_line(row: &OutboxRow, room: &str, style: &Style) -> Line {
 }
 
 pub(super) async fn withdraw(call: &mut Call<'_>, local_id: u64) -> Result<(), Failure> {
-    let known = Profile::open(&call.paths)?.replica.outbox_row(local_id);
-    if known.map_err(ProfileError::from)?.is_none() {
+    let known = call.paths.home().open()?.replica.outbox_row(local_id);
+    if known.map_err(HomeError::from)?.is_none() {
         return Err(Failure::new(Exit::NotFound, format!("the outbox has no number {local_id}"))
             .hint("`mathia-tui outbox list` lists them"));
     }

@@ -6,6 +6,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use mathia_protocol::client::home::Joined;
 use mathia_protocol::client::{
     Client, ClientConfig, Command, CommandError, ConnectionState, Done, Events, RoomView, TrustAsk,
 };
@@ -18,7 +19,6 @@ use crate::exit::{Exit, Failure};
 use crate::known_servers::KnownServers;
 use crate::output::Output;
 use crate::paths::Paths;
-use crate::profile::Profile;
 
 /// How long a reading command waits for the server before it answers from the replica: two lost
 /// flights of a handshake fit, and a person does not yet think the program hangs.
@@ -31,10 +31,14 @@ const STOP_PATIENCE: Duration = Duration::from_secs(2);
 /// # Errors
 ///
 /// Exit 1 if the engine's thread cannot be made.
-pub(super) fn start_client(profile: Profile, prompt: Prompt) -> Result<(Client, Events), Failure> {
-    note_server(&profile);
-    let ask = TerminalAsk { paths: profile.paths.clone(), prompt };
-    let keeper = Profile::keeper(&profile.paths);
+pub(super) fn start_client(
+    paths: &Paths,
+    profile: Joined,
+    prompt: Prompt,
+) -> Result<(Client, Events), Failure> {
+    note_server(paths, &profile);
+    let ask = TerminalAsk { paths: paths.clone(), prompt };
+    let keeper = paths.home().keeper();
     let mut config = ClientConfig::new(profile.address, profile.identity, keeper);
     config.ask = Some(Arc::new(ask));
     let started = Client::start(config, profile.replica);
@@ -45,13 +49,13 @@ pub(super) fn start_client(profile: Profile, prompt: Prompt) -> Result<(Client, 
 
 /// Copies what the replica knows of the server (a key it announced, for example) to the file that
 /// people and new profiles read. That file is a convenience: failing to write it stops nothing.
-fn note_server(profile: &Profile) {
+fn note_server(paths: &Paths, profile: &Joined) {
     use mathia_protocol::client::Replica as _;
 
     let Ok(Some(server)) = profile.replica.server() else { return };
-    let Ok(mut known) = KnownServers::load(&profile.paths) else { return };
+    let Ok(mut known) = KnownServers::load(paths) else { return };
     if known.note(&server)
-        && let Err(error) = known.save(&profile.paths)
+        && let Err(error) = known.save(paths)
     {
         tracing::warn!(%error, "known_servers is not up to date");
     }
@@ -119,9 +123,9 @@ impl Session {
     ///
     /// Exit 4 if nobody joined; others as the files say.
     pub(super) fn open(call: &Call<'_>) -> Result<Self, Failure> {
-        let profile = Profile::open(&call.paths)?;
+        let profile = call.paths.home().open()?;
         let (handle, device) = (profile.identity.handle.clone(), profile.identity.device());
-        let (client, events) = start_client(profile, call.prompt)?;
+        let (client, events) = start_client(&call.paths, profile, call.prompt)?;
         Ok(Self { client, events, own: Own { handle, device } })
     }
 

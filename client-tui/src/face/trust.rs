@@ -1,12 +1,12 @@
 //! `trust`: which server keys this machine knows, and forgetting one that really changed.
 
 use mathia_protocol::client::Replica as _;
+use mathia_protocol::client::home::{Found, HomeError};
 
 use super::Call;
 use crate::exit::{Exit, Failure};
 use crate::known_servers::{KnownServers, is_same_server};
 use crate::output::Line;
-use crate::profile::{Found, Profile, ProfileError};
 
 pub(super) fn run(call: &mut Call<'_>, replace: Option<&str>) -> Result<(), Failure> {
     let mut known = KnownServers::load(&call.paths)?;
@@ -45,11 +45,11 @@ pub(super) fn run(call: &mut Call<'_>, replace: Option<&str>) -> Result<(), Fail
 
 /// Forgets the pin that this profile logs in with, if it is that server's.
 fn forget_in_profile(call: &Call<'_>, host: &str) -> Result<bool, Failure> {
-    let Found::Joined(profile) = Profile::find(&call.paths)? else { return Ok(false) };
-    let has_pin = profile.replica.server().map_err(ProfileError::from)?.is_some();
+    let Found::Joined(profile) = call.paths.home().find()? else { return Ok(false) };
+    let has_pin = profile.replica.server().map_err(HomeError::from)?.is_some();
     if !has_pin || !is_same_server(&profile.address, host) {
         return Ok(false);
     }
-    profile.replica.forget_server().map_err(ProfileError::from)?;
+    profile.replica.forget_server().map_err(HomeError::from)?;
     Ok(true)
 }

@@ -11,6 +11,8 @@ mod engine;
 mod event;
 mod events;
 mod handle;
+#[cfg(feature = "home")]
+pub mod home;
 mod identity;
 mod link;
 mod login;

@@ -1,8 +1,8 @@
 //! Drafts, own invites and small named values.
 
-use mathia_protocol::client::{OwnInvite, Stored};
-use mathia_protocol::crypto::ce::{CeError, Reader, Writer};
-use mathia_protocol::id::{InviteToken, RoomId, TimeMs};
+use crate::client::{OwnInvite, Stored};
+use crate::crypto::ce::{CeError, Reader, Writer};
+use crate::id::{InviteToken, RoomId, TimeMs};
 use rusqlite::{Connection, OptionalExtension as _, params};
 use zeroize::Zeroizing;
 

@@ -1,8 +1,8 @@
 //! Rooms, what is known of them, and the secrets of their epochs.
 
-use mathia_protocol::client::{RoomFacts, RoomRecord, Stored};
-use mathia_protocol::crypto::epoch::EpochSecret;
-use mathia_protocol::id::{Epoch, Hash, RoomId, Seq};
+use crate::client::{RoomFacts, RoomRecord, Stored};
+use crate::crypto::epoch::EpochSecret;
+use crate::id::{Epoch, Hash, RoomId, Seq};
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
 use super::error::{broken, stored};

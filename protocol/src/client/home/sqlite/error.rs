@@ -1,6 +1,6 @@
 //! What an SQLite failure means for a person: full, read-only, busy, or broken.
 
-use mathia_protocol::client::{StorageError, Stored};
+use crate::client::{StorageError, Stored};
 use rusqlite::ErrorCode;
 
 /// Extended result codes of SQLite that mean "no space for the shared memory file": 10 is the code

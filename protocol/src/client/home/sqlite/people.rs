@@ -1,8 +1,8 @@
 //! The server, user chains and pinned people.
 
-use mathia_protocol::client::{Contact, PinSource, ServerRecord, Stored, TrustState};
-use mathia_protocol::crypto::user_chain::ChainHead;
-use mathia_protocol::id::{AccountId, Hash, Realm, TimeMs};
+use crate::client::{Contact, PinSource, ServerRecord, Stored, TrustState};
+use crate::crypto::user_chain::ChainHead;
+use crate::id::{AccountId, Hash, Realm, TimeMs};
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
 use super::Place;

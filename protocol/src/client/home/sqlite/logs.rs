@@ -1,11 +1,9 @@
 //! Entries, commits and counter lanes of verified logs.
 
-use mathia_protocol::client::{
-    Batch, Commitment, Content, DeviceLane, EntryRecord, Stored, UnreadableCause,
-};
-use mathia_protocol::crypto::hash::sha256;
-use mathia_protocol::id::{AccountId, Counter, DeviceId, Hash, RoomId, Seq, TimeMs};
-use mathia_protocol::wire::EntryBody;
+use crate::client::{Batch, Commitment, Content, DeviceLane, EntryRecord, Stored, UnreadableCause};
+use crate::crypto::hash::sha256;
+use crate::id::{AccountId, Counter, DeviceId, Hash, RoomId, Seq, TimeMs};
+use crate::wire::EntryBody;
 use rusqlite::{Connection, OptionalExtension as _, Params, Row, params};
 
 use super::Place;

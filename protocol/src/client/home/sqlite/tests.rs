@@ -1,13 +1,13 @@
 //! The contract of [`Replica`], told as stories, and what only the file can show.
 
-use mathia_protocol::client::PinSource;
-use mathia_protocol::client::SealedMessage;
-use mathia_protocol::client::TrustState;
-use mathia_protocol::crypto::commit::{RoomKind, RoomMode};
-use mathia_protocol::crypto::hash::sha256;
-use mathia_protocol::crypto::user_chain::ChainHead;
-use mathia_protocol::id::{Realm, RoomNumber, WorkspaceId};
-use mathia_protocol::wire::{EntryBody, MarkStep};
+use crate::client::PinSource;
+use crate::client::SealedMessage;
+use crate::client::TrustState;
+use crate::crypto::commit::{RoomKind, RoomMode};
+use crate::crypto::hash::sha256;
+use crate::crypto::user_chain::ChainHead;
+use crate::id::{Realm, RoomNumber, WorkspaceId};
+use crate::wire::{EntryBody, MarkStep};
 use zeroize::Zeroizing;
 
 use super::*;
@@ -357,7 +357,7 @@ macro_rules! contract {
             $(
                 #[test]
                 fn $story() {
-                    super::$story(&mathia_protocol::client::MemoryReplica::new());
+                    super::$story(&crate::client::MemoryReplica::new());
                 }
             )+
         }

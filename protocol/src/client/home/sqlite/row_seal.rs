@@ -5,10 +5,10 @@
 
 use std::fmt;
 
-use mathia_protocol::client::StorageError;
-use mathia_protocol::crypto::hash::expand;
-use mathia_protocol::crypto::labels;
-use mathia_protocol::crypto::seal::{open_once, seal_once};
+use crate::client::StorageError;
+use crate::crypto::hash::expand;
+use crate::crypto::labels;
+use crate::crypto::seal::{open_once, seal_once};
 use zeroize::{ZeroizeOnDrop, Zeroizing};
 
 use super::error::broken;

@@ -2,11 +2,11 @@
 //!
 //! Name, topic and the cause of a stop say something; sealing all facts together keeps one format.
 
-use mathia_protocol::client::RoomFacts;
-use mathia_protocol::crypto::ce::{CeError, Reader, Writer};
-use mathia_protocol::crypto::commit::{RoomKind, RoomMode};
-use mathia_protocol::id::{RoomNumber, Seq, TimeMs, WorkspaceId};
-use mathia_protocol::wire::MarkStep;
+use crate::client::RoomFacts;
+use crate::crypto::ce::{CeError, Reader, Writer};
+use crate::crypto::commit::{RoomKind, RoomMode};
+use crate::id::{RoomNumber, Seq, TimeMs, WorkspaceId};
+use crate::wire::MarkStep;
 
 /// The layout written now. Another number is another client's file.
 const VERSION: u8 = 1;

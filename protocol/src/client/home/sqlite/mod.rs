@@ -22,20 +22,18 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use mathia_protocol::client::{
+use crate::client::{
     Batch, Commitment, Contact, Content, DeviceLane, DrainGuard, EntryRecord, OutboxRow, OwnInvite,
     Replica, RoomFacts, RoomRecord, RowState, Sealer, ServerRecord, StorageError, Stored,
     UnreadableCause,
 };
-use mathia_protocol::crypto::epoch::EpochSecret;
-use mathia_protocol::id::{
-    AccountId, Counter, DeviceId, Epoch, Hash, InviteToken, RoomId, Seq, TimeMs,
-};
+use crate::crypto::epoch::EpochSecret;
+use crate::id::{AccountId, Counter, DeviceId, Epoch, Hash, InviteToken, RoomId, Seq, TimeMs};
 use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
 
 use self::error::{broken, explain_io, stored};
 use self::row_seal::{Place, RowSeal};
-use crate::paths::{PathError, make_private_dir, open_private};
+use super::files::{FileError, make_private_dir, open_private};
 
 /// How long a transaction waits for another process; longer means that one hangs.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
@@ -165,9 +163,9 @@ fn connect(store: &Path) -> Stored<Connection> {
     Ok(conn)
 }
 
-fn explain_path(error: PathError) -> StorageError {
+fn explain_path(error: FileError) -> StorageError {
     match error {
-        PathError::Io { source, .. } => explain_io(source),
+        FileError::Io { source, .. } => explain_io(source),
         other => broken(other),
     }
 }

@@ -3,8 +3,8 @@
 //! Sealing and taking a counter happen in the caller's one immediate transaction: another process
 //! sees both or neither (CRYPTO B4).
 
-use mathia_protocol::client::{DeviceLane, OutboxRow, RowState, Sealer, Stored};
-use mathia_protocol::id::{Counter, RoomId, Seq, TimeMs};
+use crate::client::{DeviceLane, OutboxRow, RowState, Sealer, Stored};
+use crate::id::{Counter, RoomId, Seq, TimeMs};
 use rusqlite::{Connection, Params, Row, params};
 
 use super::error::{broken, stored};

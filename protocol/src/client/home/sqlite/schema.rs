@@ -3,7 +3,7 @@
 //! Columns named `sealed_*` hold values under the replica key. What stands in clear are
 //! identifiers, positions, times and marks, which the server knows as well.
 
-use mathia_protocol::client::Stored;
+use crate::client::Stored;
 use rusqlite::{Connection, TransactionBehavior};
 
 use super::error::{broken, stored};
