@@ -44,7 +44,7 @@ static SEALED: LazyLock<Sealed> = LazyLock::new(|| {
     let things = [
         ("wrap", wrap_secret(rng, &public, &WRAP, &secret).expect(usable).to_vec()),
         ("grant", seal_grant(rng, &public, &GRANT, &granted).expect(usable)),
-        ("agent_wrap", [agent.wrap.as_slice(), &agent.signature.0].concat()),
+        ("agent_wrap", agent.encode().to_vec()),
         ("prev_box", secret.seal_prev(rng, COMMIT, Epoch(2), &before)),
         ("settings_box", settings.seal(rng, &secret, COMMIT, Epoch(2))),
         ("seal_once", seal_once(rng, &[1; 32], "backup", b"aad", b"some text")),
@@ -66,17 +66,12 @@ fn opens(name: &str, sealed: &[u8]) -> bool {
     match name {
         "wrap" => unwrap(key, &WRAP, sealed).is_ok(),
         "grant" => open_grant(key, &GRANT, sealed).is_ok(),
-        "agent_wrap" => agent_wrap(sealed)
-            .is_some_and(|agent| agent.open(key, PLACE, &ANN.key.public()).is_ok()),
+        "agent_wrap" => AgentWrap::decode(sealed)
+            .is_ok_and(|agent| agent.open(key, PLACE, &ANN.key.public()).is_ok()),
         "prev_box" => secret.open_prev(COMMIT, Epoch(2), sealed).is_ok(),
         "settings_box" => RoomSettings::open(secret, COMMIT, Epoch(2), sealed).is_ok(),
         _ => open_once(&[1; 32], "backup", b"aad", sealed).is_ok(),
     }
-}
-
-fn agent_wrap(bytes: &[u8]) -> Option<AgentWrap> {
-    let (wrap, signature) = bytes.split_first_chunk::<WRAP_LEN>()?;
-    Some(AgentWrap { wrap: *wrap, signature: Signature(signature.try_into().ok()?) })
 }
 
 /// One thing of each kind.

@@ -13,15 +13,33 @@ pub const PREFIX_LEN: usize = 4;
 
 /// A frame before login: a `Register` with its genesis link is under 1 KiB; 4 KiB leaves room.
 pub const FRAME_LEN_MAX_OPENING: usize = 4 * 1024;
-/// A frame after login: the largest message (16 KiB text) with slots fits four times.
+/// A frame after login: the largest entry fits.
 pub const FRAME_LEN_MAX: usize = 64 * 1024;
 /// A commit with its wraps: 1,000 members and their devices; more wraps are staged in batches.
 pub const FRAME_LEN_MAX_COMMIT: usize = 256 * 1024;
 
 /// Text of one message, in bytes of UTF-8. Longer things are files.
 pub const MESSAGE_TEXT_LEN_MAX: usize = 16 * 1024;
-/// A stored entry (tag, blob, signature): the text cap, padded, with header, slots and room to spare.
-pub const ENTRY_LEN_MAX: usize = 32 * 1024;
+/// Text of an assistant's answer, in bytes of UTF-8: ten thousand tokens of any usual language. It
+/// still fits one entry, which still fits one frame.
+pub const ANSWER_TEXT_LEN_MAX: usize = 60 * 1024;
+/// Messages shown to an assistant with one question.
+pub const ASK_ATTACHED_MAX: usize = 200;
+/// Text about what broke an answer off, in bytes: a sentence.
+pub const CAUSE_LEN_MAX: usize = 512;
+/// Text of one piece of an answer on its way, in bytes: pieces leave twenty times a second.
+pub const DELTA_TEXT_LEN_MAX: usize = 8 * 1024;
+/// A piece of an answer with its place, padding, seal and signature.
+pub const DELTA_LEN_MAX: usize = 10 * 1024;
+/// Pieces of one answer per second: the eye sees no more.
+pub const DELTAS_PER_SECOND: u32 = 20;
+/// Names of a provider and a model, in bytes.
+pub const CARD_TEXT_LEN_MAX: usize = 128;
+/// What an agent says of itself, signed.
+pub const CARD_LEN_MAX: usize = 1_024;
+/// A stored entry (tag, blob, signature): an answer, or a question with slots, and room to spare; a
+/// frame holds one.
+pub const ENTRY_LEN_MAX: usize = 63 * 1024;
 /// A stored commit: 1,000 members at 70 bytes, with boxes; more people are added in several commits.
 pub const COMMIT_LEN_MAX: usize = 128 * 1024;
 /// The sealed name, topic and picture of a room: their limits, a picture reference, room to grow.

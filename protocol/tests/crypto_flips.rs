@@ -111,12 +111,8 @@ fn of_an_agents_key() {
     let sealed = AgentWrap::seal(&mut rng(), &key.public(), place, &sender_key, &ann).unwrap();
     let opened = sealed.open(&key, place, &ann.public()).unwrap();
     assert_eq!(opened.to_bytes(), sender_key.to_bytes());
-    let bytes = [sealed.wrap.as_slice(), &sealed.signature.0].concat();
-    each_flip_is_refused("agent wrap", &bytes, |bytes| {
-        let (wrap, signature) = bytes.split_at(80);
-        let wrap = wrap.try_into().unwrap();
-        let signature = Signature(signature.try_into().unwrap());
-        AgentWrap { wrap, signature }.open(&key, place, &ann.public()).is_ok()
+    each_flip_is_refused("agent wrap", &sealed.encode(), |bytes| {
+        AgentWrap::decode(bytes).and_then(|sealed| sealed.open(&key, place, &ann.public())).is_ok()
     });
     let eve = SigningKey::generate(&mut StdRng::seed_from_u64(2));
     assert!(sealed.open(&key, place, &eve.public()).is_err(), "swapped by somebody else");

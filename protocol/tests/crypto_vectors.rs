@@ -7,9 +7,13 @@
 use std::convert::Infallible;
 use std::fmt::Write as _;
 
+use mathia_protocol::crypto::answer::{Answer, Outcome, Usage};
+use mathia_protocol::crypto::ask::{Ask, Attached, Stop};
 use mathia_protocol::crypto::at_rest::{KeyFile, StoredHpke};
 use mathia_protocol::crypto::auth::{AuthScope, ExporterValue};
+use mathia_protocol::crypto::card::AgentCard;
 use mathia_protocol::crypto::content::Content;
+use mathia_protocol::crypto::delta::{AnswerId, DeltaContext, DeltaPlace, DeltaText, seal_delta};
 use mathia_protocol::crypto::epoch::{EpochSecret, RoomKey, SenderKey, key_commit};
 use mathia_protocol::crypto::file::{FileKey, FileSealer};
 use mathia_protocol::crypto::hash::{expand, extract, hash, labelled, mac, sha256};
@@ -143,6 +147,7 @@ fn everything_signed_or_sealed_keeps_its_bytes() {
     identity(&mut samples);
     epochs(&mut samples);
     messages(&mut samples);
+    asking(&mut samples);
     logins(&mut samples);
     people(&mut samples);
     at_rest(&mut samples);
@@ -235,6 +240,61 @@ fn epochs(samples: &mut Samples) {
     let agent = agent.expect("a usable key");
     samples.bytes("agent_wrap", &agent.wrap);
     samples.bytes("agent_wrap.signature", &agent.signature.0);
+    samples.bytes("agent_wrap.whole", &agent.encode());
+}
+
+fn asking(samples: &mut Samples) {
+    let key = ann_key();
+    let attached = Attached {
+        seq: Seq(5),
+        author: ACCOUNT,
+        handle: "bob".to_owned(),
+        time: TIME,
+        text: "looks right".to_owned(),
+    };
+    let ask = Ask {
+        agent: ACCOUNT,
+        card: COMMIT,
+        again: Some(Seq(4)),
+        n_left_out: 1,
+        text: "why?".to_owned(),
+        attached: vec![attached],
+    };
+    samples.bytes("ask", &ask.encode());
+    samples.bytes("stop", &Stop { agent: ACCOUNT, ask: Seq(9) }.encode());
+    let usage = Usage { prompt: 1, completion: 2, total: 3, is_estimated: true };
+    let answer = Answer {
+        ask: Seq(9),
+        ask_hash: [0xAB; 16],
+        outcome: Outcome::Interrupted,
+        cause: "the assistant was restarted".to_owned(),
+        text: "because".to_owned(),
+        provider: "api.example.org".to_owned(),
+        model: "small-4".to_owned(),
+        usage: Some(usage),
+    };
+    samples.bytes("answer", &answer.encode());
+    let card = AgentCard {
+        account: ACCOUNT,
+        device: key.device_id(),
+        issued: TIME,
+        provider: "api.example.org".to_owned(),
+        model: "small-4".to_owned(),
+        is_local: true,
+        operator: "Heron & Co".to_owned(),
+    };
+    samples.bytes("card", &card.sign(&key));
+    samples.bytes("card.promise", &card.promise().0);
+    let room_key = RoomKey::derive(COMMIT, &EpochSecret::from_bytes(&[0x22; 32]));
+    let sender_key = SenderKey::derive(&room_key, ACCOUNT, key.device_id());
+    let context = DeltaContext { room: ROOM, commit_hash: COMMIT, device: key.device_id() };
+    let place = DeltaPlace { epoch: Epoch(1), answer: AnswerId([0xCD; 16]), index: 2, offset: 7 };
+    let piece = DeltaText { ask: Seq(9), text: "the column".to_owned() };
+    let delta = seal_delta(&context, SealWith::SenderKey(&sender_key), place, &piece, &key);
+    samples.bytes("delta", &delta.expect("a short piece"));
+    let place = DeltaPlace { epoch: Epoch(0), ..place };
+    let delta = seal_delta(&context, SealWith::Open, place, &piece, &key);
+    samples.bytes("delta.open_room", &delta.expect("a short piece"));
 }
 
 fn messages(samples: &mut Samples) {

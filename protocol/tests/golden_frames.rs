@@ -183,6 +183,9 @@ fn requests() -> Vec<Request> {
         Request::Joins,
         Request::FinishJoin { token: TOKEN, account: ACCOUNT },
         Request::Lobby { workspace: WorkspaceId::MAIN, after: Some(ROOM) },
+        Request::Delta { room: ROOM, delta: vec![8; 4] },
+        Request::PutCard { card: vec![1, 2] },
+        Request::Card { account: ACCOUNT },
     ]
 }
 
@@ -214,6 +217,9 @@ fn request_name(request: &Request) -> &'static str {
         Request::Joins => "Joins",
         Request::FinishJoin { .. } => "FinishJoin",
         Request::Lobby { .. } => "Lobby",
+        Request::Delta { .. } => "Delta",
+        Request::PutCard { .. } => "PutCard",
+        Request::Card { .. } => "Card",
     }
 }
 
@@ -281,6 +287,7 @@ fn replies() -> Vec<Reply> {
             }],
             more: false,
         },
+        Reply::Card { card: Some(vec![1, 2]) },
     ]
 }
 
@@ -301,6 +308,7 @@ fn reply_name(reply: &Reply) -> &'static str {
         Reply::Invites { .. } => "Invites",
         Reply::Joins { .. } => "Joins",
         Reply::Lobby { .. } => "Lobby",
+        Reply::Card { .. } => "Card",
     }
 }
 
@@ -392,6 +400,7 @@ fn events() -> Vec<Event> {
         Event::Joined { token: TOKEN, account: ACCOUNT },
         Event::ScheduleDropped { room: ROOM, id: 77, cause: DropCause::NotMember },
         Event::Stopping { retry_after_ms: 1_000 },
+        Event::Delta { room: RoomNumber(4), account: ACCOUNT, device: DEVICE, delta: vec![8; 4] },
     ]
 }
 
@@ -412,6 +421,7 @@ fn event_name(event: &Event) -> &'static str {
         Event::Joined { .. } => "Joined",
         Event::ScheduleDropped { .. } => "ScheduleDropped",
         Event::Stopping { .. } => "Stopping",
+        Event::Delta { .. } => "Delta",
     }
 }
 

@@ -441,6 +441,7 @@ fn unreadable(cause: UnreadableCause) -> &'static str {
         UnreadableCause::KeyAsked => {
             "cannot be read yet: its key was asked of the others and comes when one of them is here"
         }
+        UnreadableCause::NotShown => "not shown to this account",
         UnreadableCause::KeyBad => {
             "cannot be read yet: the key that came does not fit; asked again"
         }

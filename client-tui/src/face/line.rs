@@ -7,10 +7,12 @@ use jiff::tz::TimeZone;
 use mathia_protocol::client::{
     EntryBodyView, EntryView, MarkCounts, PresenceView, RoomView, UnreadableCause,
 };
+use mathia_protocol::crypto::answer::{Answer, Outcome};
+use mathia_protocol::crypto::ask::Ask;
 use mathia_protocol::crypto::commit::{
     AgentScope, CommitKind, HistoryRule, Role, RoomKind, RoomMode,
 };
-use mathia_protocol::id::{Seq, TimeMs};
+use mathia_protocol::id::{AccountId, Seq, TimeMs};
 use mathia_protocol::wire::PresenceState;
 
 use crate::clock::rfc3339;
@@ -63,6 +65,18 @@ pub(super) fn entry(view: &EntryView, room: &RoomView, style: &Style) -> Line {
             let line = line.with("text", text.as_str()).with_some("ticks", tick);
             (line, format!("{}: {text}", view.handle))
         }
+        EntryBodyView::Ask(ask) => {
+            tick = view.is_mine.then(|| ticks(&room.marks, view.seq));
+            let line = ask_fields(line, ask).with_some("ticks", tick);
+            (line, format!("{} asks {}: {}", view.handle, agent_name(room, ask.agent), ask.text))
+        }
+        EntryBodyView::Answer(answer) => {
+            (answer_fields(line, answer), format!("{}: {}", view.handle, answer_words(answer)))
+        }
+        EntryBodyView::Stop(stop) => {
+            let text = format!("* {} stopped the answer to {}", view.handle, stop.ask);
+            (line.with("ask", stop.ask.0), text)
+        }
         EntryBodyView::Change { kind, text, accounts, epoch } => {
             let accounts: Vec<String> = accounts.iter().map(ToString::to_string).collect();
             let line = line
@@ -96,11 +110,61 @@ fn envelope(kind: &'static str, view: &EntryView, room: &RoomView) -> Line {
         .with("from", view.handle.as_str())
         .with("device", view.device.to_hex())
         .with("time", rfc3339(view.time))
+        .with_some("shared_with_ai", view.is_shown.then_some(true))
+}
+
+fn agent_name(room: &RoomView, agent: AccountId) -> &str {
+    let member = room.members.iter().find(|member| member.account == agent);
+    member.map_or("an assistant", |member| &member.handle)
+}
+
+/// The fields of a question.
+pub(super) fn ask_fields(line: Line, ask: &Ask) -> Line {
+    let attached: Vec<u64> = ask.attached.iter().map(|one| one.seq.0).collect();
+    line.with("text", ask.text.as_str())
+        .with("attached", attached)
+        .with_some("again", ask.again.map(|seq| seq.0))
+}
+
+/// The fields of an answer.
+pub(super) fn answer_fields(line: Line, answer: &Answer) -> Line {
+    let usage = answer.usage.as_ref();
+    line.with("ask", answer.ask.0)
+        .with("text", answer.text.as_str())
+        .with("outcome", answer.outcome.word())
+        .with_some("cause", (!answer.cause.is_empty()).then_some(answer.cause.as_str()))
+        .with("provider", answer.provider.as_str())
+        .with("model", answer.model.as_str())
+        .with_some("prompt_tokens", usage.map(|usage| usage.prompt))
+        .with_some("completion_tokens", usage.map(|usage| usage.completion))
+        .with_some("total_tokens", usage.map(|usage| usage.total))
+        .with_some("estimated", usage.map(|usage| usage.is_estimated))
+}
+
+/// An answer in words: the text, and how it ended if not well.
+pub(super) fn answer_words(answer: &Answer) -> String {
+    let end = match answer.outcome {
+        Outcome::Complete => return answer.text.clone(),
+        Outcome::CutOff => "(cut off: the answer reached its limit)".to_owned(),
+        Outcome::Filtered => "(ended by the provider's filter)".to_owned(),
+        Outcome::Stopped => "(stopped)".to_owned(),
+        Outcome::Interrupted => format!("(interrupted: {})", answer.cause),
+        Outcome::Refused => return unavailable(&answer.cause),
+    };
+    if answer.text.is_empty() { end } else { format!("{}\n{end}", answer.text.trim_end()) }
+}
+
+/// What is said when nothing was answered.
+pub(super) fn unavailable(cause: &str) -> String {
+    format!("@mathia is unavailable: {cause}")
 }
 
 fn kind(body: &EntryBodyView) -> &'static str {
     match body {
         EntryBodyView::Text(_) => "message",
+        EntryBodyView::Ask(_) => "ask",
+        EntryBodyView::Answer(_) => "answer",
+        EntryBodyView::Stop(_) => "stop",
         EntryBodyView::Change { kind, .. } => match kind {
             CommitKind::Create
             | CommitKind::Add
@@ -135,6 +199,7 @@ fn cause_word(cause: UnreadableCause) -> &'static str {
         UnreadableCause::BeforeJoin => "before_join",
         UnreadableCause::KeyAsked => "key_asked",
         UnreadableCause::KeyBad => "key_bad",
+        UnreadableCause::NotShown => "not_shown",
     }
 }
 
@@ -143,6 +208,7 @@ fn cause_text(cause: UnreadableCause) -> &'static str {
         UnreadableCause::BeforeJoin => "said before you joined",
         UnreadableCause::KeyAsked => "waiting for its key: another member must be online",
         UnreadableCause::KeyBad => "its key did not fit and was asked for again",
+        UnreadableCause::NotShown => "not shown to this account",
     }
 }
 
@@ -155,6 +221,7 @@ fn for_people(
     words: &str,
     tick: Option<&str>,
 ) -> String {
+    let shown = if view.is_shown { "  [shared with ai]" } else { "" };
     let indented = words.trim_end().replace('\r', "").replace('\n', "\n       ");
     let room = style.names_rooms.then(|| room_word(room));
     let sign = tick.map(|tick| match tick {
@@ -165,7 +232,7 @@ fn for_people(
     let place = format!("{:>5}", view.seq.0);
     let parts = [Some(place), Some(style.stamp(view.time)), room, Some(indented)];
     let parts = parts.into_iter().chain([sign.map(str::to_owned)]);
-    parts.flatten().collect::<Vec<_>>().join("  ")
+    parts.flatten().collect::<Vec<_>>().join("  ") + shown
 }
 
 /// A room as people write it; a room without a name by the beginning of its identifier.

@@ -31,7 +31,7 @@ fn outbox_line(row: &OutboxRow, room: &str, style: &Style) -> Line {
         RowState::Failed { cause } => ("failed", Some(cause.as_str())),
         RowState::Withdrawn => ("withdrawn", None),
     };
-    let text = row.text.replace('\n', "\n       ");
+    let text = row.text().replace('\n', "\n       ");
     let why = cause.map(|cause| format!(" ({cause})")).unwrap_or_default();
     let stamp = style.stamp(row.queued_at);
     Line::new("outbox")
@@ -39,7 +39,7 @@ fn outbox_line(row: &OutboxRow, room: &str, style: &Style) -> Line {
         .with("room_id", row.room.to_hex())
         .with("id", row.local_id)
         .with("time", rfc3339(row.queued_at))
-        .with("text", row.text.as_str())
+        .with("text", row.text())
         .with("state", state)
         .with_some("cause", cause)
         .text(format!("{:>5}  {stamp}  #{room}  {state}{why}  {text}", row.local_id))

@@ -142,6 +142,7 @@ pub(crate) fn said(seq: u64, time: u64, author: AccountId, text: &str) -> EntryV
         device: DeviceId([author.0[0]; 16]),
         is_mine: author == ANN,
         is_countable: true,
+        is_shown: false,
         is_mention: author != ANN && text.contains("@ann"),
         sealed: SealedBy::Epoch(Epoch(3)),
         body: EntryBodyView::Text(text.to_owned()),

@@ -14,6 +14,7 @@ fn outbox(local_id: u64, text: &str, state: OutboxState) -> ClientEvent {
         local_id,
         room: TEAM,
         text: text.to_owned(),
+        is_ask: false,
         queued_at,
         state,
     })

@@ -3,8 +3,11 @@
 use std::time::Duration;
 
 use super::event::{DeviceView, EntryView, PersonView, RoomView};
+use crate::crypto::answer::Answer;
+use crate::crypto::ask::Attached;
+use crate::crypto::card::AgentCard;
 use crate::crypto::commit::Role;
-use crate::id::{AccountId, DeviceId, RoomId, Seq, TimeMs};
+use crate::id::{AccountId, DeviceId, Hash, RoomId, Seq, TimeMs};
 use crate::name::{Handle, RoomName};
 
 /// Something a person or a script wants done. Every command is answered once by [`Done`] or a
@@ -130,6 +133,49 @@ pub enum Command {
         /// How many at most.
         count: u32,
     },
+    /// Shows what a question to the room's assistant would send, and to whom.
+    Envelope {
+        /// Where.
+        room: RoomId,
+        /// The question, for what still fits beside it.
+        text: String,
+        /// A message that is quoted.
+        quoted: Option<Seq>,
+        /// How many of the last messages are wanted besides.
+        n_context: u32,
+    },
+    /// Puts a question to the room's assistant into the outbox, with what is shown to it.
+    Ask(NewAsk),
+    /// Stops an answer, or takes a question back that has none yet. Only the own ones.
+    StopAnswer {
+        /// Where.
+        room: RoomId,
+        /// The ask.
+        ask: Seq,
+    },
+    /// The answers of assistants that are kept here, oldest first; in one room, or in all.
+    Answers {
+        /// Where; `None` for all rooms.
+        room: Option<RoomId>,
+    },
+    /// For agents: says of itself where questions go.
+    PutCard(NewCard),
+    /// For agents: a piece of the answer to an ask, for who is there now. Lost when refused.
+    Stream {
+        /// Where.
+        room: RoomId,
+        /// The ask.
+        ask: Seq,
+        /// What comes next.
+        text: String,
+    },
+    /// For agents: puts the answer to an ask into the outbox, whatever became of it.
+    Answer {
+        /// Where.
+        room: RoomId,
+        /// The answer; its `ask_hash` is filled in from the log.
+        answer: Box<Answer>,
+    },
     /// All rooms the account is in, as far as the replica knows.
     Rooms,
     /// Everyone who shares a room with the account.
@@ -153,6 +199,70 @@ pub struct NewRoom {
     pub shares_history: bool,
     /// First members besides the maker.
     pub people: Vec<PersonRef>,
+}
+
+/// A question that was agreed to.
+#[derive(Debug, Clone)]
+pub struct NewAsk {
+    /// Where.
+    pub room: RoomId,
+    /// The question.
+    pub text: String,
+    /// What the card that was shown promised; see [`Envelope::promise`].
+    pub promise: Hash,
+    /// The messages that are shown, in the order of the log.
+    pub attached: Vec<Seq>,
+    /// The ask that this one repeats.
+    pub again: Option<Seq>,
+}
+
+/// What an agent says of itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewCard {
+    /// Host that gets what is shown; empty without a model.
+    pub provider: String,
+    /// The model.
+    pub model: String,
+    /// Whether the provider runs on the agent's own machine or network.
+    pub is_local: bool,
+    /// Who runs the agent.
+    pub operator: String,
+}
+
+/// What would leave with a question, and where it would go.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Envelope {
+    /// The assistant.
+    pub agent: AccountId,
+    /// Its name.
+    pub handle: String,
+    /// What it says of itself; `None` if it has not, so nobody knows where questions go.
+    pub card: Option<AgentCard>,
+    /// What an ask names as agreed to; zero without a card.
+    pub promise: Hash,
+    /// The quoted message, if it can be read.
+    pub quoted: Option<Attached>,
+    /// The last messages, in the order of the log; as many as were asked for and fit.
+    pub context: Vec<Attached>,
+    /// How many of those asked for do not fit.
+    pub n_left_out: u32,
+}
+
+/// An answer with the question it belongs to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Answered {
+    /// The room.
+    pub room: RoomId,
+    /// The place of the answer.
+    pub seq: Seq,
+    /// When it was stored.
+    pub time: TimeMs,
+    /// Who asked; `None` if the ask is not kept here.
+    pub asker: Option<AccountId>,
+    /// By which name; empty if unknown.
+    pub handle: String,
+    /// The answer.
+    pub answer: Answer,
 }
 
 /// A person, by name or by identity.
@@ -216,6 +326,10 @@ pub enum Done {
         /// Whether asking before the first of them may bring more.
         has_more: bool,
     },
+    /// What would leave with a question.
+    Envelope(Box<Envelope>),
+    /// Answers, oldest first.
+    Answers(Vec<Answered>),
     /// The rooms, by name.
     Rooms(Vec<RoomView>),
     /// The people, by handle.

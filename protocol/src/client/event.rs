@@ -4,6 +4,8 @@
 
 use std::time::Duration;
 
+use crate::crypto::answer::Answer;
+use crate::crypto::ask::{Ask, Stop};
 use crate::crypto::commit::{AgentScope, CommitKind, HistoryRule, Role, RoomKind, RoomMode};
 use crate::id::{AccountId, DeviceId, Epoch, RoomId, Seq, TimeMs};
 use crate::wire::MarkStep;
@@ -20,6 +22,8 @@ pub enum ClientEvent {
     /// A verified entry arrived or became readable. The same position may be told again when a key
     /// that was missing arrives: the newer telling replaces the older.
     Entry(Box<EntryView>),
+    /// A piece of an answer came: what has come so far. The final entry replaces it.
+    Stream(Box<StreamView>),
     /// Something in the outbox changed.
     Outbox(OutboxView),
     /// Marks of a room moved.
@@ -234,6 +238,8 @@ pub struct EntryView {
     pub is_mention: bool,
     /// How it was sealed.
     pub sealed: SealedBy,
+    /// Whether an assistant has seen it: a question was sealed to it, or showed it this.
+    pub is_shown: bool,
     /// What it says.
     pub body: EntryBodyView,
 }
@@ -254,6 +260,12 @@ pub enum SealedBy {
 pub enum EntryBodyView {
     /// A text.
     Text(String),
+    /// A question to an assistant, with what was shown to it.
+    Ask(Box<Ask>),
+    /// What an assistant answered.
+    Answer(Box<Answer>),
+    /// An answer was stopped by who asked.
+    Stop(Stop),
     /// A change of the room: kind, a sentence for people ("added bob"), accounts concerned.
     Change {
         /// Which commit.
@@ -290,6 +302,8 @@ pub enum UnreadableCause {
     KeyAsked,
     /// The key arrived and did not fit; asked again.
     KeyBad,
+    /// This account is an agent that reads only what is shown to it, and this was not.
+    NotShown,
 }
 
 impl UnreadableCause {
@@ -299,6 +313,7 @@ impl UnreadableCause {
             Self::BeforeJoin => 0,
             Self::KeyAsked => 1,
             Self::KeyBad => 2,
+            Self::NotShown => 3,
         }
     }
 
@@ -308,8 +323,32 @@ impl UnreadableCause {
             0 => Some(Self::BeforeJoin),
             1 => Some(Self::KeyAsked),
             2 => Some(Self::KeyBad),
+            3 => Some(Self::NotShown),
             _ => None,
         }
+    }
+}
+
+/// An answer that is being given.
+#[derive(Clone, PartialEq, Eq)]
+pub struct StreamView {
+    /// The room.
+    pub room: RoomId,
+    /// The ask.
+    pub ask: Seq,
+    /// The agent.
+    pub agent: AccountId,
+    /// By which name.
+    pub handle: String,
+    /// What has come so far.
+    pub text: String,
+    /// Whether a piece is missing; the final entry will have it.
+    pub has_gap: bool,
+}
+
+impl std::fmt::Debug for StreamView {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "StreamView(to {}, {} bytes)", self.ask, self.text.len())
     }
 }
 
@@ -320,8 +359,10 @@ pub struct OutboxView {
     pub local_id: u64,
     /// The room.
     pub room: RoomId,
-    /// What it says.
+    /// What it says in words; empty for what has none.
     pub text: String,
+    /// Whether it is a question to an assistant.
+    pub is_ask: bool,
     /// When it was queued.
     pub queued_at: TimeMs,
     /// How far it is.

@@ -115,6 +115,7 @@ enum Key {
     Typing(RoomId, AccountId),
     Presence(AccountId),
     Outbox(u64),
+    Stream(RoomId, Seq),
 }
 
 fn key(event: &ClientEvent) -> Option<Key> {
@@ -125,6 +126,7 @@ fn key(event: &ClientEvent) -> Option<Key> {
         ClientEvent::Typing { room, account, .. } => Some(Key::Typing(*room, *account)),
         ClientEvent::Presence(view) => Some(Key::Presence(view.account)),
         ClientEvent::Outbox(view) => Some(Key::Outbox(view.local_id)),
+        ClientEvent::Stream(view) => Some(Key::Stream(view.room, view.ask)),
         _ => None,
     }
 }
@@ -267,6 +269,7 @@ mod tests {
             is_mine: false,
             is_countable: true,
             is_mention: false,
+            is_shown: false,
             sealed: SealedBy::Open,
             body: EntryBodyView::Text(String::new()),
         }

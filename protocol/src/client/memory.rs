@@ -2,7 +2,7 @@
 //!
 //! Owns the plainest possible implementation of the contract, which others are compared with.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -13,6 +13,7 @@ use super::record::{
 };
 use super::replica::{DrainGuard, Replica, Sealer, Stored};
 use crate::crypto::epoch::EpochSecret;
+use crate::crypto::plaintext::Plaintext;
 use crate::id::{AccountId, Counter, DeviceId, Epoch, Hash, InviteToken, RoomId, Seq, TimeMs};
 use crate::wire::EntryBody;
 
@@ -48,6 +49,7 @@ struct Room {
     lanes: BTreeMap<DeviceId, DeviceLane>,
     own_lane: DeviceLane,
     secrets: BTreeMap<Epoch, EpochSecret>,
+    shown: BTreeSet<Seq>,
     draft: String,
 }
 
@@ -61,6 +63,7 @@ impl Room {
             lanes: BTreeMap::new(),
             own_lane: DeviceLane::default(),
             secrets: BTreeMap::new(),
+            shown: BTreeSet::new(),
             draft: String::new(),
         }
     }
@@ -291,6 +294,12 @@ impl Replica for MemoryReplica {
         Ok(u32::try_from(n).unwrap_or(u32::MAX))
     }
 
+    fn note_shown(&self, room: RoomId, seqs: &[Seq]) -> Stored<Vec<Seq>> {
+        let mut state = self.write();
+        let Some(kept) = state.room_mut(room) else { return Ok(Vec::new()) };
+        Ok(seqs.iter().copied().filter(|seq| kept.shown.insert(*seq)).collect())
+    }
+
     fn lanes(&self, room: RoomId) -> Stored<Vec<(DeviceId, DeviceLane)>> {
         let state = self.read();
         let lanes = state.rooms.get(&room).map(|kept| kept.lanes.clone());
@@ -323,12 +332,12 @@ impl Replica for MemoryReplica {
         Ok(())
     }
 
-    fn queue(&self, room: RoomId, text: &str, queued_at: TimeMs) -> Stored<u64> {
+    fn queue(&self, room: RoomId, says: &Plaintext, queued_at: TimeMs) -> Stored<u64> {
         let mut state = self.write();
         state.next_local_id += 1;
         let local_id = state.next_local_id;
-        let text = text.to_owned();
-        let row = OutboxRow { local_id, room, text, queued_at, state: RowState::Queued };
+        let says = says.clone();
+        let row = OutboxRow { local_id, room, says, queued_at, state: RowState::Queued };
         state.outbox.insert(local_id, row);
         state.forget_settled();
         Ok(local_id)
@@ -475,8 +484,8 @@ mod tests {
 
     /// Seals a text as its counter and itself, so that a test can read it back; declines an empty one.
     fn seal(lane: &DeviceLane, row: &OutboxRow) -> Option<SealedMessage> {
-        let (last, first) = (lane.last.next(), *row.text.as_bytes().first()?);
-        let entry = format!("{last} {}", row.text).into_bytes();
+        let (last, first) = (lane.last.next(), *row.text().as_bytes().first()?);
+        let entry = format!("{last} {}", row.text()).into_bytes();
         Some(SealedMessage { entry, lane: DeviceLane { last, prev_own: [first; 16] } })
     }
 
@@ -487,24 +496,28 @@ mod tests {
         }
     }
 
+    fn says(text: &str) -> Plaintext {
+        crate::crypto::content::Content::text(text).unwrap().encode()
+    }
+
     #[test]
     fn texts_are_sealed_in_the_order_of_queueing_each_with_the_next_counter() {
         let replica = replica();
         for text in ["a", "b", "c"] {
-            replica.queue(ROOM, text, TimeMs(0)).unwrap();
+            replica.queue(ROOM, &says(text), TimeMs(0)).unwrap();
         }
         let rows: Vec<OutboxRow> =
             std::iter::from_fn(|| replica.seal_next(ROOM, &mut seal).unwrap()).collect();
         assert_eq!(rows.iter().map(sent).collect::<Vec<_>>(), ["1 a", "2 b", "3 c"]);
         assert_eq!(replica.own_lane(ROOM).unwrap().last, Counter(3));
-        assert_eq!(replica.row_of(ROOM, Counter(2)).unwrap().unwrap().text, "b");
+        assert_eq!(replica.row_of(ROOM, Counter(2)).unwrap().unwrap().text(), "b");
     }
 
     #[test]
     fn what_fails_frees_its_counter_when_the_rest_is_sealed_anew() {
         let replica = replica();
         for text in ["a", "b", "c"] {
-            replica.queue(ROOM, text, TimeMs(0)).unwrap();
+            replica.queue(ROOM, &says(text), TimeMs(0)).unwrap();
         }
         while replica.seal_next(ROOM, &mut seal).unwrap().is_some() {}
         let failed = RowState::Failed { cause: "no".to_owned() };
@@ -521,8 +534,8 @@ mod tests {
     #[test]
     fn only_a_text_that_took_no_counter_can_be_taken_back() {
         let replica = replica();
-        replica.queue(ROOM, "a", TimeMs(0)).unwrap();
-        replica.queue(ROOM, "b", TimeMs(0)).unwrap();
+        replica.queue(ROOM, &says("a"), TimeMs(0)).unwrap();
+        replica.queue(ROOM, &says("b"), TimeMs(0)).unwrap();
         replica.seal_next(ROOM, &mut seal).unwrap();
         assert!(!replica.settle(1, &RowState::Withdrawn).unwrap());
         assert!(replica.settle(2, &RowState::Withdrawn).unwrap());
@@ -552,6 +565,7 @@ mod tests {
             device: DeviceId::ZERO,
             content: Content::Commit,
             is_mention: false,
+            is_shown: false,
         };
         let device = DeviceId([9; 16]);
         let lane = |last| DeviceLane { last: Counter(last), prev_own: [0; 16] };

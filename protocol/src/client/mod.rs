@@ -24,12 +24,15 @@ mod trust;
 
 pub use bot::{Bot, BotError, Heard};
 pub use clock::{Clock, SystemClock};
-pub use command::{Command, CommandError, Done, InviteLink, LobbyRoom, NewRoom, PersonRef};
+pub use command::{
+    Answered, Command, CommandError, Done, Envelope, InviteLink, LobbyRoom, NewAsk, NewCard,
+    NewRoom, PersonRef,
+};
 pub use connect::{ConnectError, StreamError};
 pub use event::{
     AlarmCause, ClientEvent, ConnectionState, DeviceView, EntryBodyView, EntryView, MarkCounts,
-    MemberView, OutboxState, OutboxView, PersonView, PresenceView, RoomView, SealedBy, TrustState,
-    UnreadableCause,
+    MemberView, OutboxState, OutboxView, PersonView, PresenceView, RoomView, SealedBy, StreamView,
+    TrustState, UnreadableCause,
 };
 pub use events::Events;
 pub use handle::{Client, ClientConfig};

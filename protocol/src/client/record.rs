@@ -9,6 +9,8 @@ use zeroize::{ZeroizeOnDrop, Zeroizing};
 use super::event::{TrustState, UnreadableCause};
 use crate::crypto::ce::{CeError, Reader, Writer};
 use crate::crypto::commit::{RoomKind, RoomMode};
+use crate::crypto::content as message;
+use crate::crypto::plaintext::Plaintext;
 use crate::crypto::user_chain::ChainHead;
 use crate::id::{
     AccountId, Counter, DeviceId, Hash, InviteToken, Realm, RoomId, RoomNumber, Seq, TimeMs,
@@ -170,6 +172,9 @@ pub struct EntryRecord {
     pub content: Content,
     /// Whether it names this account with an at sign.
     pub is_mention: bool,
+    /// Whether a question that is kept here showed it to an agent. Says the replica when it is read;
+    /// without meaning when it is written, see `Replica::note_shown`.
+    pub is_shown: bool,
 }
 
 /// What an entry says, after all checks. `Debug` hides the text.
@@ -264,19 +269,31 @@ pub struct SealedMessage {
     pub lane: DeviceLane,
 }
 
-/// A text on its way out. The text is stored sealed; `Debug` hides it.
+/// A message on its way out. What it says is stored sealed; `Debug` hides it.
 #[derive(Clone, PartialEq, Eq)]
 pub struct OutboxRow {
     /// Its number on this device.
     pub local_id: u64,
     /// The room.
     pub room: RoomId,
-    /// What it says.
-    pub text: String,
+    /// What it says, as it will be sealed.
+    pub says: Plaintext,
     /// When it was queued.
     pub queued_at: TimeMs,
     /// How far it is.
     pub state: RowState,
+}
+
+impl OutboxRow {
+    /// What it says in words; empty for what has none.
+    pub fn text(&self) -> String {
+        match message::Content::decode(self.says.clone()) {
+            Ok(message::Content::Text { text }) => text,
+            Ok(message::Content::Ask(ask)) => ask.text,
+            Ok(message::Content::Answer(answer)) => answer.text,
+            _ => String::new(),
+        }
+    }
 }
 
 impl fmt::Debug for OutboxRow {
@@ -367,7 +384,7 @@ mod tests {
         let row = OutboxRow {
             local_id: 1,
             room: RoomId::ZERO,
-            text: "canary".to_owned(),
+            says: message::Content::text("canary").unwrap().encode(),
             queued_at: TimeMs(0),
             state: RowState::Queued,
         };

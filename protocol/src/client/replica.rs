@@ -16,7 +16,10 @@ use super::record::{
     Batch, Commitment, Contact, Content, DeviceLane, EntryRecord, OutboxRow, OwnInvite, RoomFacts,
     RoomRecord, RowState, SealedMessage, ServerRecord,
 };
-use crate::crypto::epoch::EpochSecret;
+use zeroize::Zeroizing;
+
+use crate::crypto::epoch::{EpochSecret, SenderKey};
+use crate::crypto::plaintext::Plaintext;
 use crate::id::{AccountId, Counter, DeviceId, Epoch, Hash, InviteToken, RoomId, Seq, TimeMs};
 
 /// Why the replica did not do what was asked. Nothing of the failed call was written.
@@ -143,6 +146,9 @@ pub trait Replica: Send + Sync + std::fmt::Debug + 'static {
     /// How many entries behind `after` are mentions.
     fn n_mentions(&self, room: RoomId, after: Seq) -> Stored<u32>;
 
+    /// Notes that a question showed these entries to an agent; returns those that were not noted so.
+    fn note_shown(&self, room: RoomId, seqs: &[Seq]) -> Stored<Vec<Seq>>;
+
     /// The verified counter lanes of all devices of a room, as of the cursor.
     fn lanes(&self, room: RoomId) -> Stored<Vec<(DeviceId, DeviceLane)>>;
 
@@ -160,10 +166,22 @@ pub trait Replica: Send + Sync + std::fmt::Debug + 'static {
     /// Wipes an epoch secret (retention, CRYPTO B3).
     fn wipe_epoch_secret(&self, room: RoomId, epoch: Epoch) -> Stored<()>;
 
+    /// The sender key that members made for this device, an agent's that may write but not read.
+    fn agent_key(&self, room: RoomId, epoch: Epoch) -> Stored<Option<SenderKey>> {
+        let bytes = self.setting(&agent_key_name(room, epoch))?.map(Zeroizing::new);
+        let bytes = bytes.and_then(|bytes| bytes.as_slice().try_into().ok().map(Zeroizing::new));
+        Ok(bytes.map(|bytes: Zeroizing<[u8; 32]>| SenderKey::from_bytes(&bytes)))
+    }
+
+    /// Stores the sender key of an agent for one epoch.
+    fn put_agent_key(&self, room: RoomId, epoch: Epoch, key: &SenderKey) -> Stored<()> {
+        self.put_setting(&agent_key_name(room, epoch), key.to_bytes().as_slice())
+    }
+
     // ---- outbox ------------------------------------------------------------------------------
 
-    /// Queues a text and returns its number, unique on this device and rising.
-    fn queue(&self, room: RoomId, text: &str, queued_at: TimeMs) -> Stored<u64>;
+    /// Queues a message and returns its number, unique on this device and rising.
+    fn queue(&self, room: RoomId, says: &Plaintext, queued_at: TimeMs) -> Stored<u64>;
 
     /// Rows that are queued, sent or failed, by number; of one room, or of all.
     fn outbox(&self, room: Option<RoomId>) -> Stored<Vec<OutboxRow>>;
@@ -219,4 +237,8 @@ pub trait Replica: Send + Sync + std::fmt::Debug + 'static {
 
     /// Stores a small value by name.
     fn put_setting(&self, key: &str, value: &[u8]) -> Stored<()>;
+}
+
+fn agent_key_name(room: RoomId, epoch: Epoch) -> String {
+    format!("agent_key/{}/{epoch}", room.to_hex())
 }

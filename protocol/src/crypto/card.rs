@@ -115,10 +115,7 @@ impl AgentCard {
         let text = |text: &str| sha256(&[text.as_bytes()]).0;
         let (provider, model) = (text(&self.provider), text(&self.model));
         let (place, operator) = ([u8::from(self.is_local)], text(&self.operator));
-        hash(
-            labels::AGENT_CARD_HASH,
-            &[&self.account.0, &provider, &model, &place, &operator],
-        )
+        hash(labels::AGENT_CARD_HASH, &[&self.account.0, &provider, &model, &place, &operator])
     }
 }
 

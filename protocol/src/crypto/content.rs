@@ -11,9 +11,14 @@
 //! | 4 | delete | | 10 | location |
 //! | 5 | reaction | | 11 | settings change |
 //! | 6 | file | | 12 | answer of an assistant |
+//! | | | | 13 | question to an assistant |
+//! | | | | 14 | stop of an answer |
 
 use std::fmt;
 
+use super::answer::Answer;
+use super::ask::{Ask, Stop};
+use super::ce::CeError;
 use super::plaintext::Plaintext;
 use crate::limits::MESSAGE_TEXT_LEN_MAX;
 
@@ -39,8 +44,12 @@ pub const POLL: u8 = 9;
 pub const LOCATION: u8 = 10;
 /// Reserved: a change of what the room shows.
 pub const SETTINGS: u8 = 11;
-/// Reserved: an assistant's answer.
+/// Content number of [`Content::Answer`].
 pub const ANSWER: u8 = 12;
+/// Content number of [`Content::Ask`].
+pub const ASK: u8 = 13;
+/// Content number of [`Content::Stop`].
+pub const STOP: u8 = 14;
 
 /// What a message says. `Debug` hides it: what people write never reaches a log.
 #[derive(Clone, PartialEq, Eq)]
@@ -50,6 +59,12 @@ pub enum Content {
         /// The text, at most [`MESSAGE_TEXT_LEN_MAX`] bytes. Text from outside.
         text: String,
     },
+    /// What an assistant answered (12).
+    Answer(Answer),
+    /// A question to an assistant, with what is shown to it (13).
+    Ask(Ask),
+    /// An answer is stopped by who asked (14).
+    Stop(Stop),
     /// A number this version does not know, as it came.
     Unknown {
         /// The number.
@@ -68,12 +83,18 @@ pub enum ContentError {
     /// A text is longer than allowed.
     #[error("a text of {0} bytes exceeds {MESSAGE_TEXT_LEN_MAX}")]
     TooLong(usize),
+    /// A body is malformed.
+    #[error("the content is malformed: {0}")]
+    Malformed(#[from] CeError),
 }
 
 impl fmt::Debug for Content {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Text { text } => write!(f, "Text({} bytes)", text.len()),
+            Self::Answer(answer) => answer.fmt(f),
+            Self::Ask(ask) => ask.fmt(f),
+            Self::Stop(stop) => stop.fmt(f),
             Self::Unknown { kind, body } => write!(f, "Unknown({kind}, {} bytes)", body.len()),
         }
     }
@@ -97,6 +118,9 @@ impl Content {
     pub fn encode(&self) -> Plaintext {
         match self {
             Self::Text { text } => Plaintext { kind: TEXT, body: text.as_bytes().to_vec() },
+            Self::Answer(answer) => Plaintext { kind: ANSWER, body: answer.encode() },
+            Self::Ask(ask) => Plaintext { kind: ASK, body: ask.encode() },
+            Self::Stop(stop) => Plaintext { kind: STOP, body: stop.encode() },
             Self::Unknown { kind, body } => Plaintext { kind: *kind, body: body.clone() },
         }
     }
@@ -109,6 +133,9 @@ impl Content {
     pub fn decode(plaintext: Plaintext) -> Result<Self, ContentError> {
         match plaintext.kind {
             TEXT => Self::text(String::from_utf8(plaintext.body).map_err(|_| ContentError::Utf8)?),
+            ANSWER => Ok(Self::Answer(Answer::decode(&plaintext.body)?)),
+            ASK => Ok(Self::Ask(Ask::decode(&plaintext.body)?)),
+            STOP => Ok(Self::Stop(Stop::decode(&plaintext.body)?)),
             kind => Ok(Self::Unknown { kind, body: plaintext.body }),
         }
     }

@@ -134,7 +134,7 @@ pub fn seal_delta(
     let padded = Plaintext { kind: TEXT, body }.encode_padded()?;
     let aad = aad(context, place);
     let ct = match with {
-        SealWith::SenderKey(key) => aead_seal(&*once(key, place), &aad, &padded),
+        SealWith::SenderKey(key) => aead_seal(&once(key, place), &aad, &padded),
         SealWith::Open => padded,
     };
     let signature = signer.sign(labels::DELTA, &[&aad, &ct]);
@@ -185,14 +185,11 @@ impl<'a> Delta<'a> {
         }
         key.verify(labels::DELTA, &[&aad, self.ct], &self.signature)?;
         let padded = match (with, self.place.epoch) {
-            (OpenWith::Open, Epoch(0)) => self.ct.to_vec(),
-            (OpenWith::SenderKey(_) | OpenWith::Slot { .. }, Epoch(0)) | (OpenWith::Open, _) => {
-                return Err(OpenError.into());
+            (OpenWith::Open, Epoch(0)) => zeroize::Zeroizing::new(self.ct.to_vec()),
+            (OpenWith::SenderKey(sender), epoch) if epoch != Epoch(0) => {
+                aead_open(&once(sender, self.place), &aad, self.ct)?
             }
-            (OpenWith::SenderKey(sender), _) => {
-                aead_open(&*once(sender, self.place), &aad, self.ct)?
-            }
-            (OpenWith::Slot { .. }, _) => return Err(OpenError.into()),
+            _ => return Err(OpenError.into()),
         };
         let plaintext = Plaintext::decode_padded(&padded)?;
         let mut r = Reader::new(&plaintext.body);
@@ -221,4 +218,86 @@ fn aad(context: &DeltaContext, place: DeltaPlace) -> Vec<u8> {
         &offset,
     ];
     parts.concat()
+}
+
+#[cfg(test)]
+mod tests {
+    use rand::SeedableRng as _;
+    use rand::rngs::StdRng;
+
+    use super::*;
+    use crate::crypto::epoch::{EpochSecret, RoomKey};
+    use crate::id::AccountId;
+
+    const ROOM: RoomId = RoomId([7; 32]);
+
+    fn context(signer: &SigningKey) -> DeltaContext {
+        DeltaContext { room: ROOM, commit_hash: Hash([8; 32]), device: signer.device_id() }
+    }
+
+    fn place(index: u32) -> DeltaPlace {
+        DeltaPlace { epoch: Epoch(2), answer: AnswerId([9; 16]), index, offset: 5 }
+    }
+
+    fn piece(text: &str) -> DeltaText {
+        DeltaText { ask: Seq(3), text: text.to_owned() }
+    }
+
+    fn agent() -> (SigningKey, SenderKey) {
+        let signer = SigningKey::generate(&mut StdRng::seed_from_u64(1));
+        let room_key = RoomKey::derive(Hash([8; 32]), &EpochSecret::from_bytes(&[1; 32]));
+        let sender = SenderKey::derive(&room_key, AccountId([2; 32]), signer.device_id());
+        (signer, sender)
+    }
+
+    #[test]
+    fn a_piece_opens_where_it_was_said_and_nowhere_else() {
+        let (signer, sender) = agent();
+        let (context, with) = (context(&signer), SealWith::SenderKey(&sender));
+        let sealed = seal_delta(&context, with, place(1), &piece("hello"), &signer).unwrap();
+        let open = |bytes: &[u8], context: &DeltaContext| {
+            let key = OpenWith::SenderKey(&sender);
+            Delta::decode(bytes).and_then(|delta| delta.open(context, key, &signer.public()))
+        };
+        assert_eq!(open(&sealed, &context), Ok(piece("hello")));
+        let elsewhere = DeltaContext { room: RoomId([1; 32]), ..context };
+        assert!(open(&sealed, &elsewhere).is_err());
+        for at in 4..sealed.len() {
+            let mut changed = sealed.clone();
+            changed[at] ^= 1;
+            assert!(open(&changed, &context).is_err(), "byte {at}");
+        }
+    }
+
+    #[test]
+    fn the_length_of_a_token_does_not_show() {
+        let (signer, sender) = agent();
+        let seal = |text: &str| {
+            let with = SealWith::SenderKey(&sender);
+            seal_delta(&context(&signer), with, place(0), &piece(text), &signer).unwrap().len()
+        };
+        assert_eq!(seal("a"), seal("a considerably longer token"));
+        assert!(seal(&"x".repeat(DELTA_TEXT_LEN_MAX)) <= DELTA_LEN_MAX);
+    }
+
+    #[test]
+    fn a_piece_that_is_too_long_is_not_made() {
+        let (signer, sender) = agent();
+        let (long, with) = ("x".repeat(DELTA_TEXT_LEN_MAX + 1), SealWith::SenderKey(&sender));
+        let sealed = seal_delta(&context(&signer), with, place(0), &piece(&long), &signer);
+        assert_eq!(sealed, None);
+    }
+
+    #[test]
+    fn in_an_open_room_a_piece_is_signed_but_not_sealed() {
+        let (signer, sender) = agent();
+        let context = context(&signer);
+        let place = DeltaPlace { epoch: Epoch(0), ..place(0) };
+        let sealed = seal_delta(&context, SealWith::Open, place, &piece("hello"), &signer).unwrap();
+        let delta = Delta::decode(&sealed).unwrap();
+        let opened = delta.open(&context, OpenWith::Open, &signer.public());
+        assert_eq!(opened, Ok(piece("hello")));
+        let with_key = delta.open(&context, OpenWith::SenderKey(&sender), &signer.public());
+        assert!(with_key.is_err());
+    }
 }

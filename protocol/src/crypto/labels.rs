@@ -69,6 +69,10 @@ pub const AGENT_KEY: &str = "agent-key";
 pub const AGENT_WRAP: &str = "agent-wrap";
 /// Derivation and signature: one piece of an answer on its way (B6).
 pub const DELTA: &str = "delta";
+/// Signature: what an agent says of itself (B6).
+pub const AGENT_CARD: &str = "agent-card";
+/// Hash: what an agent's card promises (B6).
+pub const AGENT_CARD_HASH: &str = "agent-card-hash";
 /// Seal: the key of an open room at rest (B6).
 pub const OPEN_ROOM: &str = "open-room";
 /// Seal: an entry or a name of an open room at rest (B6).

@@ -1,11 +1,15 @@
 //! The cryptography of rooms and identities: pure functions over bytes, no clock, no I/O,
 //! randomness passed in. Everything that is signed or hashed is encoded by [`ce`].
 
+pub mod answer;
+pub mod ask;
 pub mod at_rest;
 pub mod auth;
+pub mod card;
 pub mod ce;
 pub mod commit;
 pub mod content;
+pub mod delta;
 pub mod epoch;
 pub mod file;
 pub mod hash;

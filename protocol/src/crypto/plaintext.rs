@@ -7,8 +7,8 @@ use std::fmt;
 
 use super::ce::{CeError, Reader, Writer};
 
-/// The largest padded text, in bytes: a message of 16 KiB with what belongs to it.
-pub const PADDED_LEN_MAX: usize = 24 * 1024;
+/// The largest padded text, in bytes: an assistant's answer with what belongs to it.
+pub const PADDED_LEN_MAX: usize = 61 * 1024;
 /// The largest body, in bytes.
 pub const BODY_LEN_MAX: usize = PADDED_LEN_MAX - BODY_OFFSET;
 /// Content number and length stand before the body.

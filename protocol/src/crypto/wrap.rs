@@ -6,7 +6,6 @@
 
 use std::fmt;
 
-use bincode::{Decode, Encode};
 use rand::CryptoRng;
 use zeroize::Zeroizing;
 
@@ -166,9 +165,18 @@ pub fn open_grant(
     Ok(secrets)
 }
 
+/// The size of an agent wrap: who signed, the wrap, the signature.
+pub const AGENT_WRAP_LEN: usize = DeviceId::LEN + WRAP_LEN + Signature::LEN;
+
 /// An agent's sender key on its way, with the signature of the device that wrapped it (CRYPTO B6).
-#[derive(Clone, PartialEq, Eq, Encode, Decode)]
+///
+/// ```text
+/// signer device[16] || W[80] || sig[64]
+/// ```
+#[derive(Clone, PartialEq, Eq)]
 pub struct AgentWrap {
+    /// The member's device that wrapped and signed; any may, so it is named.
+    pub signer: DeviceId,
     /// The HPKE wrap of the agent's [`SenderKey`].
     pub wrap: [u8; WRAP_LEN],
     /// `sign(device, "agent-wrap", commit_hash || agent device || wrap)`.
@@ -177,7 +185,7 @@ pub struct AgentWrap {
 
 impl fmt::Debug for AgentWrap {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "AgentWrap({:?})", self.signature)
+        write!(f, "AgentWrap({:?}, {:?})", self.signer, self.signature)
     }
 }
 
@@ -197,10 +205,30 @@ impl AgentWrap {
         let wrap = seal_32(rng, key, &place.info(), &sender_key.to_bytes())?;
         let signature =
             signer.sign(labels::AGENT_WRAP, &[&place.commit_hash.0, &place.device.0, &wrap]);
-        Ok(Self { wrap, signature })
+        Ok(Self { signer: signer.device_id(), wrap, signature })
     }
 
-    /// Opens the wrap after checking that a member's device, `signer`, made it.
+    /// The bytes that travel as the sealed part of a wrap.
+    pub fn encode(&self) -> [u8; AGENT_WRAP_LEN] {
+        let bytes = [self.signer.0.as_slice(), &self.wrap, &self.signature.0].concat();
+        bytes.try_into().expect("the three parts have these lengths by construction")
+    }
+
+    /// Reads what [`Self::encode`] writes.
+    ///
+    /// # Errors
+    ///
+    /// [`BadWrap`] if the length is another's.
+    pub fn decode(sealed: &[u8]) -> Result<Self, BadWrap> {
+        let sealed: &[u8; AGENT_WRAP_LEN] = sealed.try_into().map_err(|_| BadWrap)?;
+        let mut reader = Reader::new(sealed);
+        let signer = DeviceId(reader.array().map_err(|_| BadWrap)?);
+        let wrap = reader.array().map_err(|_| BadWrap)?;
+        let signature = Signature(reader.array().map_err(|_| BadWrap)?);
+        Ok(Self { signer, wrap, signature })
+    }
+
+    /// Opens the wrap after checking that `signer`, the member's device it names, made it.
     ///
     /// # Errors
     ///
@@ -211,6 +239,9 @@ impl AgentWrap {
         place: AgentPlace,
         signer: &VerifyKey,
     ) -> Result<SenderKey, BadWrap> {
+        if signer.device_id() != self.signer {
+            return Err(BadWrap);
+        }
         let text: [&[u8]; 3] = [&place.commit_hash.0, &place.device.0, &self.wrap];
         signer.verify(labels::AGENT_WRAP, &text, &self.signature).map_err(|_| BadWrap)?;
         open_32(secret, &place.info(), &self.wrap).map(|bytes| SenderKey::from_bytes(&bytes))

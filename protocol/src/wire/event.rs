@@ -143,6 +143,17 @@ pub enum Event {
         /// Milliseconds.
         retry_after_ms: u32,
     },
+    /// A piece of an answer that an agent is giving. Lost pieces are made up for by the final entry.
+    Delta {
+        /// The room.
+        room: RoomNumber,
+        /// The agent.
+        account: AccountId,
+        /// Its device.
+        device: DeviceId,
+        /// The sealed piece with its place, see `crypto::delta`.
+        delta: Vec<u8>,
+    },
 }
 
 /// A read mark signed by a member's device: also says which `H` it has there.

@@ -97,6 +97,11 @@ pub enum Reply {
         /// Whether more follow.
         more: bool,
     },
+    /// Answers `Card`.
+    Card {
+        /// The signed card, if the agent has put one.
+        card: Option<Vec<u8>>,
+    },
 }
 
 /// Where the server has one room, and how the calling account stands in it.

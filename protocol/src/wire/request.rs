@@ -188,6 +188,23 @@ pub enum Request {
         /// Rooms behind this one, in the order of their identifiers.
         after: Option<RoomId>,
     },
+    /// Passes one piece of an answer on to whoever is there; only agents stream. Never stored.
+    Delta {
+        /// The room.
+        room: RoomId,
+        /// The sealed piece with its place, see `crypto::delta`.
+        delta: Vec<u8>,
+    },
+    /// Replaces what the calling agent says of itself.
+    PutCard {
+        /// The signed card, see `crypto::card`.
+        card: Vec<u8>,
+    },
+    /// Reads what an agent says of itself.
+    Card {
+        /// The agent.
+        account: AccountId,
+    },
 }
 
 /// How far a client has one room.
@@ -208,7 +225,7 @@ pub struct Wrap {
     pub device: DeviceId,
     /// Which generation of the device's key.
     pub hpke_gen: u32,
-    /// The sealed bytes: 80 for an epoch secret, more for a signed agent wrap.
+    /// The sealed bytes: 80 for an epoch secret, 160 for a signed agent wrap.
     pub sealed: Vec<u8>,
 }
 

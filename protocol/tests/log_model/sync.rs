@@ -433,7 +433,10 @@ impl Client {
                 }
             }
             Weather::Lag { back: n } => {
-                self.step(Input::Lagged { next_seq: Seq(back(log, *n).max(1)) });
+                // Of a log without entries none can have been dropped.
+                if log.head().seq() > Seq(0) {
+                    self.step(Input::Lagged { next_seq: Seq(back(log, *n).max(1)) });
+                }
             }
             Weather::Reconnect => {
                 self.step(Input::Disconnected);

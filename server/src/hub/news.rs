@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use mathia_protocol::crypto::delta::AnswerId;
 use mathia_protocol::id::{AccountId, DeviceId, RoomNumber, Seq};
 
 use super::Outbox;
@@ -93,6 +94,8 @@ pub enum EphemeralKey {
     Ticks(RoomNumber, AccountId),
     /// Presence of an account.
     Presence(AccountId),
+    /// A piece of an answer: it replaces nothing, but is as worthless late.
+    Delta(AnswerId, u32),
 }
 
 impl News {

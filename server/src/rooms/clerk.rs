@@ -8,7 +8,9 @@ use std::collections::{BinaryHeap, HashSet};
 use std::fmt;
 use std::sync::Arc;
 
+use mathia_protocol::crypto::delta::AnswerId;
 use mathia_protocol::id::{AccountId, DeviceId, Realm, RoomId, RoomNumber, TimeMs};
+use mathia_protocol::limits::DELTAS_PER_SECOND;
 use mathia_protocol::wire::{Event, Fault, Registration, Reply, Request};
 
 use super::at_rest::MasterKey;
@@ -69,6 +71,7 @@ pub(super) struct Rates {
     pub(super) commits: KeyedBuckets<AccountId>,
     pub(super) invites: KeyedBuckets<AccountId>,
     pub(super) key_asks: KeyedBuckets<DeviceId>,
+    pub(super) deltas: KeyedBuckets<AnswerId>,
 }
 
 impl Rates {
@@ -90,6 +93,11 @@ impl Rates {
             ),
             key_asks: KeyedBuckets::new(
                 Rate::per_minute(limits.key_asks_per_minute, limits.key_asks_per_minute),
+                RATE_KEYS_MAX,
+            ),
+            // Half a second at once: timers of a busy machine are late and then early.
+            deltas: KeyedBuckets::new(
+                Rate::per_second(DELTAS_PER_SECOND, DELTAS_PER_SECOND / 2),
                 RATE_KEYS_MAX,
             ),
         }
@@ -242,6 +250,8 @@ impl Clerk {
             Request::Schedule { room, entry, due } => {
                 self.schedule(b, caller, *room, take(entry), *due)
             }
+            Request::Delta { room, delta } => self.delta(b, caller, *room, take(delta)),
+            Request::PutCard { card } => self.put_card(b, caller, card),
             Request::Unschedule { room, id } => unschedule(b, caller, *room, *id),
             Request::CreateInvite { .. }
             | Request::RevokeInvite { .. }

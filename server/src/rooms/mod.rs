@@ -5,6 +5,7 @@
 //! clients share; never with rules of its own about who is in a room or who said what.
 
 mod account_calls;
+mod agents;
 mod append;
 pub mod at_rest;
 mod clerk;

@@ -16,6 +16,7 @@ use mathia_protocol::wire::{
     ScheduleLine, SignedTick,
 };
 
+use super::agents::agent_card;
 use super::at_rest::{MasterKey, OpenRoomKey};
 use super::resume::Staircases;
 use super::staged::too_large;
@@ -98,6 +99,7 @@ impl Reads {
             Request::Schedules => self.schedules(read, asker),
             Request::Invites => self.invites(read, asker),
             Request::Joins => self.joins(read, asker),
+            Request::Card { account } => Ok(Reply::Card { card: agent_card(read, *account)? }),
             Request::Lobby { workspace, after } => self.lobby(read, asker, *workspace, *after),
             _ => Err(Fault::Unsupported.into()),
         }

@@ -64,6 +64,8 @@ impl Seat {
             | Request::Read { .. }
             | Request::Schedule { .. }
             | Request::Unschedule { .. }
+            | Request::Delta { .. }
+            | Request::PutCard { .. }
             | Request::CreateInvite { .. }
             | Request::RevokeInvite { .. }
             | Request::FinishJoin { .. } => self.change(id, request),
@@ -76,6 +78,7 @@ impl Seat {
             | Request::Schedules
             | Request::Invites
             | Request::Joins
+            | Request::Card { .. }
             | Request::Lobby { .. } => self.read(id, request),
         }
     }

@@ -163,6 +163,9 @@ fn unreadable(cause: UnreadableCause) -> &'static [&'static str] {
              devices were asked for it.",
             "It becomes readable by itself as soon as one of them is online.",
         ],
+        UnreadableCause::NotShown => &[
+            "This account is an assistant's: it reads only what is shown to it, and this was not.",
+        ],
         UnreadableCause::KeyBad => &[
             "A key came that does not open it. It was refused and asked for again.",
             "If this stays, somebody's client is broken or lying: compare /code with others.",

@@ -43,7 +43,6 @@ pub(crate) enum Body {
 impl Entry {
     /// Cleans what the engine tells.
     pub(crate) fn of(view: &EntryView) -> Self {
-        use mathia_protocol::client::SealedBy;
         Self {
             seq: view.seq,
             time: view.time,
@@ -52,9 +51,12 @@ impl Entry {
             is_mine: view.is_mine,
             is_countable: view.is_countable,
             is_mention: view.is_mention,
-            is_shown_to_agent: matches!(view.sealed, SealedBy::EpochAndAgent(_)),
+            is_shown_to_agent: view.is_shown,
             body: match &view.body {
                 EntryBodyView::Text(text) => Body::Text(SafeText::clean(text)),
+                EntryBodyView::Ask(ask) => Body::Text(SafeText::clean(&ask.text)),
+                EntryBodyView::Answer(answer) => Body::Text(SafeText::clean(&answer.text)),
+                EntryBodyView::Stop(_) => Body::Change(SafeText::line("stopped the answer")),
                 EntryBodyView::Change { text, .. } => Body::Change(SafeText::line(text)),
                 EntryBodyView::Unknown { kind } => Body::Unknown(*kind),
                 EntryBodyView::Unreadable(cause) => Body::Unreadable(*cause),

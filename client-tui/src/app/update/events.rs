@@ -31,6 +31,7 @@ pub(super) fn told(model: &mut Model, event: ClientEvent) -> Vec<Effect> {
         ClientEvent::Room(view) => room(model, &view),
         ClientEvent::RoomGone(gone) => room_gone(model, gone),
         ClientEvent::Entry(view) => entry(model, &view),
+        ClientEvent::Stream(_) => Vec::new(),
         ClientEvent::Outbox(view) => {
             outbox(model, &view);
             Vec::new()

@@ -5,13 +5,19 @@
 //! commit that fails stops the room.
 
 use super::super::event::{AlarmCause, UnreadableCause};
+use super::super::identity::Identity;
 use super::super::record::{Batch, Commitment, Content, DeviceLane, EntryRecord};
 use super::super::replica::{Replica, Stored};
 use super::core::Core;
 use super::room::{Placed, Room};
-use crate::crypto::commit::{Commit, CommitKind, HistoryRule, RoomMode, TAG_COMMIT};
+use crate::crypto::answer::Answer;
+use crate::crypto::ask::Ask;
+use crate::crypto::commit::{Commit, CommitKind, HistoryRule, Member, RoomMode, TAG_COMMIT};
 use crate::crypto::content;
-use crate::crypto::message::{Message, MessageContext, MessageError, OpenWith, Placement};
+use crate::crypto::hash::sha256;
+use crate::crypto::message::{
+    Message, MessageContext, MessageError, OpenWith, OpenedMessage, Placement,
+};
 use crate::id::{AccountId, Counter, DeviceId, Epoch, RoomId, Seq, TimeMs};
 use crate::log::unread::mentions;
 use crate::log::{
@@ -144,9 +150,9 @@ impl Core {
 
     /// Takes a room up again as the replica has it.
     fn reload(&mut self, replica: &dyn Replica, id: RoomId) {
-        let loaded = replica
-            .room(id)
-            .and_then(|record| record.map(|record| Room::load(replica, record)).transpose());
+        let loaded = replica.room(id).and_then(|record| {
+            record.map(|record| Room::load(replica, self.device, record)).transpose()
+        });
         if let Ok(Some(mut room)) = loaded {
             if let Some(old) = self.rooms.remove(&id) {
                 room.tasks = old.tasks;
@@ -181,6 +187,7 @@ impl Core {
             device: judged.device,
             content: judged.content,
             is_mention: judged.is_mention,
+            is_shown: false,
         }
     }
 
@@ -337,7 +344,9 @@ impl Core {
             Placement::Live { .. } => {}
         }
         let account = self.account;
-        let said = room.open(run.replica, account, &message, &checked.context, seq)?;
+        let identity = self.identity.borrow();
+        let said = room.open(run.replica, &identity, &message, &checked.context, seq)?;
+        let said = fitting_answer(run.replica, run.id, said, seq)?;
         run.done.lacks_keys |= said == Content::Unreadable(UnreadableCause::KeyAsked);
         let is_mention = author != account && says_name(&said, &self.handle);
         Ok(Ok(Judged { is_mention, ..judged(said) }))
@@ -362,8 +371,44 @@ pub(super) fn says_name(content: &Content, handle: &str) -> bool {
         Content::Message { kind: content::TEXT, body } => {
             std::str::from_utf8(body).is_ok_and(|text| mentions(text, handle))
         }
+        Content::Message { kind: content::ASK, body } => {
+            Ask::decode(body).is_ok_and(|ask| mentions(&ask.text, handle))
+        }
+        Content::Message { kind: content::ANSWER, body } => {
+            Answer::decode(body).is_ok_and(|answer| mentions(&answer.text, handle))
+        }
         _ => false,
     }
+}
+
+/// Opens a message by the slot that is sealed to this agent's device; `None` if there is none.
+fn open_shown(
+    identity: &Identity,
+    message: &Message<'_>,
+    context: &MessageContext,
+) -> Option<OpenedMessage> {
+    let device = identity.device();
+    if !message.agents().any(|agent| agent == device) {
+        return None;
+    }
+    // The header does not say which key it was sealed to; the newest is the likeliest.
+    let mut keys = identity.hpke.iter().rev();
+    keys.find_map(|key| message.open(context, OpenWith::Slot { device, secret: &key.secret }).ok())
+}
+
+/// An answer must name the very entry that it answers.
+fn fitting_answer(replica: &dyn Replica, id: RoomId, said: Content, seq: Seq) -> Stored<Content> {
+    let Content::Message { kind: content::ANSWER, body } = &said else { return Ok(said) };
+    let rejected = || Content::Rejected { check: format!("message {seq} failed check answer") };
+    let Ok(answer) = Answer::decode(body) else { return Ok(rejected()) };
+    let asked = replica.entries_before(id, answer.ask.next(), 1)?.pop();
+    // What was said before this device's time cannot be compared, and was not seen here either.
+    let Some(asked) = asked.filter(|asked| asked.seq == answer.ask) else { return Ok(said) };
+    let half = match &asked.body {
+        EntryBody::Whole(bytes) => sha256(&[bytes]).first_half(),
+        EntryBody::Gone(hash) => hash.first_half(),
+    };
+    Ok(if half == answer.ask_hash && answer.ask < seq { said } else { rejected() })
 }
 
 impl Room {
@@ -402,7 +447,7 @@ impl Room {
     pub(super) fn open(
         &mut self,
         replica: &dyn Replica,
-        account: AccountId,
+        identity: &Identity,
         message: &Message<'_>,
         context: &MessageContext,
         seq: Seq,
@@ -414,7 +459,13 @@ impl Room {
         } else {
             match self.sender_key(replica, epoch, context.account, context.device)? {
                 Some(key) => message.open(context, OpenWith::SenderKey(key)),
-                None => return Ok(Content::Unreadable(self.why_unreadable(account, epoch))),
+                None => match open_shown(identity, message, context) {
+                    Some(opened) => Ok(opened),
+                    None => {
+                        let cause = self.why_unreadable(identity.account, epoch);
+                        return Ok(Content::Unreadable(cause));
+                    }
+                },
             }
         };
         Ok(match opened {
@@ -433,7 +484,10 @@ impl Room {
 
     /// Why the key of an epoch is not here.
     pub(super) fn why_unreadable(&self, account: AccountId, epoch: Epoch) -> UnreadableCause {
-        if !self.may_have_key(account, epoch) {
+        let own = self.state.as_ref().and_then(|state| state.member(account));
+        if own.is_some_and(Member::is_mention_agent) {
+            UnreadableCause::NotShown
+        } else if !self.may_have_key(account, epoch) {
             UnreadableCause::BeforeJoin
         } else if self.bad_keys.contains(&epoch) {
             UnreadableCause::KeyBad

@@ -11,15 +11,16 @@ use tokio::time::sleep;
 
 use super::{CallError, Engine, call_failed, refused, storage};
 use crate::client::CommandError;
-use crate::crypto::commit::{Commit, HistoryRule, Policy, Role, RoomKind, RoomMode};
+use crate::crypto::commit::{AgentScope, Commit, HistoryRule, Policy, Role, RoomKind, RoomMode};
 use crate::crypto::epoch::{EpochSecret, key_commit};
 use crate::crypto::settings::RoomSettings;
+use crate::crypto::user_chain::AccountKind;
 use crate::crypto::wrap::{WrapContext, wrap};
 use crate::id::{AccountId, Hash, RoomId, Seq, TimeMs, WorkspaceId};
 use crate::limits::WRAPS_PER_BATCH_MAX;
 use crate::log::{
-    Change, CommitFault, Committer, Context, Proposal, WrapTarget, propose, propose_create,
-    validate_commit, validate_create, wraps_needed,
+    Change, CommitFault, Committer, Context, Proposal, RoomState, WrapTarget, propose,
+    propose_create, validate_commit, validate_create, wraps_needed,
 };
 use crate::wire::{Fault, Reply, Request, Wrap};
 
@@ -172,8 +173,11 @@ impl Engine {
             let state = core.rooms.get(&id).and_then(|room| room.state.as_ref());
             state.map(|s| s.members().map(|m| m.account).collect()).unwrap_or_default()
         };
-        if let Change::Add(newcomers) = change {
-            people.extend(newcomers.iter().map(|(account, _)| *account));
+        match change {
+            Change::Add(newcomers) => people.extend(newcomers.iter().map(|(account, _)| *account)),
+            Change::SetPolicy(_, agents) => people.extend(agents),
+            Change::AddAgent(agent) => people.push(*agent),
+            _ => {}
         }
         self.refresh_heads(&people).await
     }
@@ -218,7 +222,18 @@ impl Engine {
         let commit_hash =
             if ready.secret.is_some() { ready.commit.hash() } else { state.epoch().commit_hash };
         let wraps = match ready.secret.as_ref().or(old.as_ref()) {
-            Some(secret) => seal_wraps(&needed, commit_hash, secret)?,
+            Some(secret) => {
+                let starts_epoch = ready.secret.is_some();
+                let mut wraps = seal_wraps(&needed, commit_hash, secret)?;
+                wraps.extend(self.seal_agent_wraps(
+                    Some(state),
+                    &ready.commit,
+                    starts_epoch,
+                    secret,
+                    commit_hash,
+                )?);
+                wraps
+            }
             None if needed.is_empty() => Vec::new(),
             None => {
                 return Err(CommandError::Refused(
@@ -337,15 +352,10 @@ impl Engine {
         id: RoomId,
         people: &[AccountId],
     ) -> Result<(), CommandError> {
-        let newcomers: Vec<(AccountId, Role)> = {
-            let core = self.core.borrow();
-            let is_in = |account: &AccountId| {
-                let state = core.rooms.get(&id).and_then(|room| room.state.as_ref());
-                state.is_some_and(|state| state.is_member(*account))
-            };
-            let new = people.iter().filter(|account| !is_in(account));
-            new.map(|account| (*account, Role::Member)).collect()
-        };
+        let (agents, people) = self.newcomers(id, people);
+        self.add_agents(id, agents).await?;
+        let newcomers: Vec<(AccountId, Role)> =
+            people.into_iter().map(|account| (account, Role::Member)).collect();
         if newcomers.is_empty() {
             return Ok(());
         }
@@ -361,6 +371,44 @@ impl Engine {
             for (account, _) in newcomers {
                 self.grant_history(id, account).await?;
             }
+        }
+        Ok(())
+    }
+
+    /// Who of these is not in the room yet: agents, and people.
+    fn newcomers(&self, id: RoomId, accounts: &[AccountId]) -> (Vec<AccountId>, Vec<AccountId>) {
+        let core = self.core.borrow();
+        let state = core.rooms.get(&id).and_then(|room| room.state.as_ref());
+        let is_new = |account: &AccountId| !state.is_some_and(|state| state.is_member(*account));
+        let is_agent = |account: &AccountId| {
+            let chain = core.people.chains.get(account);
+            chain.is_some_and(|chain| chain.kind() == AccountKind::Agent)
+        };
+        accounts.iter().copied().filter(is_new).partition(is_agent)
+    }
+
+    /// Adds agents that read only what is shown to them, and says so in the room's policy.
+    async fn add_agents(
+        self: &Rc<Self>,
+        id: RoomId,
+        agents: Vec<AccountId>,
+    ) -> Result<(), CommandError> {
+        if agents.is_empty() {
+            return Ok(());
+        }
+        let before = {
+            let core = self.core.borrow();
+            let state = core.rooms.get(&id).and_then(|room| room.state.as_ref());
+            state.map(RoomState::policy)
+        };
+        let before =
+            before.ok_or_else(|| CommandError::NotFound("there is no such room".into()))?;
+        if before.agent_scope == AgentScope::None {
+            let policy = Policy { agent_scope: AgentScope::Mention, ..before };
+            return self.change(id, &Change::SetPolicy(policy, agents), None).await;
+        }
+        for agent in agents {
+            self.change(id, &Change::AddAgent(agent), None).await?;
         }
         Ok(())
     }

@@ -9,7 +9,7 @@ use crate::client::{Command, CommandError, Done, LobbyRoom, NewRoom, PersonRef};
 use crate::crypto::commit::{HistoryRule, Policy, Role, RoomKind, RoomMode, WhoAdds};
 use crate::crypto::safety::SafetyNumber;
 use crate::crypto::settings::RoomSettings;
-use crate::crypto::user_chain::LinkBody;
+use crate::crypto::user_chain::{AccountKind, LinkBody};
 use crate::id::{AccountId, DeviceId, RoomId, Seq, WorkspaceId};
 use crate::limits::{TOPIC_LEN_MAX, TYPING_INTERVAL};
 use crate::log::sync::Input;
@@ -29,7 +29,7 @@ impl Engine {
     pub(super) async fn command(self: &Rc<Self>, command: Command) -> Result<Done, CommandError> {
         match command {
             Command::Send { room, text } => {
-                self.queue(room, &text).map(|local_id| Done::Queued { local_id })
+                self.queue_text(room, &text).map(|local_id| Done::Queued { local_id })
             }
             Command::Withdraw { local_id } => self.withdraw(local_id).map(|()| Done::Done),
             Command::Schedule { room, text, due } => {
@@ -51,6 +51,24 @@ impl Engine {
                 self.call(Request::SetAway { is_away }).await.map(|_| Done::Done)
             }
             Command::Timeline { room, before, count } => self.timeline(room, before, count).await,
+            Command::Envelope { room, text, quoted, n_context } => {
+                self.envelope(room, text, quoted, n_context).await
+            }
+            Command::Ask(new) => self.ask(new).map(|local_id| Done::Queued { local_id }),
+            Command::StopAnswer { room, ask } => {
+                self.stop_answer(room, ask).map(|local_id| Done::Queued { local_id })
+            }
+            Command::Answers { room } => {
+                self.answers(room).map(Done::Answers).map_err(|error| storage(&error))
+            }
+            Command::PutCard(card) => self.put_card(card).await.map(|()| Done::Done),
+            Command::Stream { room, ask, text } => {
+                self.stream(room, ask, text).await.map(|()| Done::Done)
+            }
+            Command::Answer { room, answer } => {
+                self.end_stream(room, answer.ask);
+                self.answer(room, *answer).map(|local_id| Done::Queued { local_id })
+            }
             Command::Rooms => Ok(Done::Rooms(self.room_views())),
             Command::People => Ok(Done::People(self.people_views())),
             Command::Sync => self.sync_all().await.map(|()| Done::Done),
@@ -120,6 +138,13 @@ impl Engine {
 
     async fn create_room(self: &Rc<Self>, room: NewRoom) -> Result<RoomId, CommandError> {
         let people = self.find_all(&room.people).await?;
+        self.refresh_heads(&people).await?;
+        let is_agent = |account: &AccountId| {
+            let core = self.core.borrow();
+            let chain = core.people.chains.get(account);
+            chain.is_some_and(|chain| chain.kind() == AccountKind::Agent)
+        };
+        let (agents, people): (Vec<_>, Vec<_>) = people.into_iter().partition(is_agent);
         let others = people
             .into_iter()
             .filter(|account| *account != self.account)
@@ -133,13 +158,25 @@ impl Engine {
             Policy::GROUP
         };
         let settings = RoomSettings::named(room.name);
-        self.found(Founding { kind: RoomKind::Group, policy, others, settings }).await
+        let founding = Founding { kind: RoomKind::Group, policy, others, settings };
+        let id = self.found(founding).await?;
+        self.add_people(id, &agents).await?;
+        Ok(id)
     }
 
     async fn direct(self: &Rc<Self>, person: &PersonRef) -> Result<RoomId, CommandError> {
         let account = self.find(person).await?;
         if account == self.account {
             return Err(CommandError::Invalid("a direct room needs another person".to_owned()));
+        }
+        let is_agent = {
+            let core = self.core.borrow();
+            let chain = core.people.chains.get(&account);
+            chain.is_some_and(|chain| chain.kind() == AccountKind::Agent)
+        };
+        if is_agent {
+            let text = "an assistant answers in rooms: ask it there, or with `mathia-tui ask`";
+            return Err(CommandError::Invalid(text.to_owned()));
         }
         let known = {
             let core = self.core.borrow();

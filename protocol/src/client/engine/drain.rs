@@ -17,6 +17,7 @@ use super::Engine;
 use super::room::Task;
 use crate::client::CommandError;
 use crate::client::event::OutboxState;
+use crate::crypto::commit::Role;
 use crate::id::RoomId;
 use crate::limits::IN_FLIGHT_MAX;
 use crate::log::Change;
@@ -112,6 +113,11 @@ impl Engine {
                 Ended::Empty if self.has_queued(id) && self.needs_rotation(id) => {}
                 Ended::Empty | Ended::Lost => break,
                 Ended::Wait(pause) => sleep(pause).await,
+                // An agent makes no keys: it asks for its own, and waits for who does.
+                Ended::Rotate if self.own_role(id) == Some(Role::Agent) => {
+                    self.go(|engine| engine.fetch_keys(id));
+                    sleep(RETRY_PAUSE).await;
+                }
                 Ended::Rotate => {
                     if let Err(error) = self.rotate_as_one_of_many(id).await {
                         tracing::debug!(room = id.short(), %error, "a rotation failed");
@@ -239,7 +245,7 @@ impl Engine {
             let mut seal = |lane: &DeviceLane, row: &OutboxRow| {
                 // A replica that was lost and made anew continues what the log shows.
                 let lane = if logged.last > lane.last { &logged } else { lane };
-                self.seal_text(&with, lane, &row.text)
+                self.seal_row(&with, lane, row)
             };
             self.replica.seal_next(id, &mut seal)
         });
@@ -292,7 +298,7 @@ impl Engine {
         let Some(with) = self.sealing(id).map_err(store)? else {
             return Err(CommandError::Refused("the room's key has not come yet".to_owned()));
         };
-        let mut seal = |lane: &DeviceLane, row: &OutboxRow| self.seal_text(&with, lane, &row.text);
+        let mut seal = |lane: &DeviceLane, row: &OutboxRow| self.seal_row(&with, lane, row);
         self.replica.reseal(id, &lane, &mut seal).map_err(store)?;
         Ok(())
     }

@@ -9,11 +9,12 @@ use std::time::Duration;
 use super::super::event::{AlarmCause, ClientEvent, UnreadableCause};
 use super::super::replica::Stored;
 use super::Engine;
+use super::agent_keys::{asking_agent, seal_agent_key};
 use super::apply::says_name;
 use super::room::Task;
 use crate::client::CommandError;
 use crate::crypto::commit::RoomMode;
-use crate::crypto::epoch::EpochSecret;
+use crate::crypto::epoch::{EpochSecret, RoomKey};
 use crate::crypto::message::{Message, MessageContext};
 use crate::crypto::wrap::{GrantContext, WrapContext, open_grant, seal_grant, unwrap, wrap};
 use crate::id::{AccountId, DeviceId, Epoch, RoomId, Seq};
@@ -43,7 +44,12 @@ impl Engine {
             }
         }
         loop {
-            if let Err(error) = self.gather_keys(id).await {
+            let gathered = if self.reads_only_what_is_shown(id) {
+                self.gather_agent_key(id).await
+            } else {
+                self.gather_keys(id).await
+            };
+            if let Err(error) = gathered {
                 tracing::debug!(room = id.short(), %error, "keys were not fetched");
             }
             let mut core = self.core.borrow_mut();
@@ -115,6 +121,9 @@ impl Engine {
 
     /// A wrap or an answer arrived.
     pub(super) fn take_key(&self, id: RoomId, answer: &KeyAnswer) {
+        if self.reads_only_what_is_shown(id) {
+            return self.take_agent_key(id, answer);
+        }
         let Some(record) = self.epoch_record(id, answer.epoch) else { return };
         let context = WrapContext {
             commit_hash: record.commit_hash,
@@ -271,7 +280,8 @@ impl Engine {
         let Some(commit_hash) = record.map(|record| record.commit_hash) else { return Ok(false) };
         let (account, device) = (entry.author, entry.device);
         let context = MessageContext { room: id, commit_hash, account, device };
-        let said = room.open(self.replica.as_ref(), self.account, &message, &context, entry.seq)?;
+        let identity = self.identity.borrow();
+        let said = room.open(self.replica.as_ref(), &identity, &message, &context, entry.seq)?;
         if said == super::super::Content::Unreadable(cause) {
             return Ok(false);
         }
@@ -323,6 +333,19 @@ impl Engine {
         let Some(room) = core.rooms.get(&id) else { return Ok(Vec::new()) };
         let Some(state) = &room.state else { return Ok(Vec::new()) };
         let Some(chain) = core.people.chains.get(&account) else { return Ok(Vec::new()) };
+        if let Some((target, record)) = asking_agent(state, chain, device, epochs) {
+            let Some(secret) = self.replica.epoch_secret(id, record.epoch)? else {
+                return Ok(Vec::new());
+            };
+            let room_key = RoomKey::derive(record.commit_hash, &secret);
+            let signer = &self.identity.borrow().signing;
+            let sealed = seal_agent_key(&room_key, record.commit_hash, &target, signer);
+            let (epoch, hpke_gen) = (record.epoch, target.generation);
+            return Ok(sealed
+                .map(|sealed| KeyAnswer { epoch, hpke_gen, sealed })
+                .into_iter()
+                .collect());
+        }
         let is_reader = state.member(account).is_some_and(|member| !member.is_mention_agent());
         let key = chain.hpke_at(device, chain.head().seq);
         let Some((key, hpke_gen)) = key.filter(|_| is_reader) else { return Ok(Vec::new()) };

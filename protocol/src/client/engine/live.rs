@@ -324,7 +324,8 @@ impl Engine {
         }
         let facts = Room::first_facts();
         let stored = self.replica.put_room(id, &facts);
-        core.rooms.insert(id, Room::new(id, facts));
+        let device = core.device;
+        core.rooms.insert(id, Room::new(id, device, facts));
         drop(core);
         if let Err(error) = stored {
             self.storage_failed(&error);
@@ -404,6 +405,11 @@ impl Engine {
                 self.tell(ClientEvent::ScheduleDropped { room, text });
             }
             Event::Stopping { .. } => {}
+            Event::Delta { room, account, device, delta } => {
+                if let Some(id) = self.by_number(room) {
+                    self.hear_delta(id, account, device, &delta);
+                }
+            }
         }
     }
 

@@ -5,7 +5,10 @@
 //! borrowed briefly, never across an await. The rules of logs and keys are those of `log` and
 //! `crypto`; nothing here has an opinion of its own about what is valid.
 
+mod agent_keys;
 mod apply;
+mod asks;
+mod cards;
 mod catch_up;
 mod change;
 mod chores;
@@ -23,6 +26,7 @@ mod pump;
 mod retention;
 mod room;
 mod seal;
+mod streams;
 mod views;
 mod who;
 
@@ -62,7 +66,8 @@ pub(super) struct Engine {
     pub(super) address: String,
     pub(super) account: AccountId,
     pub(super) device: DeviceId,
-    pub(super) identity: RefCell<Identity>,
+    /// Shared with the core, which opens what is sealed to an agent.
+    pub(super) identity: Rc<RefCell<Identity>>,
     pub(super) keeper: Arc<dyn KeyKeeper>,
     pub(super) invite_pin: Option<[u8; 16]>,
     pub(super) ask: Option<Arc<dyn TrustAsk>>,
@@ -145,7 +150,9 @@ async fn run(
     events: EventQueue,
     connection: watch::Sender<ConnectionState>,
 ) {
-    let core = match Core::load(&config.identity, replica.as_ref()) {
+    let (account, device) = (config.identity.account, config.identity.device());
+    let identity = Rc::new(RefCell::new(config.identity));
+    let core = match Core::load(Rc::clone(&identity), replica.as_ref()) {
         Ok(core) => core,
         Err(error) => {
             let cause = error.to_string();
@@ -157,9 +164,9 @@ async fn run(
     };
     let engine = Rc::new(Engine {
         address: config.address,
-        account: config.identity.account,
-        device: config.identity.device(),
-        identity: RefCell::new(config.identity),
+        account,
+        device,
+        identity,
         keeper: config.keeper,
         invite_pin: config.invite_pin,
         ask: config.ask,

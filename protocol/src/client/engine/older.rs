@@ -55,7 +55,17 @@ impl Core {
             };
             let is_mention = author != self.account && says_name(&content, &self.handle);
             let (time, body, hash) = (entry.time, entry.body, at.hash());
-            let record = EntryRecord { seq, time, body, hash, author, device, content, is_mention };
+            let record = EntryRecord {
+                seq,
+                time,
+                body,
+                hash,
+                author,
+                device,
+                content,
+                is_mention,
+                is_shown: false,
+            };
             batch.entries.push(record);
         }
         let asked = Content::Unreadable(UnreadableCause::KeyAsked);
@@ -106,7 +116,7 @@ impl Core {
             }
         };
         lanes.insert(device, checked.lane);
-        let said = room.open(replica, self.account, &message, &checked.context, seq)?;
+        let said = room.open(replica, &self.identity.borrow(), &message, &checked.context, seq)?;
         Ok((author, device, said))
     }
 }

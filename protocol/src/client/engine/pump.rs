@@ -175,8 +175,12 @@ impl Engine {
             applied.entries.iter().map(|entry| core.entry_view(id, entry)).collect()
         };
         let has_entries = !views.is_empty();
-        for view in views {
+        for (view, entry) in views.into_iter().zip(&applied.entries) {
             self.tell(ClientEvent::Entry(Box::new(view)));
+            self.note_asking(id, entry);
+        }
+        if has_change {
+            self.go(|engine| engine.rotate_for_answers(id));
         }
         if applied.lacks_keys {
             self.go(|engine| engine.fetch_keys(id));

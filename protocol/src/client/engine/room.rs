@@ -42,6 +42,7 @@ pub(super) enum Task {
 #[derive(Debug)]
 pub(super) struct Room {
     pub(super) id: RoomId,
+    own_device: DeviceId,
     pub(super) facts: RoomFacts,
     /// `None` until the commits were verified.
     pub(super) state: Option<RoomState>,
@@ -85,9 +86,10 @@ pub(super) struct Room {
 
 impl Room {
     /// A room that was just heard of.
-    pub(super) fn new(id: RoomId, facts: RoomFacts) -> Self {
+    pub(super) fn new(id: RoomId, own_device: DeviceId, facts: RoomFacts) -> Self {
         Self {
             id,
+            own_device,
             facts,
             state: None,
             sync: None,
@@ -114,9 +116,13 @@ impl Room {
     }
 
     /// Loads a room as the replica has it; entries stay on disk.
-    pub(super) fn load(replica: &dyn Replica, record: RoomRecord) -> Stored<Self> {
+    pub(super) fn load(
+        replica: &dyn Replica,
+        own_device: DeviceId,
+        record: RoomRecord,
+    ) -> Stored<Self> {
         let id = record.room;
-        let mut room = Self::new(id, record.facts);
+        let mut room = Self::new(id, own_device, record.facts);
         room.applied = LogHash::at(record.seq, record.hash);
         room.is_whole = room.facts.held_from <= Seq(1);
         let mut commits = Vec::new();
@@ -258,9 +264,18 @@ impl Room {
             let Some(commit_hash) = record.map(|record| record.commit_hash) else {
                 return Ok(None);
             };
-            let Some(secret) = replica.epoch_secret(self.id, epoch)? else { return Ok(None) };
-            let key = RoomKey::derive(commit_hash, &secret);
-            self.senders.insert((epoch, device), SenderKey::derive(&key, account, device));
+            let key = match replica.epoch_secret(self.id, epoch)? {
+                Some(secret) => {
+                    SenderKey::derive(&RoomKey::derive(commit_hash, &secret), account, device)
+                }
+                // An agent that reads only what is shown to it has its own key and no other.
+                None if device == self.own_device => match replica.agent_key(self.id, epoch)? {
+                    Some(key) => key,
+                    None => return Ok(None),
+                },
+                None => return Ok(None),
+            };
+            self.senders.insert((epoch, device), key);
         }
         Ok(self.senders.get(&(epoch, device)))
     }

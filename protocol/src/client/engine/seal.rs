@@ -3,16 +3,18 @@
 //! Owns the draft of a message: epoch, position seen, counter. The replica calls it inside the one
 //! transaction that makes bytes and counter durable (CRYPTO B4).
 
-use super::super::record::{DeviceLane, SealedMessage};
+use super::super::record::{DeviceLane, OutboxRow, SealedMessage};
 use super::super::replica::Stored;
 use super::{Engine, storage};
 use crate::client::CommandError;
 use crate::crypto::commit::RoomMode;
 use crate::crypto::content::Content;
 use crate::crypto::message::{
-    Flags, MessageContext, MessageDraft, Placement, SealWith, prev_own, seal_message,
+    Flags, MessageContext, MessageDraft, Placement, SealWith, SlotReader, prev_own, seal_message,
 };
-use crate::id::{Epoch, Hash, RoomId};
+use crate::crypto::user_chain::Device;
+use crate::id::{AccountId, Epoch, Hash, RoomId};
+use crate::limits::SLOTS_MAX;
 use crate::log::must_rotate;
 
 /// What a message is sealed with, taken once for a batch.
@@ -50,43 +52,63 @@ impl Engine {
         Ok(Some(SealingRoom { context, epoch, seen, key }))
     }
 
-    /// Seals one text behind `lane`; `None` if it cannot be sealed at all.
-    pub(super) fn seal_text(
+    /// Seals one row of the outbox behind `lane`; `None` if it cannot be sealed now.
+    pub(super) fn seal_row(
         &self,
         with: &SealingRoom,
         lane: &DeviceLane,
-        text: &str,
+        row: &OutboxRow,
     ) -> Option<SealedMessage> {
         let (counter, prev) = (lane.last.next(), lane.prev_own);
         let placement = Placement::Live { counter, prev_own: prev };
-        let entry = self.seal_placed(with, placement, text).ok()?;
+        let content = Content::decode(row.says.clone()).ok()?;
+        let entry = self.seal_placed(with, placement, &content).ok()?;
         let prev_own = prev_own(&entry);
         Some(SealedMessage { entry, lane: DeviceLane { last: counter, prev_own } })
     }
 
-    /// Seals a text with any placement.
+    /// Seals a message with any placement; what is for an agent also to that agent's devices.
     pub(super) fn seal_placed(
         &self,
         with: &SealingRoom,
         placement: Placement,
-        text: &str,
+        content: &Content,
     ) -> Result<Vec<u8>, CommandError> {
         let invalid = |error: &dyn std::fmt::Display| CommandError::Invalid(error.to_string());
-        let content = Content::text(text).map_err(|error| invalid(&error))?;
+        let (flags, agent) = match content {
+            Content::Ask(ask) => (Flags::COUNTABLE, Some(ask.agent)),
+            Content::Stop(stop) => (Flags::SILENT, Some(stop.agent)),
+            _ => (Flags::COUNTABLE, None),
+        };
+        let agents = match agent {
+            Some(agent) if with.key.is_some() => self.slot_readers(agent),
+            _ => Vec::new(),
+        };
         let draft = MessageDraft {
-            flags: Flags::COUNTABLE,
+            flags,
             epoch: with.epoch,
             placement,
             seen_seq: with.seen.seq(),
             seen_hash: with.seen.hash(),
             time: self.now(),
             plaintext: content.encode(),
-            agents: Vec::new(),
+            agents,
         };
         let seal_with = with.key.as_ref().map_or(SealWith::Open, SealWith::SenderKey);
         let signer = &self.identity.borrow().signing;
         seal_message(&mut rand::rng(), &with.context, seal_with, &draft, signer)
             .map_err(|error| invalid(&error))
+    }
+
+    /// The devices of an agent that a message is sealed to.
+    fn slot_readers(&self, agent: AccountId) -> Vec<SlotReader> {
+        let core = self.core.borrow();
+        let Some(chain) = core.people.chains.get(&agent) else { return Vec::new() };
+        let seq = chain.head().seq;
+        let reader = |device: &Device| {
+            Some(SlotReader { device: device.id(), key: device.hpke_at(seq)?.key })
+        };
+        chain.devices_at(seq).filter_map(reader).take(SLOTS_MAX).collect()
     }
 
     /// The lane that the next own message continues, by the log.
@@ -131,7 +153,9 @@ impl Engine {
             return Err(CommandError::Refused("this room's key has not come yet".to_owned()));
         };
         let placement = Placement::scheduled(&mut rand::rng());
-        let entry = self.seal_placed(&sealing, placement, text)?;
+        let content = Content::text(text);
+        let content = content.map_err(|error| CommandError::Invalid(error.to_string()))?;
+        let entry = self.seal_placed(&sealing, placement, &content)?;
         self.call(crate::wire::Request::Schedule { room: id, entry, due }).await?;
         Ok(())
     }

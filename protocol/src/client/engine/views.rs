@@ -15,10 +15,11 @@ use super::super::events::{Backlog, REPLAY_MAX};
 use super::super::record::{Content, EntryRecord};
 use super::super::replica::Replica;
 use super::Engine;
+use super::asks::said;
 use super::core::Core;
 use super::room::Room;
 use crate::crypto::commit::{Commit, CommitKind, Role, RoomKind};
-use crate::crypto::content;
+use crate::crypto::content::{self, Content as Said};
 use crate::crypto::message::{Flags, Message, MessageHeader, Suite};
 use crate::crypto::safety::RoomCode;
 use crate::crypto::user_chain::AccountKind;
@@ -269,6 +270,7 @@ impl Core {
             is_countable: header.is_some_and(|header| header.flags.has(Flags::COUNTABLE)),
             is_mention: entry.is_mention,
             sealed,
+            is_shown: entry.is_shown || matches!(sealed, SealedBy::EpochAndAgent(_)),
             body: self.body_view(id, entry),
         }
     }
@@ -280,7 +282,12 @@ impl Core {
                 Ok(text) => EntryBodyView::Text(text.to_owned()),
                 Err(_) => EntryBodyView::Rejected { check: "the text is not UTF-8".to_owned() },
             },
-            Content::Message { kind, .. } => EntryBodyView::Unknown { kind: *kind },
+            Content::Message { kind, .. } => match said(entry) {
+                Some(Said::Ask(ask)) => EntryBodyView::Ask(Box::new(ask)),
+                Some(Said::Answer(answer)) => EntryBodyView::Answer(Box::new(answer)),
+                Some(Said::Stop(stop)) => EntryBodyView::Stop(stop),
+                _ => EntryBodyView::Unknown { kind: *kind },
+            },
             Content::Unreadable(cause) => EntryBodyView::Unreadable(*cause),
             Content::Rejected { check } => EntryBodyView::Rejected { check: check.clone() },
             Content::Expired => EntryBodyView::Expired,
@@ -294,13 +301,15 @@ impl Core {
         let before = Seq(entry.seq.0.saturating_sub(1));
         let was = |account| state.and_then(|state| state.member_at(account, before));
         let accounts: Vec<AccountId> = match commit.kind {
-            CommitKind::Create | CommitKind::Add | CommitKind::SetAgent => commit
-                .changed
-                .iter()
-                .map(|member| member.account)
-                .filter(|account| was(*account).is_none())
-                .chain(commit.removed.iter().copied())
-                .collect(),
+            CommitKind::Create | CommitKind::Add | CommitKind::SetAgent | CommitKind::SetPolicy => {
+                commit
+                    .changed
+                    .iter()
+                    .map(|member| member.account)
+                    .filter(|account| was(*account).is_none())
+                    .chain(commit.removed.iter().copied())
+                    .collect()
+            }
             CommitKind::SetRole => commit
                 .changed
                 .iter()
@@ -308,7 +317,7 @@ impl Core {
                 .map(|member| member.account)
                 .collect(),
             CommitKind::Remove | CommitKind::Leave => commit.removed.clone(),
-            CommitKind::Rotate | CommitKind::SetPolicy => Vec::new(),
+            CommitKind::Rotate => Vec::new(),
         };
         let text = self.change_text(&commit, &accounts);
         EntryBodyView::Change { kind: commit.kind, text, accounts, epoch: commit.epoch }
@@ -330,8 +339,14 @@ impl Core {
                 format!("made {names} {role}")
             }
             CommitKind::Rotate => format!("changed the room's key (epoch {})", commit.epoch),
+            CommitKind::SetPolicy if !accounts.is_empty() && commit.removed.is_empty() => {
+                format!("added {names}, who reads only what is shown to it")
+            }
             CommitKind::SetPolicy => "changed the room's settings".to_owned(),
-            CommitKind::SetAgent => format!("changed the room's agents: {names}"),
+            CommitKind::SetAgent if commit.removed.is_empty() => {
+                format!("added {names}, who reads only what is shown to it")
+            }
+            CommitKind::SetAgent => format!("removed {names}"),
         }
     }
 

@@ -227,11 +227,11 @@ fn a_draft_that_nobody_would_accept_is_refused_before_it_is_sent() {
         let sealed = seal_message(&mut rng, &ann.context, with, &draft, &ann.key);
         assert!(matches!(sealed, Err(SealError::Draft(_))));
     }
-    let plaintext = Plaintext { kind: 6, body: vec![0; 25 * 1024] };
+    let plaintext = Plaintext { kind: 6, body: vec![0; 62 * 1024] };
     let long = MessageDraft { plaintext, ..draft("hi") };
     let with = SealWith::SenderKey(&ann.sender_key);
     let sealed = seal_message(&mut rng, &ann.context, with, &long, &ann.key);
-    assert_eq!(sealed, Err(SealError::TooLong(25 * 1024)));
+    assert_eq!(sealed, Err(SealError::TooLong(62 * 1024)));
 }
 
 #[test]

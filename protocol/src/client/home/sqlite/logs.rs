@@ -108,7 +108,9 @@ pub(super) fn entries_before(
 ) -> Stored<Vec<EntryRecord>> {
     let before = if before == Seq(0) { i64::MAX } else { before.0.cast_signed() };
     let sql = "SELECT seq, time, hash, author, device, gone_hash, sealed_body, sealed_content,
-        is_mention FROM entries WHERE room = ? AND seq < ? ORDER BY seq DESC LIMIT ?";
+        is_mention, EXISTS (SELECT 1 FROM shown
+            WHERE shown.room = entries.room AND shown.seq = entries.seq)
+        FROM entries WHERE room = ? AND seq < ? ORDER BY seq DESC LIMIT ?";
     let mut entries =
         rows(conn, sql, params![room.0, before, count], |row| entry(row, seal, room))?;
     entries.reverse();
@@ -123,7 +125,9 @@ pub(super) fn entries_after(
     count: u32,
 ) -> Stored<Vec<EntryRecord>> {
     let sql = "SELECT seq, time, hash, author, device, gone_hash, sealed_body, sealed_content,
-        is_mention FROM entries WHERE room = ? AND seq > ? ORDER BY seq LIMIT ?";
+        is_mention, EXISTS (SELECT 1 FROM shown
+            WHERE shown.room = entries.room AND shown.seq = entries.seq)
+        FROM entries WHERE room = ? AND seq > ? ORDER BY seq LIMIT ?";
     let params = params![room.0, after.0.cast_signed(), count];
     rows(conn, sql, params, |row| entry(row, seal, room))
 }
@@ -148,7 +152,20 @@ fn entry(row: &Row<'_>, seal: &RowSeal, room: RoomId) -> Stored<EntryRecord> {
         device: DeviceId(id(row, 4)?),
         content: Content::decode(&plain).map_err(broken)?,
         is_mention: stored(row.get(8))?,
+        is_shown: stored(row.get(9))?,
     })
+}
+
+pub(super) fn note_shown(conn: &Connection, room: RoomId, seqs: &[Seq]) -> Stored<Vec<Seq>> {
+    let sql = "INSERT OR IGNORE INTO shown (room, seq) VALUES (?, ?)";
+    let mut put = stored(conn.prepare_cached(sql))?;
+    let mut new = Vec::new();
+    for seq in seqs {
+        if stored(put.execute(params![room.0, seq.0.cast_signed()]))? == 1 {
+            new.push(*seq);
+        }
+    }
+    Ok(new)
 }
 
 pub(super) fn hash_at(conn: &Connection, room: RoomId, seq: Seq) -> Stored<Option<Hash>> {

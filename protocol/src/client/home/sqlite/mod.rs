@@ -28,6 +28,7 @@ use crate::client::{
     UnreadableCause,
 };
 use crate::crypto::epoch::EpochSecret;
+use crate::crypto::plaintext::Plaintext;
 use crate::id::{AccountId, Counter, DeviceId, Epoch, Hash, InviteToken, RoomId, Seq, TimeMs};
 use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
 
@@ -278,6 +279,13 @@ impl Replica for SqliteReplica {
         self.read(|conn, _| logs::n_mentions(conn, room, after))
     }
 
+    fn note_shown(&self, room: RoomId, seqs: &[Seq]) -> Stored<Vec<Seq>> {
+        if seqs.is_empty() {
+            return Ok(Vec::new());
+        }
+        self.write(|tx, _| logs::note_shown(tx, room, seqs))
+    }
+
     fn lanes(&self, room: RoomId) -> Stored<Vec<(DeviceId, DeviceLane)>> {
         self.read(|conn, _| logs::lanes(conn, room))
     }
@@ -301,8 +309,8 @@ impl Replica for SqliteReplica {
         stored(conn.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())))
     }
 
-    fn queue(&self, room: RoomId, text: &str, queued_at: TimeMs) -> Stored<u64> {
-        self.write(|tx, seal| outbox::queue(tx, seal, room, text, queued_at))
+    fn queue(&self, room: RoomId, says: &Plaintext, queued_at: TimeMs) -> Stored<u64> {
+        self.write(|tx, seal| outbox::queue(tx, seal, room, says, queued_at))
     }
 
     fn outbox(&self, room: Option<RoomId>) -> Stored<Vec<OutboxRow>> {

@@ -1,9 +1,10 @@
-//! Texts on their way out, and the counter lane of this device.
+//! Messages on their way out, and the counter lane of this device.
 //!
 //! Sealing and taking a counter happen in the caller's one immediate transaction: another process
 //! sees both or neither (CRYPTO B4).
 
 use crate::client::{DeviceLane, OutboxRow, RowState, Sealer, Stored};
+use crate::crypto::plaintext::Plaintext;
 use crate::id::{Counter, RoomId, Seq, TimeMs};
 use rusqlite::{Connection, Params, Row, params};
 
@@ -25,16 +26,14 @@ pub(super) fn queue(
     conn: &Connection,
     seal: &RowSeal,
     room: RoomId,
-    text: &str,
+    says: &Plaintext,
     queued_at: TimeMs,
 ) -> Stored<u64> {
-    let sql = "INSERT INTO outbox (room, queued_at, state) VALUES (?, ?, ?)";
-    stored(
-        conn.prepare_cached(sql)
-            .and_then(|mut put| put.execute(params![room.0, queued_at.0.cast_signed(), QUEUED])),
-    )?;
+    let sql = "INSERT INTO outbox (room, queued_at, state, kind) VALUES (?, ?, ?, ?)";
+    let params = params![room.0, queued_at.0.cast_signed(), QUEUED, says.kind];
+    stored(conn.prepare_cached(sql).and_then(|mut put| put.execute(params)))?;
     let local_id = conn.last_insert_rowid();
-    let sealed = seal.seal(text_place(&room, local_id), text.as_bytes());
+    let sealed = seal.seal(text_place(&room, local_id), &says.body);
     let sql = "UPDATE outbox SET sealed_text = ? WHERE local_id = ?";
     stored(conn.prepare_cached(sql).and_then(|mut put| put.execute(params![sealed, local_id])))?;
     Ok(local_id.cast_unsigned())
@@ -74,7 +73,7 @@ fn select(
     params: impl Params,
 ) -> Stored<Vec<OutboxRow>> {
     let sql = format!(
-        "SELECT local_id, room, queued_at, state, counter, seq, time, sealed_text, sealed_extra
+        "SELECT local_id, room, queued_at, state, counter, seq, time, sealed_text, sealed_extra, kind
         FROM outbox WHERE {condition}"
     );
     rows(conn, &sql, params, |row| read(row, seal))
@@ -101,7 +100,10 @@ fn read(row: &Row<'_>, seal: &RowSeal) -> Stored<OutboxRow> {
     Ok(OutboxRow {
         local_id: local_id.cast_unsigned(),
         room,
-        text: seal.open_text(text_place(&room, local_id), &sealed)?,
+        says: Plaintext {
+            kind: stored(row.get(9))?,
+            body: seal.open(text_place(&room, local_id), &sealed)?.to_vec(),
+        },
         queued_at: TimeMs(number(row, 2)?),
         state,
     })

@@ -52,8 +52,18 @@ pub(super) fn put(
 }
 
 pub(super) fn forget(conn: &Connection, room: RoomId) -> Stored<()> {
-    for table in ["entries", "commits", "lanes", "own_lanes", "epochs", "outbox", "drafts", "rooms"]
-    {
+    let tables = [
+        "entries",
+        "commits",
+        "lanes",
+        "own_lanes",
+        "epochs",
+        "outbox",
+        "drafts",
+        "shown",
+        "rooms",
+    ];
+    for table in tables {
         stored(conn.execute(&format!("DELETE FROM {table} WHERE room = ?"), [room.0]))?;
     }
     Ok(())

@@ -9,7 +9,7 @@ use rusqlite::{Connection, TransactionBehavior};
 use super::error::{broken, stored};
 
 /// One step per released layout; never edited afterwards, only followed by another.
-const MIGRATIONS: &[&str] = &[INITIAL];
+const MIGRATIONS: &[&str] = &[INITIAL, ASKING];
 
 const INITIAL: &str = "
 CREATE TABLE server (
@@ -120,6 +120,17 @@ CREATE TABLE invites (
 CREATE TABLE settings (
     key TEXT PRIMARY KEY,
     sealed_value BLOB NOT NULL
+) STRICT, WITHOUT ROWID;
+";
+
+/// Questions to agents: messages of any content, and which entries were shown.
+const ASKING: &str = "
+ALTER TABLE outbox ADD COLUMN kind INTEGER NOT NULL DEFAULT 1;
+
+CREATE TABLE shown (
+    room BLOB NOT NULL,
+    seq INTEGER NOT NULL,
+    PRIMARY KEY (room, seq)
 ) STRICT, WITHOUT ROWID;
 ";
 

@@ -16,6 +16,10 @@ const TEAM: RoomId = RoomId([0xAA; 32]);
 const OPS: RoomId = RoomId([0xBB; 32]);
 const CANARY: &str = "the heron lands at dawn";
 
+fn says(text: &str) -> Plaintext {
+    crate::crypto::content::Content::text(text).unwrap().encode()
+}
+
 fn facts(name: &str) -> RoomFacts {
     RoomFacts {
         number: Some(RoomNumber(7)),
@@ -47,6 +51,7 @@ fn entry(seq: u64, text: &str) -> EntryRecord {
         device: DeviceId([2; 16]),
         content: Content::Message { kind: 1, body: text.as_bytes().to_vec() },
         is_mention: text.contains('@'),
+        is_shown: false,
     }
 }
 
@@ -64,7 +69,7 @@ fn seqs(entries: &[EntryRecord]) -> Vec<u64> {
 fn sealing(lane: &DeviceLane, row: &OutboxRow) -> Option<SealedMessage> {
     let last = lane.last.next();
     let lane = DeviceLane { last, prev_own: [u8::try_from(last.0).unwrap(); 16] };
-    Some(SealedMessage { entry: format!("{} {}", last.0, row.text).into_bytes(), lane })
+    Some(SealedMessage { entry: format!("{} {}", last.0, row.text()).into_bytes(), lane })
 }
 
 fn counters(rows: &[OutboxRow]) -> Vec<u64> {
@@ -173,14 +178,14 @@ fn an_expired_entry_leaves_only_its_hash(replica: &dyn Replica) {
 fn a_text_goes_out_once_and_in_order(replica: &dyn Replica) {
     replica.put_room(TEAM, &facts("team")).unwrap();
     assert!(replica.seal_next(TEAM, &mut sealing).unwrap().is_none());
-    let one = replica.queue(TEAM, "one", TimeMs(5)).unwrap();
-    let two = replica.queue(TEAM, "two", TimeMs(6)).unwrap();
-    replica.queue(OPS, "elsewhere", TimeMs(7)).unwrap();
+    let one = replica.queue(TEAM, &says("one"), TimeMs(5)).unwrap();
+    let two = replica.queue(TEAM, &says("two"), TimeMs(6)).unwrap();
+    replica.queue(OPS, &says("elsewhere"), TimeMs(7)).unwrap();
     assert!(one < two);
     assert!(replica.seal_next(TEAM, &mut |_, _| None).unwrap().is_none(), "declined");
     assert_eq!(replica.own_lane(TEAM).unwrap(), DeviceLane::default());
     let row = replica.seal_next(TEAM, &mut sealing).unwrap().unwrap();
-    assert_eq!((row.local_id, row.text.as_str()), (one, "one"));
+    assert_eq!((row.local_id, row.text().as_str()), (one, "one"));
     assert_eq!(row.state, RowState::Sent { counter: Counter(1), entry: b"1 one".to_vec() });
     assert_eq!(replica.outbox_row(one).unwrap().unwrap(), row);
     assert_eq!(replica.own_lane(TEAM).unwrap().last, Counter(1));
@@ -199,7 +204,7 @@ fn a_text_goes_out_once_and_in_order(replica: &dyn Replica) {
 fn a_new_epoch_seals_all_sent_texts_anew_or_none(replica: &dyn Replica) {
     replica.put_room(TEAM, &facts("team")).unwrap();
     for text in ["one", "two", "three"] {
-        replica.queue(TEAM, text, TimeMs(5)).unwrap();
+        replica.queue(TEAM, &says(text), TimeMs(5)).unwrap();
     }
     for _ in 0..2 {
         replica.seal_next(TEAM, &mut sealing).unwrap().unwrap();
@@ -221,9 +226,9 @@ fn a_new_epoch_seals_all_sent_texts_anew_or_none(replica: &dyn Replica) {
 
 fn only_what_was_never_sealed_can_be_taken_back(replica: &dyn Replica) {
     replica.put_room(TEAM, &facts("team")).unwrap();
-    let sent = replica.queue(TEAM, "one", TimeMs(5)).unwrap();
+    let sent = replica.queue(TEAM, &says("one"), TimeMs(5)).unwrap();
     replica.seal_next(TEAM, &mut sealing).unwrap().unwrap();
-    let queued = replica.queue(TEAM, "two", TimeMs(5)).unwrap();
+    let queued = replica.queue(TEAM, &says("two"), TimeMs(5)).unwrap();
     assert!(!replica.settle(sent, &RowState::Withdrawn).unwrap());
     assert!(replica.settle(queued, &RowState::Withdrawn).unwrap());
     assert_eq!(replica.outbox_row(queued).unwrap().unwrap().state, RowState::Withdrawn);
@@ -311,7 +316,7 @@ fn a_forgotten_room_leaves_nothing(replica: &dyn Replica) {
     replica.put_room(TEAM, &facts("team")).unwrap();
     replica.apply(TEAM, &batch(vec![entry(1, "one")])).unwrap();
     replica.put_epoch_secret(TEAM, Epoch(1), &EpochSecret::from_bytes(&[1; 32])).unwrap();
-    let queued = replica.queue(TEAM, "two", TimeMs(1)).unwrap();
+    let queued = replica.queue(TEAM, &says("two"), TimeMs(1)).unwrap();
     replica.seal_next(TEAM, &mut sealing).unwrap();
     replica.put_draft(TEAM, "three").unwrap();
     replica.forget_room(TEAM).unwrap();
@@ -337,7 +342,7 @@ fn every_change_moves_the_stamp(replica: &dyn Replica) {
     replica.put_room(TEAM, &facts("team")).unwrap();
     let after = replica.change_stamp().unwrap();
     assert_ne!(after, before);
-    replica.queue(TEAM, "one", TimeMs(1)).unwrap();
+    replica.queue(TEAM, &says("one"), TimeMs(1)).unwrap();
     assert_ne!(replica.change_stamp().unwrap(), after);
 }
 
@@ -405,11 +410,11 @@ fn everything_is_there_after_a_restart_and_opens_only_with_its_key() {
     {
         let replica = file.open();
         replica.put_room(TEAM, &facts("team")).unwrap();
-        replica.queue(TEAM, "later", TimeMs(1)).unwrap();
+        replica.queue(TEAM, &says("later"), TimeMs(1)).unwrap();
     }
     let replica = file.open();
     assert_eq!(replica.room(TEAM).unwrap().unwrap().facts.name, "team");
-    assert_eq!(replica.outbox(None).unwrap()[0].text, "later");
+    assert_eq!(replica.outbox(None).unwrap()[0].text(), "later");
     assert_eq!(replica.check().unwrap(), None);
     drop(replica);
     assert!(matches!(file.try_open(8), Err(StorageError::Broken(_))));
@@ -428,7 +433,7 @@ fn no_text_name_or_secret_lies_in_clear_in_the_files() {
     replica.apply(TEAM, &open_room).unwrap();
     let rejected = Content::Rejected { check: CANARY.to_owned() };
     replica.put_content(TEAM, Seq(1), &rejected, false).unwrap();
-    replica.queue(TEAM, CANARY, TimeMs(1)).unwrap();
+    replica.queue(TEAM, &says(CANARY), TimeMs(1)).unwrap();
     let sent = replica.seal_next(TEAM, &mut sealing).unwrap().unwrap();
     replica.settle(sent.local_id, &RowState::Failed { cause: CANARY.to_owned() }).unwrap();
     replica.put_draft(TEAM, CANARY).unwrap();
@@ -482,7 +487,7 @@ fn two_processes_take_counters_without_a_hole_or_a_double() {
     left.put_room(TEAM, &facts("team")).unwrap();
     let stamp = right.change_stamp().unwrap();
     for n in 0..20 {
-        left.queue(TEAM, &format!("{n}"), TimeMs(n)).unwrap();
+        left.queue(TEAM, &says(&format!("{n}")), TimeMs(n)).unwrap();
     }
     assert_ne!(right.change_stamp().unwrap(), stamp, "the other one's change is seen");
     let both = std::thread::scope(|scope| {
@@ -506,7 +511,7 @@ fn a_crash_while_sealing_takes_no_counter() {
     let file = File::new();
     let replica = file.open();
     replica.put_room(TEAM, &facts("team")).unwrap();
-    replica.queue(TEAM, "one", TimeMs(1)).unwrap();
+    replica.queue(TEAM, &says("one"), TimeMs(1)).unwrap();
     let crash = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
         replica.seal_next(TEAM, &mut |_, _| panic!("the power goes"))
     }));
@@ -546,10 +551,10 @@ fn a_full_disk_is_called_full_and_what_was_there_is_still_read() {
         let n_pages: i64 = conn.pragma_query_value(None, "page_count", |row| row.get(0)).unwrap();
         conn.pragma_update(None, "max_page_count", n_pages).unwrap();
     }
-    let text = "x".repeat(30_000);
-    assert!(matches!(replica.queue(TEAM, &text, TimeMs(1)), Err(StorageError::Full)));
+    let long = Plaintext { kind: 1, body: vec![b'x'; 30_000] };
+    assert!(matches!(replica.queue(TEAM, &long, TimeMs(1)), Err(StorageError::Full)));
     assert_eq!(replica.room(TEAM).unwrap().unwrap().facts.name, "team");
     assert!(replica.outbox(None).unwrap().is_empty());
     lock(&replica.writer).pragma_update(None, "max_page_count", 1_000_000).unwrap();
-    assert!(replica.queue(TEAM, &text, TimeMs(1)).is_ok(), "space came back");
+    assert!(replica.queue(TEAM, &long, TimeMs(1)).is_ok(), "space came back");
 }
