@@ -73,6 +73,31 @@ async fn an_answer_is_whole_though_its_connection_stays_open() {
 }
 
 #[tokio::test]
+async fn signs_of_life_after_the_end_are_not_waited_for() {
+    let mut server = ModelServer::start().await;
+    let provider = OpenAi::new(&settings(&server.base_url()), None).unwrap();
+    let finished = ending("stop", 4, 1);
+    let (finish, _usage_and_end) = finished.split_once("\n\n").unwrap();
+    let serve = async {
+        let mut call = server.next_call().await;
+        call.sends(&until_closed(&delta("Yes."))).await;
+        call.sends(format!("{finish}\n\n").as_bytes()).await;
+        let mut beat = tokio::time::interval(SHORT / 4);
+        loop {
+            beat.tick().await;
+            call.sends(b": still here\n\n").await;
+        }
+    };
+    let outcome = within(async {
+        tokio::select! {
+            outcome = ask(&provider) => outcome,
+            () = serve => unreachable!("it never ends"),
+        }
+    });
+    assert_eq!(outcome.await.unwrap().text, "Yes.");
+}
+
+#[tokio::test]
 async fn signs_of_life_are_worth_waiting_for() {
     let mut server = ModelServer::start().await;
     let provider = impatient(&server);
