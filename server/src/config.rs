@@ -1,8 +1,11 @@
 //! The configuration file: TOML, every key optional, unknown keys refused with the nearest name.
 
+mod assistant;
+
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
+pub use assistant::{AssistantSettings, MaxTokensField, ProviderKind};
 use serde::Deserialize;
 
 use crate::limits::Limits;
@@ -31,6 +34,8 @@ pub struct Config {
     pub log: LogSettings,
     /// Where metrics are served.
     pub metrics: MetricsSettings,
+    /// Which model answers `@mathia`.
+    pub assistant: AssistantSettings,
 }
 
 /// Who may make an account.
@@ -128,10 +133,7 @@ impl Config {
 
     /// Parses and checks the text of a file; the error is a sentence for its author.
     pub fn parse(text: &str) -> Result<Self, String> {
-        let config: Self = toml::from_str(text).map_err(|error| {
-            let near = nearest_key(&error).map(|key| format!("hint: did you mean `{key}`?"));
-            format!("{}{}", error, near.unwrap_or_default())
-        })?;
+        let config: Self = toml::from_str(text).map_err(|error| refusal(text, &error))?;
         config.check()?;
         Ok(config)
     }
@@ -150,6 +152,7 @@ impl Config {
         {
             return Err(format!("public_address must be host:port, not {address:?}"));
         }
+        self.assistant.check().map_err(|message| format!("[assistant] {message}"))?;
         if self.reader_threads == Some(0) {
             return Err("reader_threads must be at least 1".into());
         }
@@ -170,6 +173,19 @@ impl Config {
             None => Ok(()),
         }
     }
+}
+
+/// What is wrong, and where. The line itself is not repeated: somebody may have put a secret there.
+fn refusal(text: &str, error: &toml::de::Error) -> String {
+    let before = error.span().and_then(|span| text.get(..span.start));
+    let place = before.map(|before| format!("line {}: ", before.matches('\n').count() + 1));
+    let near = nearest_key(error).map(|key| format!("\nhint: did you mean `{key}`?"));
+    format!(
+        "{}{}{}",
+        place.unwrap_or_default(),
+        error.message().trim_end(),
+        near.unwrap_or_default()
+    )
 }
 
 fn is_host_and_port(text: &str) -> bool {
@@ -234,6 +250,19 @@ mod tests {
     fn a_misspelled_key_is_refused_with_the_nearest_name() {
         let error = Config::parse("[limits]\nmesages_per_minute = 3\n").unwrap_err();
         assert!(error.contains("did you mean `messages_per_minute`"), "{error}");
+    }
+
+    #[test]
+    fn a_refusal_names_the_line_and_repeats_no_secret() {
+        for (text, line) in [
+            ("\n[assistant]\napi_key = \"sk-canary\"\n", "line 3: unknown field `api_key`"),
+            ("[assistant]\nkey_file = sk-canary\n", "line 2: "),
+            ("[assistant]\nmodel = \"sk-canary\nprovider = 1\n", "line 2: "),
+        ] {
+            let error = Config::parse(text).unwrap_err();
+            assert!(error.starts_with(line), "{error}");
+            assert!(!error.contains("canary"), "{error}");
+        }
     }
 
     #[test]

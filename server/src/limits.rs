@@ -1,4 +1,7 @@
-//! Every bound of the server that an operator may change, on one page, each with its reason.
+//! Every bound of the server on one page, each with its reason: first those that an operator may
+//! change, then those of what the assistant takes from the server of a model.
+
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -74,3 +77,38 @@ impl Default for Limits {
         }
     }
 }
+
+/// Tokens that one answer may be allowed: the whole of it is one entry that people read.
+pub const OUTPUT_TOKENS_MAX: u32 = 32 * 1024;
+/// Text of one answer, in bytes: the most tokens that can be asked for, at eight bytes each. A
+/// server that ignores the asked-for limit is cut off here.
+pub const ANSWER_TEXT_LEN_MAX: usize = 256 * 1024;
+/// Bytes of one streamed response: the most tokens at 2 KiB of JSON each, reasoning included.
+pub const ANSWER_STREAM_LEN_MAX: usize = 64 * 1024 * 1024;
+/// Bytes of one response that is not streamed: the longest text, escaped, with what surrounds it.
+pub const ANSWER_WHOLE_LEN_MAX: usize = 4 * 1024 * 1024;
+/// One line of an event stream; an event of one line is the usual case.
+pub const EVENT_LINE_LEN_MAX: usize = 1024 * 1024;
+/// The data of one event of a stream: one piece of an answer has a few hundred bytes.
+pub const EVENT_DATA_LEN_MAX: usize = 1024 * 1024;
+/// Body of a refusal that is read for its cause: some servers quote the question.
+pub const REFUSAL_BODY_LEN_MAX: usize = 64 * 1024;
+/// The body of a refusal has this long to come: its status says the most.
+pub const REFUSAL_BODY_TIMEOUT: Duration = Duration::from_secs(2);
+/// After the model has said that it is done, the rest (usage, the end) has this long to come.
+pub const AFTER_FINISH_TIMEOUT: Duration = Duration::from_secs(3);
+/// Between the two tries when nobody listens: a restarting server is back by then, and both tries
+/// are over within 5 seconds.
+pub const REFUSED_PAUSE: Duration = Duration::from_secs(2);
+/// Characters of an upstream's own words in a cause: a sentence or two.
+pub const REMOTE_WORDS_LEN_MAX: usize = 240;
+/// Characters of a model's name.
+pub const MODEL_NAME_LEN_MAX: usize = 128;
+/// The longest wait that is believed when an upstream asks for one.
+pub const RETRY_AFTER_MAX: Duration = Duration::from_hours(24);
+/// An API key, in bytes: signed tokens have one or two thousand.
+pub const API_KEY_LEN_MAX: usize = 8 * 1024;
+/// The operator's own instructions to the model, in bytes; they travel with every question.
+pub const SYSTEM_PROMPT_LEN_MAX: usize = 8 * 1024;
+/// The longest of the waits that an operator may set for the server of a model.
+pub const MODEL_TIMEOUT_MAX: Duration = Duration::from_hours(1);

@@ -1,0 +1,6 @@
+//! The assistant: a member of rooms with keys of its own, answered for by a model.
+//!
+//! It is a client like any other and never part of the serving process, which holds none of its
+//! keys. [`provider`] is its way to a model: it knows nothing of rooms, keys or the wire.
+
+pub mod provider;
