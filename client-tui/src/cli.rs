@@ -105,6 +105,29 @@ pub enum Verb {
         /// What; `-` (or nothing, in a pipe) reads it from stdin.
         text: Option<String>,
     },
+    /// Ask the assistant, and print its answer as it comes.
+    Ask {
+        /// Where; without it, in the room you share with the assistant alone.
+        #[arg(long)]
+        room: Option<String>,
+        /// What; `-` (or nothing, in a pipe) reads it from stdin.
+        text: Option<String>,
+        /// Show it the last N messages of the room too.
+        #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u32).range(0..=200))]
+        context: u32,
+        /// Show it this message too.
+        #[arg(long, value_name = "SEQ")]
+        reply: Option<u64>,
+        /// Give up after this time, with exit code 124; the question stays.
+        #[arg(long, value_name = "TIME", value_parser = span)]
+        timeout: Option<Duration>,
+    },
+    /// Print what the answers of models took.
+    Usage {
+        /// Where; without it, in all rooms.
+        #[arg(long)]
+        room: Option<String>,
+    },
     /// Leave a message with the server until it is due.
     Schedule {
         /// Where.

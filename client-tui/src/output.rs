@@ -181,6 +181,16 @@ impl<'a> Output<'a> {
         Ok(())
     }
 
+    /// Writes a piece of a text that comes bit by bit, cleaned like a line.
+    ///
+    /// # Errors
+    ///
+    /// A [`Failure`] of the writer; a closed pipe is the quiet one.
+    pub fn piece(&mut self, text: &str) -> Result<(), Failure> {
+        write!(self.data, "{}", SafeText::clean(text))?;
+        Ok(self.data.flush()?)
+    }
+
     /// Writes text that is data by itself and came from this program (a completion script).
     pub fn raw(&mut self, text: &[u8]) -> Result<(), Failure> {
         self.data.write_all(text)?;

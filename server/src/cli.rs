@@ -19,6 +19,8 @@ pub struct Cli {
 pub enum Command {
     /// Serves until told to stop.
     Serve(ServeArgs),
+    /// Runs the assistant alone, on another host or under another user; `serve` starts its own.
+    Assistant(AssistantArgs),
     /// Makes, lists or revokes invites; works beside a running server.
     Invite(InviteArgs),
     /// Lists or removes accounts; works beside a running server.
@@ -76,9 +78,32 @@ pub struct ServeArgs {
     /// A configuration file.
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
+    /// Starts no assistant: none is wanted, or it runs elsewhere.
+    #[arg(long)]
+    pub no_assistant: bool,
     /// Prints JSON instead of plain lines on stdout.
     #[arg(long)]
     pub json: bool,
+}
+
+/// Arguments of `assistant`.
+#[derive(Debug, Args)]
+pub struct AssistantArgs {
+    /// The assistant's own directory, with its keys; made when absent.
+    #[arg(long, value_name = "DIR")]
+    pub data: PathBuf,
+    /// A configuration file; its [assistant] section counts.
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// At the first start, the invite that `mathia-server invite` printed; `-` reads it from stdin.
+    #[arg(long, value_name = "LINK|-")]
+    pub join: Option<String>,
+    /// The server's address, where it is another than at the first start.
+    #[arg(long, value_name = "HOST:PORT")]
+    pub server: Option<String>,
+    /// Ends when standard input closes, as a child of `serve` does.
+    #[arg(long, hide = true)]
+    pub supervised: bool,
 }
 
 /// Arguments of `invite`.

@@ -5,6 +5,9 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+/// Answers of the assistant under way at a time; more questions wait their turn.
+pub const ANSWERS_UNDER_WAY_MAX: usize = 32;
+
 /// The `[limits]` section of the configuration. Missing keys take the defaults.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]

@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use clap::Parser as _;
 use mathia_server::admin::operator::chain_of;
 use mathia_server::admin::socket::AdminRequest;
+use mathia_server::assistant::assistant;
 use mathia_server::cli::{Cli, Command, InviteArgs, InviteVerb, UserArgs, UserVerb};
 use mathia_server::config::Config;
 use mathia_server::program::{Failure, administer, serve};
@@ -36,6 +37,7 @@ fn end(result: Result<(), Failure>) -> ExitCode {
 async fn run(command: Command) -> Result<(), Failure> {
     match command {
         Command::Serve(args) => serve(args).await,
+        Command::Assistant(args) => assistant(args).await,
         Command::Invite(args) => invite(args).await,
         Command::User(args) => user(args).await,
         Command::Backup { file, place } => {

@@ -4,11 +4,12 @@
 //! the service manager. Prints on standard output only what the command line promises.
 
 use std::io::{self, Write as _};
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use mathia_protocol::client::home::{FileError, Home, make_private_dir, write_private};
 use mathia_protocol::id::TimeMs;
 use sd_notify::NotifyState;
 use serde_json::json;
@@ -16,19 +17,23 @@ use tokio::net::UnixListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
+use zeroize::Zeroizing;
 
 use crate::admin::data_dir::{DataDir, DataLock};
 use crate::admin::operator::{LiveStatus, Operator, chain_of};
 use crate::admin::socket::{self, AdminReply, AdminRequest};
+use crate::assistant::INVITE_FILE;
 use crate::cli::ServeArgs;
 use crate::config::Config;
-use crate::serve::{ServeConfig, Server};
+use crate::serve::{ChildPlan, ServeConfig, Server, Supervisor};
 use crate::{EXIT_CONFIG, EXIT_FAILED, telemetry};
 
 /// How long a stop waits for sessions, when the configuration does not say.
 const DRAIN: Duration = Duration::from_secs(20);
 /// The first invite lives this long.
 const FIRST_INVITE_LIFETIME: Duration = Duration::from_hours(7 * 24);
+/// How long the announcement waits for the assistant to be registered.
+const ASSISTANT_PATIENCE: Duration = Duration::from_secs(5);
 /// Where to listen when neither the command line nor the configuration says.
 const DEFAULT_PORT: u16 = 4433;
 
@@ -101,8 +106,14 @@ pub async fn serve(args: ServeArgs) -> Result<(), Failure> {
         Failure::new(EXIT_FAILED, format!("cannot make the operator's socket: {error}"), "")
     })?;
     let running = Running::new(server, &config, args.json)?;
-    running.announce(&dir).await?;
-    running.until_stopped(admin, config.drain_seconds).await;
+    running.offer_first_invite(&dir).await?;
+    let assistant = if args.no_assistant {
+        None
+    } else {
+        Some(running.start_assistant(&dir, args.config.clone()).await?)
+    };
+    running.announce()?;
+    running.until_stopped(admin, config.drain_seconds, assistant).await;
     stop.cancel();
     // Gone with the server, so that commands beside it know at once.
     if let Err(error) = std::fs::remove_file(dir.admin_socket()) {
@@ -181,34 +192,77 @@ impl Running {
         })
     }
 
-    /// Prints what the command line promises, notes the address down, and tells the service manager.
-    async fn announce(&self, dir: &DataDir) -> Result<(), Failure> {
-        let broken = |error: io::Error| Failure::new(EXIT_FAILED, error.to_string(), "");
+    /// Notes the address down, and prints an invite as long as nobody has an account.
+    async fn offer_first_invite(&self, dir: &DataDir) -> Result<(), Failure> {
         let note = format!("{}\n", self.address);
         std::fs::write(dir.address_note(), note).map_err(broken)?;
-        let status = self.carry_out(AdminRequest::Status).await;
-        let n_accounts = match &status {
-            AdminReply::Lines(lines) => {
-                lines.first().and_then(|line| line["accounts"].as_u64()).unwrap_or(0)
-            }
-            AdminReply::Failed { error, hint, .. } => {
-                return Err(Failure::new(EXIT_FAILED, error, hint));
-            }
-        };
-        if n_accounts == 0 {
-            let lifetime_s = FIRST_INVITE_LIFETIME.as_secs();
-            let request = AdminRequest::Invite { uses: 1, lifetime_s, rooms: Vec::new() };
-            match self.carry_out(request).await {
-                AdminReply::Lines(lines) => {
-                    let link = lines.first().and_then(|line| line["link"].as_str()).unwrap_or("");
-                    let as_json = json!({"v": 1, "type": "admin_invite", "link": link});
-                    self.say(&format!("admin invite {link}"), &as_json).map_err(broken)?;
-                }
-                AdminReply::Failed { error, hint, .. } => {
-                    return Err(Failure::new(EXIT_FAILED, error, hint));
-                }
-            }
+        if self.has_people().await? {
+            return Ok(());
         }
+        let link = self.make_invite(&self.address).await?;
+        let as_json = json!({"v": 1, "type": "admin_invite", "link": link.as_str()});
+        self.say(&format!("admin invite {}", link.as_str()), &as_json).map_err(broken)
+    }
+
+    /// Whether anybody but the assistant has an account.
+    async fn has_people(&self) -> Result<bool, Failure> {
+        let status = lines_of(self.carry_out(AdminRequest::Status).await)?;
+        match status.first().and_then(|line| line["accounts"].as_u64()).unwrap_or(0) {
+            0 => Ok(false),
+            1 => {
+                let accounts = lines_of(self.carry_out(AdminRequest::UserList).await)?;
+                Ok(accounts.iter().any(|account| account["kind"] == "human"))
+            }
+            _ => Ok(true),
+        }
+    }
+
+    async fn make_invite(&self, address: &str) -> Result<Zeroizing<String>, Failure> {
+        let lifetime_s = FIRST_INVITE_LIFETIME.as_secs();
+        let request = AdminRequest::Invite { uses: 1, lifetime_s, rooms: Vec::new() };
+        let lines = lines_of(self.operator(address).carry_out(request).await)?;
+        let link = lines.first().and_then(|line| line["link"].as_str()).unwrap_or("");
+        Ok(Zeroizing::new(link.to_owned()))
+    }
+
+    /// Starts the assistant, with an invite the first time, and waits a moment for it.
+    async fn start_assistant(
+        &self,
+        dir: &DataDir,
+        config: Option<PathBuf>,
+    ) -> Result<Supervisor, Failure> {
+        let failed = |error: FileError| Failure::new(EXIT_FAILED, chain_of(&error), "");
+        let home = Home::at(dir.path().join("assistant"));
+        let server = self.local_address();
+        if !home.key_file().exists() {
+            let link = self.make_invite(&server).await?;
+            make_private_dir(home.dir()).map_err(failed)?;
+            write_private(&home.dir().join(INVITE_FILE), link.as_bytes()).map_err(failed)?;
+        }
+        let plan = ChildPlan { data: home.dir().to_owned(), config, server };
+        let assistant = Supervisor::start(plan);
+        if !assistant.ready_within(ASSISTANT_PATIENCE).await {
+            warn!("the assistant is not there yet; the server goes on without waiting for it");
+        }
+        Ok(assistant)
+    }
+
+    /// The address by which this machine reaches the server.
+    fn local_address(&self) -> String {
+        let mut listening = self.server.local_addr();
+        if listening.ip().is_unspecified() {
+            let ip: IpAddr = if listening.is_ipv4() {
+                Ipv4Addr::LOCALHOST.into()
+            } else {
+                Ipv6Addr::LOCALHOST.into()
+            };
+            listening.set_ip(ip);
+        }
+        listening.to_string()
+    }
+
+    /// Prints where the server listens, last of all, and tells the service manager.
+    fn announce(&self) -> Result<(), Failure> {
         let listening = self.server.local_addr().to_string();
         let as_json = json!({"v": 1, "type": "listening", "address": listening});
         self.say(&format!("listening {listening}"), &as_json).map_err(broken)?;
@@ -223,7 +277,12 @@ impl Running {
         out.flush()
     }
 
-    async fn until_stopped(mut self, admin: UnixListener, drain_seconds: Option<u64>) {
+    async fn until_stopped(
+        mut self,
+        admin: UnixListener,
+        drain_seconds: Option<u64>,
+        assistant: Option<Supervisor>,
+    ) {
         let mut watchdog = tokio::time::interval(watchdog_interval());
         loop {
             let [terminate, interrupt] = &mut self.ends;
@@ -243,6 +302,9 @@ impl Running {
         }
         info!("stopping");
         tell_manager(&[NotifyState::Stopping]);
+        if let Some(assistant) = assistant {
+            assistant.stop().await;
+        }
         self.server.stop(drain_seconds.map_or(DRAIN, Duration::from_secs)).await;
     }
 
@@ -268,15 +330,28 @@ impl Running {
     }
 
     async fn carry_out(&self, request: AdminRequest) -> AdminReply {
+        self.operator(&self.address).carry_out(request).await
+    }
+
+    fn operator(&self, address: &str) -> Operator<'_> {
         let foundation = self.server.foundation();
         let live = LiveStatus {
             listening: self.server.local_addr().to_string(),
             n_sessions: foundation.shared.hub.n_sessions(),
             started: self.started,
         };
-        Operator { foundation, address: self.address.clone(), live: Some(live) }
-            .carry_out(request)
-            .await
+        Operator { foundation, address: address.to_owned(), live: Some(live) }
+    }
+}
+
+fn broken(error: io::Error) -> Failure {
+    Failure::new(EXIT_FAILED, error.to_string(), "")
+}
+
+fn lines_of(reply: AdminReply) -> Result<Vec<serde_json::Value>, Failure> {
+    match reply {
+        AdminReply::Lines(lines) => Ok(lines),
+        AdminReply::Failed { code, error, hint } => Err(Failure::new(code, error, hint)),
     }
 }
 
@@ -308,10 +383,7 @@ pub async fn administer(
         Some(reply) => reply,
         None => administer_alone(&dir, request).await?,
     };
-    match reply {
-        AdminReply::Lines(lines) => Ok(lines),
-        AdminReply::Failed { code, error, hint } => Err(Failure::new(code, error, hint)),
-    }
+    lines_of(reply)
 }
 
 async fn administer_alone(dir: &DataDir, request: AdminRequest) -> Result<AdminReply, Failure> {

@@ -4,6 +4,7 @@
 //! asks the engine, waits with a deadline, and writes through [`Output`].
 
 mod account;
+mod ask;
 mod doctor;
 mod history;
 mod invite;
@@ -67,6 +68,11 @@ pub async fn run(verb: Verb, call: &mut Call<'_>) -> Result<(), Failure> {
         Verb::Room(verb) => room::run(call, verb).await,
         Verb::Dm { person, text } => send::direct(call, &person, text).await,
         Verb::Send { room, text } => send::run(call, &room, text).await,
+        Verb::Ask { room, text, context, reply, timeout } => {
+            let n_context = context;
+            ask::run(call, ask::Wish { room, text, n_context, quoted: reply, timeout }).await
+        }
+        Verb::Usage { room } => ask::usage(call, room).await,
         Verb::Schedule { room, when, text } => send::schedule(call, &room, &when, text).await,
         Verb::History { room, count, before } => history::run(call, &room, count, before).await,
         Verb::Tail { rooms, since, count, timeout } => {

@@ -16,7 +16,7 @@ use crate::exit::{Exit, Failure};
 use crate::output::Line;
 
 /// How long a text may take until the server has it on disk.
-const ACK_PATIENCE: Duration = Duration::from_secs(10);
+pub(super) const ACK_PATIENCE: Duration = Duration::from_secs(10);
 
 pub(super) async fn run(
     call: &mut Call<'_>,
@@ -84,7 +84,7 @@ pub(super) async fn schedule(
 }
 
 /// The text of the command line, or of stdin.
-async fn read_text(text: Option<String>) -> Result<String, Failure> {
+pub(super) async fn read_text(text: Option<String>) -> Result<String, Failure> {
     let text = match text.as_deref() {
         Some("-") => prompt::read_stdin(MESSAGE_TEXT_LEN_MAX).await?,
         Some(text) => text.to_owned(),
@@ -143,7 +143,7 @@ async fn say(
 }
 
 /// Waits for the last word about a text; `None` if the engine stops.
-async fn settled(session: &mut Session, local_id: u64) -> Option<OutboxView> {
+pub(super) async fn settled(session: &mut Session, local_id: u64) -> Option<OutboxView> {
     while session.stopped().is_none() {
         match session.events.next().await? {
             ClientEvent::Outbox(view)
@@ -158,7 +158,7 @@ async fn settled(session: &mut Session, local_id: u64) -> Option<OutboxView> {
     None
 }
 
-fn finish(
+pub(super) fn finish(
     call: &mut Call<'_>,
     session: &Session,
     room: &RoomView,
@@ -190,7 +190,7 @@ fn finish(
 
 /// Takes a text back if it was never written to the wire: then nothing was sent. Otherwise it stays
 /// queued, and the next client of this device finds out what became of it.
-async fn take_back(
+pub(super) async fn take_back(
     session: &Session,
     local_id: u64,
     cause: Option<Failure>,

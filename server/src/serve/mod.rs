@@ -8,6 +8,7 @@ mod farewell;
 mod foundation;
 mod gate;
 mod meters;
+mod supervise;
 mod tls;
 
 use std::io;
@@ -24,6 +25,7 @@ use tracing::{info, warn};
 
 pub use endpoint::EndpointError;
 pub use foundation::{DebugStore, Foundation, Ground};
+pub use supervise::{ChildPlan, Supervisor};
 pub use tls::{Certificates, TlsError, TlsSource};
 
 use crate::config::{RegistrationPolicy, TlsFiles};

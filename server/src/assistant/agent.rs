@@ -1,0 +1,388 @@
+//! The agent at work: hears questions in its rooms and sees to it that each is answered once.
+//!
+//! Owns no rule (see [`super::judge`]) and no secret. The log and the outbox are the truth about what
+//! was answered; the journal only tells a restart what had been begun.
+
+use std::collections::{BTreeSet, HashMap, HashSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use mathia_protocol::client::{
+    Client, ClientEvent, Clock, Command, CommandError, ConnectionState, Content as Kept, Done,
+    EntryBodyView, EntryView, Events, NewCard, Replica, RowState, Stored,
+};
+use mathia_protocol::crypto::answer::{Answer, Outcome};
+use mathia_protocol::crypto::ask::Ask;
+use mathia_protocol::crypto::card::AgentCard;
+use mathia_protocol::crypto::content::Content;
+use mathia_protocol::crypto::plaintext::Plaintext;
+use mathia_protocol::id::{AccountId, DeviceId, Hash, RoomId, Seq, TimeMs};
+use mathia_protocol::limits::CAUSE_LEN_MAX;
+use mathia_protocol::name::Handle;
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+use tokio::time::sleep;
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, info, warn};
+
+use super::answering::{Answering, shortened};
+use super::journal::{Journal, Place};
+use super::judge::{Begun, Found, Verdict, judge};
+use super::provider::{Attached, Provider, Question};
+use crate::limits::ANSWERS_UNDER_WAY_MAX;
+
+/// Entries read at a time when a start looks back.
+const PAGE: u32 = 256;
+/// An answer that waits this long for a new key of its room is refused with that cause (CRYPTO B6).
+const KEY_PATIENCE: Duration = Duration::from_mins(1);
+/// What the disk or the engine refuses is tried again after this.
+const RETRY_PAUSE: Duration = Duration::from_secs(1);
+
+/// What an agent needs.
+pub(super) struct Parts {
+    pub(super) client: Client,
+    pub(super) replica: Arc<dyn Replica>,
+    pub(super) provider: Arc<dyn Provider>,
+    pub(super) account: AccountId,
+    pub(super) card: NewCard,
+    pub(super) clock: Arc<dyn Clock>,
+}
+
+/// The agent.
+pub(super) struct Agent {
+    parts: Parts,
+    answering: Answering,
+    promise: Hash,
+    /// What earlier lives of this process have begun.
+    begun: HashMap<Place, Begun>,
+    /// Asks that are not answered yet.
+    open: HashMap<Place, Open>,
+    /// Asks that are answered or being answered: told again, they are passed over.
+    met: HashSet<Place>,
+    permits: Arc<Semaphore>,
+    tasks: JoinSet<Place>,
+    has_card_out: bool,
+}
+
+/// An ask under way.
+#[derive(Debug)]
+struct Open {
+    asker: AccountId,
+    cancel: CancellationToken,
+}
+
+impl Agent {
+    pub(super) fn new(parts: Parts) -> Stored<Self> {
+        let (journal, begun) = Journal::open(Arc::clone(&parts.replica))?;
+        let (client, provider) = (parts.client.clone(), Arc::clone(&parts.provider));
+        let promise = promise(parts.account, &parts.card);
+        Ok(Self {
+            parts,
+            answering: Answering { client, provider, journal },
+            promise,
+            begun,
+            open: HashMap::new(),
+            met: HashSet::new(),
+            permits: Arc::new(Semaphore::new(ANSWERS_UNDER_WAY_MAX)),
+            tasks: JoinSet::new(),
+            has_card_out: false,
+        })
+    }
+
+    /// Works until told to stop, or until the client gives up; then says why.
+    pub(super) async fn run(
+        mut self,
+        mut events: Events,
+        ready: impl FnOnce(),
+        stop: CancellationToken,
+    ) -> Result<(), String> {
+        self.look_back().map_err(|error| error.to_string())?;
+        let mut ready = Some(ready);
+        loop {
+            tokio::select! {
+                biased;
+                () = stop.cancelled() => break,
+                Some(done) = self.tasks.join_next(), if !self.tasks.is_empty() => {
+                    if let Ok(place) = done {
+                        self.settled(place);
+                    }
+                }
+                event = events.next() => match event {
+                    None => return Err("the client has stopped".to_owned()),
+                    Some(ClientEvent::Connection(ConnectionState::Stopped { cause, .. })) => {
+                        return Err(cause);
+                    }
+                    Some(ClientEvent::Connection(ConnectionState::Online { .. })) => {
+                        if self.show_card().await && let Some(ready) = ready.take() {
+                            ready();
+                        }
+                    }
+                    Some(ClientEvent::Entry(view)) => self.hear(&view),
+                    Some(_) => {}
+                },
+            }
+        }
+        // What is under way ends as a crash would end it: the journal knows.
+        self.tasks.abort_all();
+        drop(self.parts.client.run(Command::Stop).await);
+        Ok(())
+    }
+
+    /// Tells where questions go, once a life; says whether it is told.
+    async fn show_card(&mut self) -> bool {
+        if !self.has_card_out {
+            match self.parts.client.run(Command::PutCard(self.parts.card.clone())).await {
+                Ok(_) => self.has_card_out = true,
+                Err(error) => warn!(%error, "the card could not be shown"),
+            }
+        }
+        self.has_card_out
+    }
+
+    /// Finds the questions that came while nobody was there, or whose answering was cut short.
+    fn look_back(&mut self) -> Stored<()> {
+        let mut answered: HashSet<Place> = HashSet::new();
+        for row in self.parts.replica.outbox(None)? {
+            if let Ok(Content::Answer(answer)) = Content::decode(row.says) {
+                answered.insert((row.room, answer.ask));
+            }
+        }
+        let rooms = self.parts.replica.rooms()?;
+        for room in rooms.iter().filter(|room| room.facts.is_member) {
+            self.look_back_in(room.room, &mut answered)?;
+        }
+        Ok(())
+    }
+
+    fn look_back_in(&mut self, room: RoomId, answered: &mut HashSet<Place>) -> Stored<()> {
+        let mut asks: Vec<(Seq, AccountId, TimeMs, Ask)> = Vec::new();
+        let mut stopped: HashSet<(Seq, AccountId)> = HashSet::new();
+        let mut after = self.settled_upto(room)?;
+        loop {
+            let page = self.parts.replica.entries_after(room, after, PAGE)?;
+            let Some(last) = page.last().map(|entry| entry.seq) else { break };
+            for entry in page {
+                let Kept::Message { kind, body } = entry.content else { continue };
+                match Content::decode(Plaintext { kind, body }) {
+                    Ok(Content::Ask(ask)) => asks.push((entry.seq, entry.author, entry.time, ask)),
+                    Ok(Content::Answer(answer)) if entry.author == self.parts.account => {
+                        answered.insert((room, answer.ask));
+                    }
+                    Ok(Content::Stop(stop)) => {
+                        stopped.insert((stop.ask, entry.author));
+                    }
+                    _ => {}
+                }
+            }
+            after = last;
+        }
+        for (seq, asker, time, ask) in asks {
+            let place = (room, seq);
+            if answered.contains(&place) {
+                self.met.insert(place);
+                continue;
+            }
+            let is_stopped = stopped.contains(&(seq, asker));
+            self.meet(place, asker, None, time, &ask, is_stopped);
+        }
+        self.note_settled(room, after);
+        Ok(())
+    }
+
+    fn hear(&mut self, view: &EntryView) {
+        match &view.body {
+            EntryBodyView::Ask(ask) => {
+                let handle = Some(view.handle.as_str());
+                self.meet((view.room, view.seq), view.author, handle, view.time, ask, false);
+            }
+            EntryBodyView::Stop(stop) => {
+                let open = self.open.get(&(view.room, stop.ask));
+                if let Some(open) = open.filter(|open| open.asker == view.author) {
+                    open.cancel.cancel();
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// Meets a question; each is met once a life.
+    fn meet(
+        &mut self,
+        place: Place,
+        asker: AccountId,
+        handle: Option<&str>,
+        time: TimeMs,
+        ask: &Ask,
+        is_stopped: bool,
+    ) {
+        if ask.agent != self.parts.account || asker == ask.agent || !self.met.insert(place) {
+            return;
+        }
+        let begun = self.begun.remove(&place);
+        let found = Found { ask, time, is_stopped, begun: begun.as_ref() };
+        let verdict = judge(found, self.promise, self.parts.clock.now());
+        debug!(room = place.0.short(), ask = %place.1, ?verdict, "a question was met");
+        let cancel = CancellationToken::new();
+        self.open.insert(place, Open { asker, cancel: cancel.clone() });
+        let (answering, permits) = (self.answering.clone(), Arc::clone(&self.permits));
+        let replica = Arc::clone(&self.parts.replica);
+        let ready = |outcome, cause: &str, text: String| {
+            let source = answering.provider.source();
+            let cause = shortened(cause, CAUSE_LEN_MAX);
+            let (provider, model) = (source.host.clone(), source.model.clone());
+            let (ask, ask_hash) = (place.1, [0; 16]);
+            Answer { ask, ask_hash, outcome, cause, text, provider, model, usage: None }
+        };
+        let task = match verdict {
+            Verdict::Answer { n_tries } => {
+                let question = question(asker, handle, ask);
+                Task::Answer { question, n_tries }
+            }
+            Verdict::Refuse(cause) => Task::Ready(ready(Outcome::Refused, &cause, String::new())),
+            Verdict::Stopped => Task::Ready(ready(Outcome::Stopped, "", String::new())),
+            Verdict::Interrupted(text) => {
+                Task::Ready(ready(Outcome::Interrupted, "the assistant was restarted", text))
+            }
+        };
+        self.tasks.spawn(async move {
+            let answer = match task {
+                Task::Ready(answer) => answer,
+                Task::Answer { question, n_tries } => {
+                    // Closed never: the semaphore lives as long as the agent.
+                    let _permit = permits.acquire().await;
+                    answering.run(place, &question, n_tries, &cancel).await
+                }
+            };
+            deliver(&answering, replica.as_ref(), place, answer).await;
+            place
+        });
+    }
+
+    fn settled(&mut self, place: Place) {
+        self.open.remove(&place);
+        let room = place.0;
+        let newest = self.met.iter().filter(|(of, _)| *of == room).map(|(_, seq)| *seq).max();
+        self.note_settled(room, newest.unwrap_or(place.1));
+    }
+
+    fn settled_upto(&self, room: RoomId) -> Stored<Seq> {
+        let bytes = self.parts.replica.setting(&settled_name(room))?;
+        let bytes = bytes.and_then(|bytes| bytes.try_into().ok());
+        Ok(Seq(bytes.map_or(0, u64::from_be_bytes)))
+    }
+
+    /// Notes up to where a start need not look back: before the oldest question that is open.
+    fn note_settled(&mut self, room: RoomId, upto: Seq) {
+        let open: BTreeSet<Seq> =
+            self.open.keys().filter(|(of, _)| *of == room).map(|(_, seq)| *seq).collect();
+        let upto = open.first().map_or(upto, |first| Seq(first.0.saturating_sub(1)).min(upto));
+        let noted = self.settled_upto(room).and_then(|before| {
+            if upto <= before {
+                return Ok(());
+            }
+            self.parts.replica.put_setting(&settled_name(room), &upto.0.to_be_bytes())
+        });
+        if let Err(error) = noted {
+            // A start then looks back further, and finds the same answers.
+            warn!(%error, "cannot note what is settled");
+        }
+        // What lies behind the mark is never told again as new.
+        self.met.retain(|(of, seq)| {
+            *of != room || *seq > upto || self.open.contains_key(&(room, *seq))
+        });
+    }
+}
+
+/// What a task does about a question.
+enum Task {
+    Ready(Answer),
+    Answer { question: Question, n_tries: u8 },
+}
+
+/// Puts an answer into the durable outbox, and sees to it that a room without a key learns why
+/// nothing comes.
+async fn deliver(answering: &Answering, replica: &dyn Replica, place: Place, answer: Answer) {
+    let (outcome, n_bytes) = (answer.outcome.word(), answer.text.len());
+    let Some(local_id) = queue(answering, place, answer.clone()).await else { return };
+    if let Err(error) = answering.journal.forget(place) {
+        warn!(%error, "the journal cannot be written");
+    }
+    info!(room = place.0.short(), ask = %place.1, outcome, n_bytes, "a question is answered");
+    if is_sent(answering, replica, local_id).await {
+        return;
+    }
+    let withdrawn = answering.client.run(Command::Withdraw { local_id }).await;
+    if withdrawn.is_ok() {
+        let cause =
+            "the room needs a new key first, and nobody who can make one is here; ask again";
+        let (outcome, cause) = (Outcome::Refused, cause.to_owned());
+        let refusal = Answer { outcome, cause, text: String::new(), usage: None, ..answer };
+        queue(answering, place, refusal).await;
+    }
+}
+
+/// Queues an answer; `None` if the room is gone, so that nobody waits for it.
+async fn queue(answering: &Answering, place: Place, answer: Answer) -> Option<u64> {
+    loop {
+        let command = Command::Answer { room: place.0, answer: Box::new(answer.clone()) };
+        match answering.client.run(command).await {
+            Ok(Done::Queued { local_id }) => return Some(local_id),
+            Ok(_) | Err(CommandError::Stopped) => return None,
+            Err(error @ (CommandError::Refused(_) | CommandError::NotFound(_))) => {
+                warn!(room = place.0.short(), ask = %place.1, %error, "an answer has no place");
+                return None;
+            }
+            Err(error) => {
+                warn!(room = place.0.short(), ask = %place.1, %error, "an answer waits for the disk");
+                sleep(RETRY_PAUSE).await;
+            }
+        }
+    }
+}
+
+/// Waits until an answer has left; `false` if it still waits for a key while the server is there.
+async fn is_sent(answering: &Answering, replica: &dyn Replica, local_id: u64) -> bool {
+    let mut waited = Duration::ZERO;
+    loop {
+        match replica.outbox_row(local_id) {
+            Ok(Some(row)) if row.state == RowState::Queued => {}
+            _ => return true,
+        }
+        if waited >= KEY_PATIENCE {
+            return false;
+        }
+        sleep(RETRY_PAUSE).await;
+        if matches!(answering.client.connection(), ConnectionState::Online { .. }) {
+            waited += RETRY_PAUSE;
+        }
+    }
+}
+
+fn question(asker: AccountId, handle: Option<&str>, ask: &Ask) -> Question {
+    let name =
+        |handle: &str, account: AccountId| handle.parse().unwrap_or_else(|_| short_name(account));
+    // A start that looks back knows accounts only.
+    let asker = handle.map_or_else(|| short_name(asker), |handle| name(handle, asker));
+    let attached = ask.attached.iter().map(|one| Attached {
+        handle: name(&one.handle, one.author),
+        time: one.time,
+        text: one.text.clone(),
+    });
+    Question { asker, text: ask.text.clone(), attached: attached.collect() }
+}
+
+/// A name for somebody whose name is not known: the beginning of the account.
+fn short_name(account: AccountId) -> Handle {
+    account.short().parse().expect("hexadecimal digits are a handle by construction")
+}
+
+/// What an ask must name to be answered.
+fn promise(account: AccountId, card: &NewCard) -> Hash {
+    let NewCard { provider, model, is_local, operator } = card.clone();
+    let (device, issued) = (DeviceId::ZERO, TimeMs(0));
+    AgentCard { account, device, issued, provider, model, is_local, operator }.promise()
+}
+
+fn settled_name(room: RoomId) -> String {
+    format!("assistant/settled/{}", room.to_hex())
+}

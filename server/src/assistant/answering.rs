@@ -1,0 +1,188 @@
+//! One answer from the question to its end: the model asked, the pieces sent, the journal kept.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use mathia_protocol::client::{Client, Command};
+use mathia_protocol::crypto::answer::{Answer, Outcome, Usage};
+use mathia_protocol::limits::{ANSWER_TEXT_LEN_MAX, CARD_TEXT_LEN_MAX, CAUSE_LEN_MAX};
+use tokio::sync::Notify;
+use tokio::time::{Instant, sleep, sleep_until};
+use tokio_util::sync::CancellationToken;
+
+use super::journal::{Journal, Place};
+use super::judge::Begun;
+use super::pace::Pace;
+use super::provider::{
+    Ending, Finished, Provider, ProviderError, Question, Usage as Counted, estimate,
+};
+
+/// The whole of an answer takes no longer: what is slower than this nobody waits for.
+const ANSWER_TIME_MAX: Duration = Duration::from_mins(10);
+/// How often what people see is noted, for a restart.
+const NOTE_INTERVAL: Duration = Duration::from_secs(1);
+
+/// What an answer is made with.
+#[derive(Debug, Clone)]
+pub(super) struct Answering {
+    pub(super) client: Client,
+    pub(super) provider: Arc<dyn Provider>,
+    pub(super) journal: Journal,
+}
+
+/// How the asking of the model ended.
+enum Ended {
+    Finished(Result<Finished, ProviderError>),
+    Stopped,
+    TooLong,
+    TooSlow,
+}
+
+impl Answering {
+    /// Answers a question, and streams to who is there.
+    pub(super) async fn run(
+        &self,
+        place: Place,
+        question: &Question,
+        n_tries: u8,
+        cancel: &CancellationToken,
+    ) -> Answer {
+        self.note(place, &Begun { n_tries, text: String::new() });
+        let pace = Arc::new(Mutex::new(Pace::default()));
+        let ended = self.ask(place, question, n_tries, cancel, &pace).await;
+        let text = std::mem::take(&mut *lock(&pace)).into_text();
+        self.conclude(place, question, text, ended)
+    }
+
+    async fn ask(
+        &self,
+        place: Place,
+        question: &Question,
+        n_tries: u8,
+        cancel: &CancellationToken,
+        pace: &Arc<Mutex<Pace>>,
+    ) -> Ended {
+        let (room, ask) = place;
+        let bell = Arc::new(Notify::new());
+        let mut sink = {
+            let (pace, bell) = (Arc::clone(pace), Arc::clone(&bell));
+            move |piece: &str| {
+                lock(&pace).add(piece);
+                bell.notify_one();
+            }
+        };
+        // Dropped on every way out, which closes the connection to the model.
+        let mut answering = self.provider.answer(question, &mut sink);
+        let mut deadline = std::pin::pin!(sleep(ANSWER_TIME_MAX));
+        let mut sending = None;
+        let mut noted_at = Instant::now();
+        loop {
+            let due = lock(pace).due(Instant::now()).filter(|_| sending.is_none());
+            tokio::select! {
+                biased;
+                () = cancel.cancelled() => return Ended::Stopped,
+                finished = &mut answering => return Ended::Finished(finished),
+                () = &mut deadline => return Ended::TooSlow,
+                () = bell.notified() => {}
+                () = sent(&mut sending) => sending = None,
+                () = sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => {
+                    let piece = lock(pace).take(Instant::now());
+                    sending = piece.map(|text| {
+                        let (client, stream) = (self.client.clone(), Command::Stream { room, ask, text });
+                        // A piece that nobody hears is made up for by the whole.
+                        Box::pin(async move { drop(client.run(stream).await) })
+                    });
+                }
+            }
+            let text = lock(pace).text().to_owned();
+            if text.len() > ANSWER_TEXT_LEN_MAX {
+                return Ended::TooLong;
+            }
+            if noted_at.elapsed() >= NOTE_INTERVAL {
+                noted_at = Instant::now();
+                self.note(place, &Begun { n_tries, text });
+            }
+        }
+    }
+
+    fn note(&self, place: Place, begun: &Begun) {
+        if let Err(error) = self.journal.note(place, begun) {
+            tracing::warn!(%error, "the journal cannot be written");
+        }
+    }
+
+    /// What people get, from how it ended and what had come.
+    fn conclude(&self, place: Place, question: &Question, text: String, ended: Ended) -> Answer {
+        let has_text = !text.is_empty();
+        let broken = if has_text { Outcome::Interrupted } else { Outcome::Refused };
+        let mut model = None;
+        let (outcome, cause, usage) = match ended {
+            Ended::Finished(Ok(finished)) => {
+                let outcome = match finished.ending {
+                    Ending::Complete => Outcome::Complete,
+                    Ending::CutOff => Outcome::CutOff,
+                    Ending::Filtered => Outcome::Filtered,
+                };
+                model = Some(finished.model);
+                (outcome, String::new(), Some(finished.usage))
+            }
+            Ended::Finished(Err(error)) => {
+                let usage = error.arrived.usage;
+                model.clone_from(&error.arrived.model);
+                (broken, error.to_string(), usage)
+            }
+            Ended::Stopped => (Outcome::Stopped, String::new(), Some(guess(question, &text))),
+            Ended::TooLong => {
+                let cause = "the answer is longer than a message holds".to_owned();
+                (Outcome::CutOff, cause, Some(guess(question, &text)))
+            }
+            Ended::TooSlow => {
+                let cause = format!("it took longer than {} min", ANSWER_TIME_MAX.as_secs() / 60);
+                (broken, cause, Some(guess(question, &text)))
+            }
+        };
+        let source = self.provider.source();
+        let usage = usage.filter(|_| !source.host.is_empty());
+        let host = if source.host.is_empty() { source.provider } else { &source.host };
+        Answer {
+            ask: place.1,
+            // Filled in by the engine, which has the entry.
+            ask_hash: [0; 16],
+            outcome,
+            cause: shortened(&cause, CAUSE_LEN_MAX),
+            text: shortened(&text, ANSWER_TEXT_LEN_MAX),
+            provider: shortened(host, CARD_TEXT_LEN_MAX),
+            model: shortened(model.as_deref().unwrap_or(&source.model), CARD_TEXT_LEN_MAX),
+            usage: usage.map(counted),
+        }
+    }
+}
+
+/// Waits for what is being sent; for ever when nothing is.
+async fn sent<F: Future<Output = ()> + Unpin>(sending: &mut Option<F>) {
+    match sending {
+        Some(sending) => sending.await,
+        None => std::future::pending().await,
+    }
+}
+
+fn lock(pace: &Mutex<Pace>) -> MutexGuard<'_, Pace> {
+    // Every change of it is one call, so a panic elsewhere leaves it whole.
+    pace.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// What an answer took that nobody counted.
+fn guess(question: &Question, text: &str) -> Counted {
+    let texts = question.attached.iter().map(|one| one.text.len()).chain([question.text.len()]);
+    let (prompt, completion) = (estimate::prompt_tokens(texts), estimate::tokens(text.len()));
+    Counted { prompt, completion, total: prompt.saturating_add(completion), is_estimated: true }
+}
+
+fn counted(usage: Counted) -> Usage {
+    let Counted { prompt, completion, total, is_estimated } = usage;
+    Usage { prompt, completion, total, is_estimated }
+}
+
+pub(super) fn shortened(text: &str, len_max: usize) -> String {
+    text[..text.floor_char_boundary(len_max)].to_owned()
+}
