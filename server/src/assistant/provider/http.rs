@@ -234,12 +234,17 @@ fn causes<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn
 
 /// Why an encrypted connection failed, if that is what happened.
 fn tls_reason(error: &reqwest::Error) -> Option<RemoteWords> {
-    use rustls::{CertificateError, Error as TlsError};
+    use rustls::CertificateError as Bad;
+    use rustls::Error as TlsError;
     let tls = causes(error).find_map(|cause| cause.downcast_ref::<TlsError>())?;
     Some(match tls {
-        TlsError::InvalidCertificate(CertificateError::UnknownIssuer) => {
-            reason("its certificate is of an issuer that this machine does not trust")
+        TlsError::InvalidCertificate(Bad::NotValidForName | Bad::NotValidForNameContext { .. }) => {
+            reason("its certificate is for another name")
         }
+        TlsError::InvalidCertificate(Bad::Expired | Bad::ExpiredContext { .. }) => {
+            reason("its certificate has expired")
+        }
+        TlsError::InvalidCertificate(_) => reason("this machine does not trust its certificate"),
         TlsError::InvalidMessage(_) => reason("it does not speak TLS there; is it http://?"),
         other => reason(&other.to_string()),
     })
