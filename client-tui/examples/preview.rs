@@ -94,8 +94,15 @@ impl Script {
         };
         let mine = say(cast::ANN, &text);
         let state = OutboxState::Accepted { seq: mine.seq, time };
-        self.tell(ClientEvent::Outbox(OutboxView { local_id, room, text, queued_at: time, state }))
-            .await;
+        self.tell(ClientEvent::Outbox(OutboxView {
+            local_id,
+            room,
+            text,
+            is_ask: false,
+            queued_at: time,
+            state,
+        }))
+        .await;
         self.tell(ClientEvent::Entry(Box::new(mine))).await;
         self.tell(ClientEvent::Typing { room, account: cast::BOB, is_typing: true }).await;
         pause(1500).await;

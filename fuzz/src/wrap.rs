@@ -44,7 +44,7 @@ static SEALED: LazyLock<Sealed> = LazyLock::new(|| {
     let things = [
         ("wrap", wrap_secret(rng, &public, &WRAP, &secret).expect(usable).to_vec()),
         ("grant", seal_grant(rng, &public, &GRANT, &granted).expect(usable)),
-        ("agent_wrap", agent.encode().to_vec()),
+        ("agent_wrap", agent.encode()),
         ("prev_box", secret.seal_prev(rng, COMMIT, Epoch(2), &before)),
         ("settings_box", settings.seal(rng, &secret, COMMIT, Epoch(2))),
         ("seal_once", seal_once(rng, &[1; 32], "backup", b"aad", b"some text")),

@@ -195,13 +195,14 @@ impl Running {
     /// Notes the address down, and prints an invite as long as nobody has an account.
     async fn offer_first_invite(&self, dir: &DataDir) -> Result<(), Failure> {
         let note = format!("{}\n", self.address);
-        std::fs::write(dir.address_note(), note).map_err(broken)?;
+        std::fs::write(dir.address_note(), note).map_err(|error| broken(&error))?;
         if self.has_people().await? {
             return Ok(());
         }
         let link = self.make_invite(&self.address).await?;
         let as_json = json!({"v": 1, "type": "admin_invite", "link": link.as_str()});
-        self.say(&format!("admin invite {}", link.as_str()), &as_json).map_err(broken)
+        self.say(&format!("admin invite {}", link.as_str()), &as_json)
+            .map_err(|error| broken(&error))
     }
 
     /// Whether anybody but the assistant has an account.
@@ -265,7 +266,7 @@ impl Running {
     fn announce(&self) -> Result<(), Failure> {
         let listening = self.server.local_addr().to_string();
         let as_json = json!({"v": 1, "type": "listening", "address": listening});
-        self.say(&format!("listening {listening}"), &as_json).map_err(broken)?;
+        self.say(&format!("listening {listening}"), &as_json).map_err(|error| broken(&error))?;
         tell_manager(&[NotifyState::Ready, NotifyState::Status("serving")]);
         Ok(())
     }
@@ -344,7 +345,7 @@ impl Running {
     }
 }
 
-fn broken(error: io::Error) -> Failure {
+fn broken(error: &io::Error) -> Failure {
     Failure::new(EXIT_FAILED, error.to_string(), "")
 }
 

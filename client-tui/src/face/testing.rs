@@ -44,6 +44,7 @@ pub(super) fn said(seq: u64, handle: &str, text: &str) -> EntryView {
         is_mine: handle == "ann",
         is_countable: true,
         is_mention: false,
+        is_shown: false,
         sealed: SealedBy::Epoch(Epoch(1)),
         body: EntryBodyView::Text(text.to_owned()),
     }

@@ -217,6 +217,7 @@ pub struct DeviceView {
 
 /// A log entry as a face shows it.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "independent facts about one entry")]
 pub struct EntryView {
     /// The room.
     pub room: RoomId,

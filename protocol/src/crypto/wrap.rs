@@ -209,9 +209,8 @@ impl AgentWrap {
     }
 
     /// The bytes that travel as the sealed part of a wrap.
-    pub fn encode(&self) -> [u8; AGENT_WRAP_LEN] {
-        let bytes = [self.signer.0.as_slice(), &self.wrap, &self.signature.0].concat();
-        bytes.try_into().expect("the three parts have these lengths by construction")
+    pub fn encode(&self) -> Vec<u8> {
+        [self.signer.0.as_slice(), &self.wrap, &self.signature.0].concat()
     }
 
     /// Reads what [`Self::encode`] writes.

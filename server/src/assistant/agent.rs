@@ -64,6 +64,18 @@ pub(super) struct Agent {
     has_card_out: bool,
 }
 
+/// A question as it stands in a log.
+#[derive(Debug, Clone, Copy)]
+struct Asked<'a> {
+    asker: AccountId,
+    /// `None` where only the account is known.
+    handle: Option<&'a str>,
+    time: TimeMs,
+    ask: &'a Ask,
+    /// Whether it was taken back.
+    is_stopped: bool,
+}
+
 /// An ask under way.
 #[derive(Debug)]
 struct Open {
@@ -183,7 +195,7 @@ impl Agent {
                 continue;
             }
             let is_stopped = stopped.contains(&(seq, asker));
-            self.meet(place, asker, None, time, &ask, is_stopped);
+            self.meet(place, &Asked { asker, handle: None, time, ask: &ask, is_stopped });
         }
         self.note_settled(room, after);
         Ok(())
@@ -193,7 +205,9 @@ impl Agent {
         match &view.body {
             EntryBodyView::Ask(ask) => {
                 let handle = Some(view.handle.as_str());
-                self.meet((view.room, view.seq), view.author, handle, view.time, ask, false);
+                let (asker, time) = (view.author, view.time);
+                let question = Asked { asker, handle, time, ask, is_stopped: false };
+                self.meet((view.room, view.seq), &question);
             }
             EntryBodyView::Stop(stop) => {
                 let open = self.open.get(&(view.room, stop.ask));
@@ -206,15 +220,8 @@ impl Agent {
     }
 
     /// Meets a question; each is met once a life.
-    fn meet(
-        &mut self,
-        place: Place,
-        asker: AccountId,
-        handle: Option<&str>,
-        time: TimeMs,
-        ask: &Ask,
-        is_stopped: bool,
-    ) {
+    fn meet(&mut self, place: Place, asked: &Asked<'_>) {
+        let Asked { asker, handle, time, ask, is_stopped } = *asked;
         if ask.agent != self.parts.account || asker == ask.agent || !self.met.insert(place) {
             return;
         }

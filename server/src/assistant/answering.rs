@@ -48,10 +48,10 @@ impl Answering {
         cancel: &CancellationToken,
     ) -> Answer {
         self.note(place, &Begun { n_tries, text: String::new() });
-        let pace = Arc::new(Mutex::new(Pace::default()));
-        let ended = self.ask(place, question, n_tries, cancel, &pace).await;
-        let text = std::mem::take(&mut *lock(&pace)).into_text();
-        self.conclude(place, question, text, ended)
+        let said = Arc::new(Mutex::new(Pace::default()));
+        let ended = self.ask(place, question, n_tries, cancel, &said).await;
+        let text = std::mem::take(&mut *lock(&said)).into_text();
+        self.conclude(place, question, &text, ended)
     }
 
     async fn ask(
@@ -60,14 +60,14 @@ impl Answering {
         question: &Question,
         n_tries: u8,
         cancel: &CancellationToken,
-        pace: &Arc<Mutex<Pace>>,
+        said: &Arc<Mutex<Pace>>,
     ) -> Ended {
         let (room, ask) = place;
         let bell = Arc::new(Notify::new());
         let mut sink = {
-            let (pace, bell) = (Arc::clone(pace), Arc::clone(&bell));
+            let (said, bell) = (Arc::clone(said), Arc::clone(&bell));
             move |piece: &str| {
-                lock(&pace).add(piece);
+                lock(&said).add(piece);
                 bell.notify_one();
             }
         };
@@ -77,7 +77,7 @@ impl Answering {
         let mut sending = None;
         let mut noted_at = Instant::now();
         loop {
-            let due = lock(pace).due(Instant::now()).filter(|_| sending.is_none());
+            let due = lock(said).due(Instant::now()).filter(|_| sending.is_none());
             tokio::select! {
                 biased;
                 () = cancel.cancelled() => return Ended::Stopped,
@@ -86,7 +86,7 @@ impl Answering {
                 () = bell.notified() => {}
                 () = sent(&mut sending) => sending = None,
                 () = sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => {
-                    let piece = lock(pace).take(Instant::now());
+                    let piece = lock(said).take(Instant::now());
                     sending = piece.map(|text| {
                         let (client, stream) = (self.client.clone(), Command::Stream { room, ask, text });
                         // A piece that nobody hears is made up for by the whole.
@@ -94,7 +94,7 @@ impl Answering {
                     });
                 }
             }
-            let text = lock(pace).text().to_owned();
+            let text = lock(said).text().to_owned();
             if text.len() > ANSWER_TEXT_LEN_MAX {
                 return Ended::TooLong;
             }
@@ -112,7 +112,7 @@ impl Answering {
     }
 
     /// What people get, from how it ended and what had come.
-    fn conclude(&self, place: Place, question: &Question, text: String, ended: Ended) -> Answer {
+    fn conclude(&self, place: Place, question: &Question, text: &str, ended: Ended) -> Answer {
         let has_text = !text.is_empty();
         let broken = if has_text { Outcome::Interrupted } else { Outcome::Refused };
         let mut model = None;
@@ -131,14 +131,14 @@ impl Answering {
                 model.clone_from(&error.arrived.model);
                 (broken, error.to_string(), usage)
             }
-            Ended::Stopped => (Outcome::Stopped, String::new(), Some(guess(question, &text))),
+            Ended::Stopped => (Outcome::Stopped, String::new(), Some(guess(question, text))),
             Ended::TooLong => {
                 let cause = "the answer is longer than a message holds".to_owned();
-                (Outcome::CutOff, cause, Some(guess(question, &text)))
+                (Outcome::CutOff, cause, Some(guess(question, text)))
             }
             Ended::TooSlow => {
                 let cause = format!("it took longer than {} min", ANSWER_TIME_MAX.as_secs() / 60);
-                (broken, cause, Some(guess(question, &text)))
+                (broken, cause, Some(guess(question, text)))
             }
         };
         let source = self.provider.source();
@@ -150,7 +150,7 @@ impl Answering {
             ask_hash: [0; 16],
             outcome,
             cause: shortened(&cause, CAUSE_LEN_MAX),
-            text: shortened(&text, ANSWER_TEXT_LEN_MAX),
+            text: shortened(text, ANSWER_TEXT_LEN_MAX),
             provider: shortened(host, CARD_TEXT_LEN_MAX),
             model: shortened(model.as_deref().unwrap_or(&source.model), CARD_TEXT_LEN_MAX),
             usage: usage.map(counted),
@@ -166,9 +166,9 @@ async fn sent<F: Future<Output = ()> + Unpin>(sending: &mut Option<F>) {
     }
 }
 
-fn lock(pace: &Mutex<Pace>) -> MutexGuard<'_, Pace> {
+fn lock(said: &Mutex<Pace>) -> MutexGuard<'_, Pace> {
     // Every change of it is one call, so a panic elsewhere leaves it whole.
-    pace.lock().unwrap_or_else(PoisonError::into_inner)
+    said.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// What an answer took that nobody counted.

@@ -146,7 +146,7 @@ pub(super) fn seal_agent_key(
     let sender_key = SenderKey::derive(room_key, target.account, target.device);
     let place = AgentPlace { commit_hash, device: target.device };
     let wrap = AgentWrap::seal(&mut rand::rng(), &target.key, place, &sender_key, signer)?;
-    Ok(wrap.encode().to_vec())
+    Ok(wrap.encode())
 }
 
 /// The key of a member's device that may have made an agent key: a person's, not revoked.

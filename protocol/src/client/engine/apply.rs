@@ -459,13 +459,11 @@ impl Room {
         } else {
             match self.sender_key(replica, epoch, context.account, context.device)? {
                 Some(key) => message.open(context, OpenWith::SenderKey(key)),
-                None => match open_shown(identity, message, context) {
-                    Some(opened) => Ok(opened),
-                    None => {
-                        let cause = self.why_unreadable(identity.account, epoch);
-                        return Ok(Content::Unreadable(cause));
-                    }
-                },
+                None if let Some(opened) = open_shown(identity, message, context) => Ok(opened),
+                None => {
+                    let cause = self.why_unreadable(identity.account, epoch);
+                    return Ok(Content::Unreadable(cause));
+                }
             }
         };
         Ok(match opened {

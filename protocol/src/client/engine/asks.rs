@@ -19,6 +19,7 @@ use crate::crypto::hash::sha256;
 use crate::crypto::plaintext::Plaintext;
 use crate::id::{AccountId, Hash, RoomId, Seq, TimeMs};
 use crate::limits::{ASK_ATTACHED_MAX, MESSAGE_TEXT_LEN_MAX};
+use crate::log::RoomState;
 use crate::wire::EntryBody;
 
 /// Entries read at a time when answers or context are gathered.
@@ -43,7 +44,7 @@ impl Engine {
         let core = self.core.borrow();
         let room = core.rooms.get(&id);
         let room = room.ok_or_else(|| CommandError::NotFound("there is no such room".into()))?;
-        let mut members = room.state.iter().flat_map(|state| state.members());
+        let mut members = room.state.iter().flat_map(RoomState::members);
         let agent = members.find(|member| member.role == Role::Agent).map(|m| m.account);
         let none = || {
             let text = "no assistant is in this room: add one with `room add ROOM mathia`";
@@ -131,9 +132,9 @@ impl Engine {
         mut answer: Answer,
     ) -> Result<u64, CommandError> {
         let entry = self.entry(id, answer.ask).map_err(|error| storage(&error))?;
-        let half = entry.and_then(|entry| match entry.body {
-            EntryBody::Whole(bytes) => Some(sha256(&[&bytes]).first_half()),
-            EntryBody::Gone(hash) => Some(hash.first_half()),
+        let half = entry.map(|entry| match entry.body {
+            EntryBody::Whole(bytes) => sha256(&[&bytes]).first_half(),
+            EntryBody::Gone(hash) => hash.first_half(),
         });
         answer.ask_hash =
             half.ok_or_else(|| CommandError::NotFound("there is no such question".to_owned()))?;

@@ -53,7 +53,7 @@ impl Engine {
         bytes: &[u8],
     ) {
         match self.open_delta(id, account, device, bytes) {
-            Ok(Some((place, piece))) => self.put_together(id, account, place, piece),
+            Ok(Some((place, piece))) => self.put_together(id, account, place, &piece),
             Ok(None) => {}
             Err(error) => self.storage_failed(&error),
         }
@@ -100,7 +100,7 @@ impl Engine {
         }
     }
 
-    fn put_together(&self, id: RoomId, agent: AccountId, place: DeltaPlace, piece: DeltaText) {
+    fn put_together(&self, id: RoomId, agent: AccountId, place: DeltaPlace, piece: &DeltaText) {
         let mut core = self.core.borrow_mut();
         let ask = piece.ask;
         // What has its answer, or is unknown here, is not being answered.

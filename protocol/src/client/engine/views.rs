@@ -329,7 +329,6 @@ impl Core {
             CommitKind::Create => "made the room".to_owned(),
             CommitKind::Add if accounts == [commit.author] => "joined".to_owned(),
             CommitKind::Add => format!("added {names}"),
-            CommitKind::Remove => format!("removed {names}"),
             CommitKind::Leave => "left".to_owned(),
             CommitKind::SetRole => {
                 let role = accounts.first().and_then(|account| {
@@ -346,7 +345,7 @@ impl Core {
             CommitKind::SetAgent if commit.removed.is_empty() => {
                 format!("added {names}, who reads only what is shown to it")
             }
-            CommitKind::SetAgent => format!("removed {names}"),
+            CommitKind::Remove | CommitKind::SetAgent => format!("removed {names}"),
         }
     }
 

@@ -167,7 +167,7 @@ fn connect(store: &Path) -> Stored<Connection> {
 fn explain_path(error: FileError) -> StorageError {
     match error {
         FileError::Io { source, .. } => explain_io(source),
-        other => broken(other),
+        other @ FileError::TooOpen { .. } => broken(other),
     }
 }
 
