@@ -341,3 +341,46 @@ fn signals_and_closed_pipes_end_a_tail_as_they_should() {
     assert_eq!(String::from_utf8(ran.stdout).unwrap().trim(), "0");
     assert_eq!(String::from_utf8(ran.stderr).unwrap(), "", "no word about the closed pipe");
 }
+
+/// What leaves is shown first, and nothing leaves without a yes; the answer is everybody's.
+#[test]
+fn a_question_is_shown_before_it_leaves_and_answered_in_the_room() {
+    let town = Town::start_with_assistant();
+    let people = town.team(&["ann", "bob"]);
+    people[0].run(&["room", "add", "team", "mathia"]).succeeds();
+    people[0].says("team", "the column is added twice");
+    let ask = ["ask", "--room", "team", "--context", "1", "help"];
+    let refused = people[0].run(&ask).ends_with(2);
+    assert!(refused.err.contains("the column is added twice"), "{refused:#?}");
+    assert!(refused.err.contains("no model is connected"), "{refused:#?}");
+    let history =
+        |person: &town::Person| person.run(&["history", "team", "--json"]).succeeds().json();
+    assert!(history(&people[0]).iter().all(|line| line["type"] != "ask"), "nothing left");
+
+    let answered = people[0].run(&[&ask[..], &["--yes", "--json"]].concat()).succeeds().json();
+    assert_eq!(
+        (&answered[0]["type"], &answered[0]["outcome"]),
+        (&"answer".into(), &"complete".into())
+    );
+    let seen = history(&people[1]);
+    let of = |kind: &str| seen.iter().find(|line| line["type"] == kind).unwrap();
+    assert_eq!(of("answer")["text"], answered[0]["text"]);
+    assert_eq!(of("ask")["text"], "help");
+    let shown = &of("ask")["attached"][0];
+    assert_eq!(of("message")["seq"], *shown);
+    assert_eq!(of("message")["shared_with_ai"], true, "every screen says so");
+    let usage = people[0].run(&["usage", "--json"]).succeeds();
+    assert!(usage.json().is_empty(), "no model was asked: {usage:#?}");
+}
+
+#[test]
+fn without_a_room_a_question_goes_to_one_that_is_shared_with_the_assistant_alone() {
+    let town = Town::start_with_assistant();
+    let ann = town.first("ann");
+    let first = ann.run_with(&["ask", "--yes", "--json", "-"], "help\n").succeeds().json();
+    let again = ann.run(&["ask", "--yes", "--json", "help"]).succeeds().json();
+    assert_eq!(first[0]["room_id"], again[0]["room_id"]);
+    let members = ann.run(&["room", "members", "mathia", "--json"]).succeeds().json();
+    assert_eq!(members.len(), 2);
+    ann.run(&["dm", "mathia", "hi"]).ends_with(2);
+}

@@ -41,6 +41,7 @@ fn server_binary() -> &'static Path {
 pub(crate) struct Town {
     root: tempfile::TempDir,
     server: Option<Child>,
+    has_assistant: bool,
     address: String,
     admin_link: String,
 }
@@ -48,10 +49,20 @@ pub(crate) struct Town {
 impl Town {
     /// Starts a server on a free port of the loopback.
     pub(crate) fn start() -> Self {
+        Self::start_with(false)
+    }
+
+    /// Starts a server with its assistant, which has no model.
+    pub(crate) fn start_with_assistant() -> Self {
+        Self::start_with(true)
+    }
+
+    fn start_with(has_assistant: bool) -> Self {
         let root = tempfile::tempdir().unwrap();
         let mut town = Self {
             root,
             server: None,
+            has_assistant,
             address: "127.0.0.1:0".to_owned(),
             admin_link: String::new(),
         };
@@ -84,6 +95,7 @@ impl Town {
         let mut server = Command::new(server_binary())
             .args(["serve", "--listen", &self.address, "--data"])
             .arg(self.server_data())
+            .args((!self.has_assistant).then_some("--no-assistant"))
             .env("MATHIA_LOG", "trace")
             .env("RUST_LOG", "trace")
             .stdout(Stdio::piped())
