@@ -84,7 +84,6 @@ fn make_rooms(write: &mut dyn Write) -> Result<Vec<(RoomNumber, LogHash)>, Store
                 kind: 0,
                 mode: 0,
                 created: BORN,
-                sealed_key: None,
                 name_tag: None,
                 sealed_name: None,
                 pair: None,

@@ -38,6 +38,12 @@ async fn run(command: Command) -> Result<(), Failure> {
         Command::Serve(args) => serve(args).await,
         Command::Invite(args) => invite(args).await,
         Command::User(args) => user(args).await,
+        Command::RotateKeys { place } => {
+            let lines = administer(&place.data, AdminRequest::RotateKeys).await?;
+            print(&lines, place.json, |line| {
+                format!("{} open rooms have a new key, the old ones are kept", line["rooms"])
+            })
+        }
         Command::Backup { file, place } => {
             let file = std::path::absolute(&file)
                 .map_err(|error| Failure::new(EXIT_FAILED, error.to_string(), ""))?;

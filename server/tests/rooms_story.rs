@@ -3,6 +3,7 @@
 
 mod rooms {
     pub(crate) mod accounts;
+    pub(crate) mod at_rest;
     pub(crate) mod cast;
     pub(crate) mod changes;
     pub(crate) mod disk;

@@ -87,6 +87,7 @@ impl Operator<'_> {
             AdminRequest::InviteRevoke { id } => self.revoke_invite(&id).await,
             AdminRequest::UserList => self.accounts().await,
             AdminRequest::UserRemove { name } => self.remove_account(name).await,
+            AdminRequest::RotateKeys => self.rotate_keys().await,
             AdminRequest::Backup { file } => self.backup(&file).await,
             AdminRequest::Status => self.status().await,
             AdminRequest::Ping => self.ping().await,
@@ -207,6 +208,19 @@ impl Operator<'_> {
                 "mathia-server user list --data DIR shows the names",
             )),
             Err(fault) => Err(fault.into()),
+        }
+    }
+
+    /// Page by page, so that messages go on between.
+    async fn rotate_keys(&self) -> Lines {
+        let (mut after, mut n_rooms) = (None, 0);
+        loop {
+            let step = self.ask(|answer| AdminJob::RotateKeys { after, answer }).await?;
+            n_rooms += step.n_rooms;
+            after = step.last;
+            if after.is_none() {
+                return Ok(vec![json!({"v": 1, "type": "rotated", "rooms": n_rooms})]);
+            }
         }
     }
 

@@ -139,6 +139,10 @@ impl Clerk {
                 let result = accounts::revoke_invite(b.tx, None, token_hash(token));
                 b.told.answer_later(answer, result)
             }
+            AdminJob::RotateKeys { after, answer } => {
+                let result = self.rotate_keys(b, after).map_err(Refusal::from);
+                b.told.answer_later(answer, result)
+            }
             AdminJob::Accounts { answer } => {
                 let result = b.tx.accounts().map_err(Refusal::from);
                 b.told.answer_later(answer, result)

@@ -65,7 +65,7 @@ impl Clerk {
             device: caller.device,
             ctr,
         };
-        let stored = room.store(b.tx, b.now, new)?;
+        let stored = room.store(b.tx, &self.master, b.now, new)?;
         let (number, seq, time) = (room.row.number, stored.seq, b.now);
         let accepted = LaneEntry { ctr, seq, time, entry_hash };
         room.lanes.lane(&*b.tx, number, caller.device)?.push(accepted);

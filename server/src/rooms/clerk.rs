@@ -8,11 +8,12 @@ use std::collections::{BinaryHeap, HashSet};
 use std::fmt;
 use std::sync::Arc;
 
-use mathia_protocol::id::{AccountId, DeviceId, Realm, RoomId, RoomNumber, TimeMs};
+use mathia_protocol::id::{AccountId, DeviceId, Realm, RoomId, RoomNumber, TimeMs, WorkspaceId};
 use mathia_protocol::wire::{Event, Fault, Registration, Reply, Request};
 
 use super::at_rest::MasterKey;
-use super::job::{Caller, Job};
+use super::job::{Caller, Job, Rotated};
+use super::keyring::RoomKeys;
 use super::room::Room;
 use super::room_cache::RoomCache;
 use super::schedules::unschedule;
@@ -26,6 +27,9 @@ use crate::store::{StoreError, Write};
 
 /// Keys of one kind of rate: more than the accounts of a large server that are awake at once.
 const RATE_KEYS_MAX: usize = 65_536;
+
+/// Open rooms that get a key in one job, so that messages are not kept waiting.
+const ROTATED_PER_JOB: u32 = 64;
 
 /// What the clerk needs to know when it begins.
 pub(crate) struct Setting {
@@ -267,6 +271,28 @@ impl Clerk {
     fn is_expelled(&self, caller: &Caller) -> bool {
         let has = |device| self.expelled.contains(&(caller.account, device));
         !self.expelled.is_empty() && (has(None) || has(Some(caller.device)))
+    }
+
+    /// Gives the open rooms behind `after` their next keys, a page of them.
+    pub(super) fn rotate_keys(
+        &mut self,
+        b: &mut Batch<'_>,
+        after: Option<RoomId>,
+    ) -> Result<Rotated, StoreError> {
+        let rows = b.tx.open_rooms(WorkspaceId::MAIN, after, ROTATED_PER_JOB)?;
+        let mut rotated = Rotated { n_rooms: 0, last: rows.last().map(|row| row.room) };
+        for row in rows {
+            if let Some(room) = self.rooms.at_hand(row.number) {
+                room.renew_key(b.tx, &self.master, b.now)?;
+            } else if let Some(mut keys) = RoomKeys::load(&*b.tx, &self.master, &row)? {
+                // Not worth a place in memory: nobody has used the room for a while.
+                let from = b.tx.head(row.number)?.seq.next();
+                let next = keys.renew(&self.master, &mut rand::rng(), &row, from, b.now);
+                b.tx.insert_room_key(&next)?;
+            }
+            rotated.n_rooms += 1;
+        }
+        Ok(rotated)
     }
 
     /// The room, if the account is a member of it. Others are told that there is no such room.

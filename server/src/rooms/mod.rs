@@ -12,6 +12,7 @@ mod commit;
 mod consequences;
 mod desk;
 mod job;
+pub mod keyring;
 mod keys;
 mod lanes;
 mod mark_calls;
@@ -29,7 +30,7 @@ mod writer;
 
 pub use at_rest::MasterKey;
 pub use desk::{Desk, DeskParts};
-pub use job::{AdminJob, AnswerTo, Caller, Job};
+pub use job::{AdminJob, AnswerTo, Caller, Job, Rotated};
 pub use pages::BulkRead;
 pub use readers::{Full, Readers};
 pub use reads::{Asker, Reads};

@@ -66,9 +66,9 @@ impl Clerk {
             return Err(too_large(n_max).into());
         }
         self.rates.messages.take(caller.account, b.now)?;
-        let body = match &room.key {
+        let body = match &room.keys {
             None => entry,
-            Some(key) => key.seal_schedule(&mut rand::rng(), id, &entry),
+            Some(keys) => keys.seal_schedule(&mut rand::rng(), id, &entry),
         };
         let (account, device) = (caller.account, caller.device);
         let row = ScheduleRow { room: number, account, device, id, due, body };
@@ -122,7 +122,7 @@ impl Clerk {
             device,
             ctr: Counter(id),
         };
-        let stored = room.store(b.tx, b.now, new)?;
+        let stored = room.store(b.tx, &self.master, b.now, new)?;
         b.tell(News::Entry { room: number, seq: stored.seq, frame: stored.frame });
         Ok(())
     }
@@ -144,9 +144,9 @@ pub(super) fn unschedule(
 }
 
 fn true_bytes(room: &Room, row: &ScheduleRow) -> Result<Vec<u8>, StoreError> {
-    match &room.key {
+    match &room.keys {
         None => Ok(row.body.clone()),
-        Some(key) => Ok(key.open_schedule(row.id, &row.body)?),
+        Some(keys) => Ok(keys.open_schedule(row.id, &row.body)?),
     }
 }
 

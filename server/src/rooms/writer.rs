@@ -215,6 +215,7 @@ fn refuse_admin(job: AdminJob) {
         }
         AdminJob::Ping { answer } => drop(answer.send(Err(busy()))),
         AdminJob::Invites { answer } => drop(answer.send(Err(busy()))),
+        AdminJob::RotateKeys { answer, .. } => drop(answer.send(Err(busy()))),
         AdminJob::Accounts { answer } => drop(answer.send(Err(busy()))),
         AdminJob::RemoveAccount { answer, .. } => drop(answer.send(Err(busy()))),
     }

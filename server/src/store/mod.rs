@@ -113,14 +113,27 @@ pub struct RoomRow {
     pub mode: u8,
     /// When it was made.
     pub created: TimeMs,
-    /// The sealed room key at rest (open rooms), `None` for end-to-end rooms.
-    pub sealed_key: Option<Vec<u8>>,
     /// Keyed tag of the name (open rooms): unique per workspace, tells nothing without the key.
     pub name_tag: Option<Hash>,
     /// Sealed name and topic (open rooms).
     pub sealed_name: Option<Vec<u8>>,
     /// The two accounts of a direct room, in rising order: unique.
     pub pair: Option<(AccountId, AccountId)>,
+}
+
+/// A key of an open room, sealed under the master key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RoomKeyRow {
+    /// The room.
+    pub room: RoomNumber,
+    /// Its number among the room's keys, from 1.
+    pub generation: u32,
+    /// The first place it seals; it seals up to that of the next generation.
+    pub from: Seq,
+    /// When it was made.
+    pub made: TimeMs,
+    /// The sealed key.
+    pub sealed: Vec<u8>,
 }
 
 /// The newest position of a room.
@@ -343,6 +356,8 @@ pub trait Read {
     fn members(&self, room: RoomNumber) -> Result<Vec<AccountId>, StoreError>;
     /// Says whether an account is a present member of a room.
     fn is_member(&self, room: RoomNumber, account: AccountId) -> Result<bool, StoreError>;
+    /// Keys of an open room, by generation; end-to-end rooms have none.
+    fn room_keys(&self, room: RoomNumber) -> Result<Vec<RoomKeyRow>, StoreError>;
     /// Where the room's log stands.
     fn head(&self, room: RoomNumber) -> Result<HeadRow, StoreError>;
 
@@ -431,8 +446,10 @@ pub trait Write: Read {
     /// Makes a room; `row.number` is ignored, the new number is returned.
     /// [`StoreError::Exists`] if identifier, pair or name tag is taken.
     fn insert_room(&mut self, row: &RoomRow) -> Result<RoomNumber, StoreError>;
-    /// Replaces sealed key, name tag and sealed name of an open room.
+    /// Replaces name tag and sealed name of an open room.
     fn update_room(&mut self, row: &RoomRow) -> Result<(), StoreError>;
+    /// Gives an open room one more key. [`StoreError::Exists`] if the generation is taken.
+    fn insert_room_key(&mut self, row: &RoomKeyRow) -> Result<(), StoreError>;
     /// Appends an entry. [`StoreError::Exists`] if the place is taken, if a message's counter is not
     /// above the device's newest in the room, or if a scheduled entry's number was used.
     fn insert_entry(&mut self, row: &EntryRow) -> Result<(), StoreError>;

@@ -102,7 +102,6 @@ pub(crate) fn room(id: u8) -> RoomRow {
         kind: 0,
         mode: 0,
         created: TimeMs(5),
-        sealed_key: None,
         name_tag: None,
         sealed_name: None,
         pair: None,

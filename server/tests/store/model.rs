@@ -5,8 +5,8 @@ use mathia_protocol::id::{
 };
 use mathia_server::store::memory::MemoryStore;
 use mathia_server::store::{
-    EntryRange, EntryRow, GrantRow, InviteRow, JoinRow, KeyAskRow, LinkRow, Read, RoomRow,
-    ScheduleRow, Store, StoreError, WrapRow, Write,
+    EntryRange, EntryRow, GrantRow, InviteRow, JoinRow, KeyAskRow, LinkRow, Read, RoomKeyRow,
+    RoomRow, ScheduleRow, Store, StoreError, WrapRow, Write,
 };
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -22,6 +22,7 @@ enum Change {
     Link { id: u8, seq: u32 },
     Room { id: u8, pair: Option<(u8, u8)>, name: Option<u8> },
     Rename { number: u32, name: u8 },
+    RoomKey { room: u32, generation: u32, from: u64 },
     Entry { room: u32, seq: u64, tag: u8, device: u8, ctr: u64, n_bytes: usize },
     Members { room: u32, added: Vec<u8>, removed: Vec<u8> },
     Delivered { room: u32, id: u8, upto: u64 },
@@ -62,6 +63,8 @@ fn changes() -> impl Strategy<Value = Change> {
         (0..6u8, prop::option::of((0..2u8, 2..4u8)), prop::option::of(0..3u8))
             .prop_map(|(id, pair, name)| Change::Room { id, pair, name }),
         (room.clone(), 0..3u8).prop_map(|(number, name)| Change::Rename { number, name }),
+        (room.clone(), 1..4u32, small.clone())
+            .prop_map(|(room, generation, from)| Change::RoomKey { room, generation, from }),
         (room.clone(), vec(0..4u8, 0..3), vec(0..4u8, 0..3))
             .prop_map(|(room, added, removed)| Change::Members { room, added, removed }),
         (0..3u8, any::<u8>()).prop_map(|(name, value)| Change::Setting { name, value }),
@@ -158,6 +161,12 @@ fn apply(write: &mut dyn Write, change: &Change) -> Result<String, StoreError> {
                 ..room(0)
             };
             format!("{:?}", write.update_room(&row)?)
+        }
+        Change::RoomKey { room, generation, from } => {
+            let (room, from, made) = (RoomNumber(room), Seq(from), TimeMs(from));
+            let sealed = vec![byte(from.0)];
+            let row = RoomKeyRow { room, generation, from, made, sealed };
+            format!("{:?}", write.insert_room_key(&row)?)
         }
         Change::Entry { room, seq, tag, device: id, ctr, n_bytes } => {
             let room = RoomNumber(room);
@@ -339,6 +348,7 @@ fn everything(read: &dyn Read) -> Result<Vec<String>, StoreError> {
         };
         all.push(format!("{:?}", read.room_by_number(number)?));
         all.push(format!("{:?}", read.members(number)?));
+        all.push(format!("{:?}", read.room_keys(number)?));
         all.push(format!("{:?}", read.head(number).ok()));
         all.push(format!("{:?}", read.entries(range)?));
         all.push(format!("{:?}", read.commits(number, Seq(2), 3)?));

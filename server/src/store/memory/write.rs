@@ -6,8 +6,8 @@ use mathia_protocol::id::{AccountId, Counter, DeviceId, Hash, RoomNumber, Seq, T
 
 use super::tables::Tables;
 use crate::store::{
-    AccountRow, EntryRow, GrantRow, InviteRow, JoinRow, KeyAskRow, LinkRow, MarkRow, RoomRow,
-    ScheduleRow, StoreError, WrapRow, Write, tag,
+    AccountRow, EntryRow, GrantRow, InviteRow, JoinRow, KeyAskRow, LinkRow, MarkRow, RoomKeyRow,
+    RoomRow, ScheduleRow, StoreError, WrapRow, Write, tag,
 };
 
 impl Tables {
@@ -88,11 +88,21 @@ impl Write for Tables {
             return Err(StoreError::Exists);
         }
         if let Some(old) = self.rooms.iter_mut().find(|old| old.number == row.number) {
-            old.sealed_key.clone_from(&row.sealed_key);
             old.name_tag = row.name_tag;
             old.sealed_name.clone_from(&row.sealed_name);
         }
         Ok(())
+    }
+
+    fn insert_room_key(&mut self, row: &RoomKeyRow) -> Result<(), StoreError> {
+        self.room_at(row.room)?;
+        match self.room_keys.entry((row.room, row.generation)) {
+            Slot::Occupied(_) => Err(StoreError::Exists),
+            Slot::Vacant(slot) => {
+                slot.insert(row.clone());
+                Ok(())
+            }
+        }
     }
 
     fn insert_entry(&mut self, row: &EntryRow) -> Result<(), StoreError> {

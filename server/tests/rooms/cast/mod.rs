@@ -195,7 +195,8 @@ fn generous() -> Limits {
     Limits { commits_per_hour: 10_000, messages_burst: 1_000, ..Limits::default() }
 }
 
-fn master() -> MasterKey {
+/// The key of everything at rest.
+pub(crate) fn master() -> MasterKey {
     MasterKey::from_bytes(&[9; 32])
 }
 
