@@ -104,6 +104,13 @@ impl Town {
         }
     }
 
+    /// Runs a command of the operator to its end.
+    pub(crate) fn operates(&self, args: &[&str]) -> Ran {
+        let output =
+            Command::new(server_binary()).args(args).arg("--data").arg(self.server_data()).output();
+        Ran::of("operator", args, output.unwrap())
+    }
+
     /// Kills the server without a word.
     pub(crate) fn kill_server(&mut self) {
         if let Some(mut server) = self.server.take() {

@@ -412,13 +412,14 @@ impl Engine {
         self.core.borrow().by_number(number)
     }
 
-    /// Reads all rooms once more, whatever the server told.
+    /// Lets in who waits for it, and reads all rooms once more, whatever the server told.
     pub(super) async fn sync_all(self: &Rc<Self>) -> Result<(), super::CommandError> {
         self.online().await?;
         let is_resumed = || self.is_resumed.get() || self.link().is_none();
         self.until(self.patience, is_resumed).await;
         // An answered call says that all events before it have arrived.
         self.call(Request::Joins).await?;
+        self.let_joiners_in().await;
         let rooms: Vec<RoomId> = {
             let core = self.core.borrow();
             core.rooms.values().filter(|room| room.facts.is_member).map(|room| room.id).collect()
