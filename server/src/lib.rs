@@ -8,6 +8,7 @@ pub mod admin;
 pub mod cli;
 pub mod clock;
 pub mod config;
+pub mod damage;
 pub mod hub;
 pub mod limits;
 pub mod program;

@@ -163,8 +163,12 @@ fn status_text(line: &Value) -> String {
     } else {
         "not running".to_owned()
     };
+    let damage = match line["damage_found"].as_u64() {
+        None | Some(0) => String::new(),
+        Some(n_found) => format!("\ndamaged data was met {n_found} times: see the log"),
+    };
     format!(
-        "{head}\n{} accounts, {} rooms, {} entries, {} scheduled\nversion {}",
+        "{head}\n{} accounts, {} rooms, {} entries, {} scheduled{damage}\nversion {}",
         line["accounts"],
         line["rooms"],
         line["entries"],

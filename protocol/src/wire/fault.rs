@@ -126,6 +126,10 @@ pub enum Fault {
         /// From when on it may.
         until: TimeMs,
     },
+    /// What was asked for has rotted on the server's disk. Retrying helps only after its operator
+    /// has restored it.
+    #[error("the server's copy of this is damaged, its operator has to restore a backup")]
+    Damaged,
 }
 
 /// Why a scheduled entry was not appended when due.

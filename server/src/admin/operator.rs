@@ -257,6 +257,7 @@ impl Operator<'_> {
         if let Some(live) = &self.live {
             status.insert("listening", json!(live.listening));
             status.insert("sessions", json!(live.n_sessions));
+            status.insert("damage_found", json!(self.foundation.shared.damage.n_found()));
             status.insert("started", json!(rfc3339(live.started)));
         }
         Ok(vec![json!(status)])

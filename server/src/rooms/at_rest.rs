@@ -44,7 +44,7 @@ pub struct MasterKeyError(pub usize);
 impl From<OpenError> for StoreError {
     /// What lies in the database was sealed under another master key, or has been changed.
     fn from(error: OpenError) -> Self {
-        Self::broken(error)
+        Self::rotten(error)
     }
 }
 

@@ -19,6 +19,7 @@ use super::room_cache::RoomCache;
 use super::schedules::unschedule;
 use super::staged::Staging;
 use crate::accounts::{BatchChains, Chains, Terms};
+use crate::damage::Damage;
 use crate::hub::{News, event_frame, fault_frame, reply_frame};
 use crate::limits::Limits;
 use crate::rate::{KeyedBuckets, Rate, TooOften};
@@ -43,6 +44,8 @@ pub(crate) struct Setting {
     pub(crate) chains: Arc<Chains>,
     /// The operator's bounds.
     pub(crate) limits: Limits,
+    /// Counts what is found damaged.
+    pub(crate) damage: Arc<Damage>,
 }
 
 /// All room state in memory, and the rules' bookkeeping.
@@ -54,6 +57,7 @@ pub(crate) struct Clerk {
     pub(super) staged: Staging,
     pub(super) rates: Rates,
     pub(super) limits: Limits,
+    pub(super) damage: Arc<Damage>,
     /// Rooms whose marks are to be flushed, soonest first.
     pub(super) mark_timers: BinaryHeap<Reverse<(TimeMs, RoomNumber)>>,
     /// When the next scheduled entry is due; `None` if none waits.
@@ -146,7 +150,7 @@ impl Batch<'_> {
 
 impl Clerk {
     pub(crate) fn new(setting: Setting) -> Self {
-        let Setting { realm, registration, master, chains, limits } = setting;
+        let Setting { realm, registration, master, chains, limits, damage } = setting;
         Self {
             terms: Terms { realm, registration },
             master,
@@ -155,6 +159,7 @@ impl Clerk {
             staged: Staging::default(),
             rates: Rates::new(&limits),
             limits,
+            damage,
             mark_timers: BinaryHeap::new(),
             next_due: None,
             expelled: HashSet::new(),
@@ -194,6 +199,11 @@ impl Clerk {
                 let frame = match self.call(b, caller, request) {
                     Ok(reply) => reply_frame(caller.call, &reply),
                     Err(Refusal::Fault(fault)) => fault_frame(caller.call, &fault),
+                    // Met while the job read what it decides by, so it has written nothing: the
+                    // rest of the batch is not to suffer for one damaged room.
+                    Err(Refusal::Store(error @ StoreError::Rotten(_))) => {
+                        fault_frame(caller.call, &self.damage.found(&error, b.now))
+                    }
                     Err(Refusal::Store(error)) => return Err(error),
                 };
                 b.tell(News::Answer { outbox: Arc::clone(&caller.outbox), frame });

@@ -17,6 +17,7 @@ use super::job::Job;
 use super::writer::{Fatal, WriterLoop};
 use crate::accounts::Chains;
 use crate::clock::Clock;
+use crate::damage::Damage;
 use crate::hub::Hub;
 use crate::limits::Limits;
 use crate::store::{Store, StoreError};
@@ -36,6 +37,8 @@ pub struct DeskParts {
     pub clock: Arc<dyn Clock>,
     /// What happens when the database fails.
     pub fatal: Fatal,
+    /// Counts what is found damaged.
+    pub damage: Arc<Damage>,
 }
 
 /// The way to the writer. Shared by all sessions.
@@ -55,11 +58,11 @@ impl Desk {
     pub fn start(store: &dyn Store, hub: Arc<Hub>, parts: DeskParts) -> Result<Self, StoreError> {
         let writer = store.writer()?;
         let realm = store.reader()?.realm()?;
-        let DeskParts { master, chains, limits, registration, clock, fatal } = parts;
+        let DeskParts { master, chains, limits, registration, clock, fatal, damage } = parts;
         let (jobs, waiting) = sync_channel(limits.writer_queue_max.max(1));
         let batch_max = limits.batch_max.max(1);
         let work = WriterLoop {
-            clerk: Clerk::new(Setting { realm, registration, master, chains, limits }),
+            clerk: Clerk::new(Setting { realm, registration, master, chains, limits, damage }),
             store: writer,
             jobs: waiting,
             hub,

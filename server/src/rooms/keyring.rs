@@ -48,7 +48,7 @@ impl RoomKeys {
     ///
     /// # Errors
     ///
-    /// [`StoreError::Broken`] if a key was sealed under another master key, or there is none.
+    /// [`StoreError::Rotten`] if a key was sealed under another master key, or there is none.
     pub fn load(
         read: &dyn Read,
         master: &MasterKey,
@@ -62,7 +62,7 @@ impl RoomKeys {
             let key = master.open_room_key(row.room, &sealed)?;
             old.push(Held { generation, from, made, key });
         }
-        let newest = old.pop().ok_or_else(|| StoreError::broken("an open room without a key"))?;
+        let newest = old.pop().ok_or_else(|| StoreError::rotten("an open room without a key"))?;
         Ok(Some(Self { old, newest }))
     }
 

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use mathia_protocol::crypto::commit::RoomMode;
 use mathia_protocol::crypto::settings::RoomSettings;
-use mathia_protocol::id::{AccountId, DeviceId, Epoch, Hash, RoomId, RoomNumber, WorkspaceId};
+use mathia_protocol::id::{AccountId, DeviceId, Epoch, RoomId, RoomNumber, WorkspaceId};
 use mathia_protocol::limits::{ACCOUNTS_PER_REQUEST_MAX, LINK_LEN_MAX, SMALL_ROOM_MEMBERS_MAX};
 use mathia_protocol::wire::{
     ChainHeadLine, DeviceGrant, Fault, InviteLine, JoinLine, KeyAnswer, LobbyLine, Reply, Request,
@@ -82,7 +82,7 @@ impl Reads {
     /// # Errors
     ///
     /// [`Refusal::Fault`] is for the caller; [`Refusal::Store`] ends the process if the database
-    /// failed.
+    /// failed, and is [`Fault::Damaged`] for the caller if what was asked for has rotted.
     pub fn answer(
         &self,
         read: &dyn Read,
@@ -225,7 +225,7 @@ impl Reads {
     }
 
     fn open_settings(&self, read: &dyn Read, row: &RoomRow) -> Result<RoomSettings, StoreError> {
-        let broken = || StoreError::Broken("an open room without a name".into());
+        let broken = || StoreError::rotten("an open room without a name");
         let keys = RoomKeys::load(read, &self.master, row)?.ok_or_else(broken)?;
         let sealed = row.sealed_name.as_ref().ok_or_else(broken)?;
         RoomSettings::decode(&keys.open_name(sealed)?).map_err(|_| broken())
@@ -321,10 +321,4 @@ fn ticks(read: &dyn Read, asker: Asker, room: RoomId) -> Result<Reply, Refusal> 
 /// Whether a room shows itself to the whole workspace.
 pub(super) fn is_open(row: &RoomRow) -> bool {
     row.mode == RoomMode::Open.to_byte()
-}
-
-/// The hash that a page is checked against is not the stored one: bits have rotted.
-pub(super) fn rotten(expected: Hash, found: Hash) -> StoreError {
-    let text = format!("log hash {} where {} was stored", found.short(), expected.short());
-    StoreError::Broken(text.into())
 }

@@ -116,7 +116,7 @@ impl Room {
                 }
             }
         }
-        let state = state.ok_or_else(|| broken("a room without a Create"))?;
+        let state = state.ok_or_else(|| StoreError::rotten("a room without a Create"))?;
         let mut marks = RoomMarks::default();
         for mark in read.marks(row.number)? {
             if state.member(mark.account).is_some_and(|member| member.role != Role::Agent) {
@@ -232,11 +232,6 @@ pub(crate) fn true_bytes(
     }
 }
 
-/// Something in the database is not as it was written.
-pub(crate) fn broken(what: &'static str) -> StoreError {
-    StoreError::Broken(what.into())
-}
-
 fn stored_commit(
     row: &RoomRow,
     keys: Option<&RoomKeys>,
@@ -244,8 +239,8 @@ fn stored_commit(
 ) -> Result<Commit, StoreError> {
     debug_assert_eq!(row.number, entry.room);
     let bytes = true_bytes(keys, entry.seq, entry.body)?;
-    let bytes = bytes.ok_or_else(|| broken("a commit without its bytes"))?;
-    Commit::decode(bytes).map_err(|error| StoreError::Broken(Box::new(error)))
+    let bytes = bytes.ok_or_else(|| StoreError::rotten("a commit without its bytes"))?;
+    Commit::decode(bytes).map_err(StoreError::rotten)
 }
 
 /// Encodes the event of an entry and hands the entry's bytes back, so that they are never copied

@@ -87,7 +87,18 @@ impl Clerk {
             return Ok(());
         }
         for row in &b.tx.due(b.now, DUE_PER_BATCH)? {
-            self.append_one(b, row)?;
+            b.tx.remove_schedule(row.room, row.device, row.id)?;
+            match self.append_one(b, row) {
+                // It would fail for ever, and take all other work with it.
+                Err(error @ StoreError::Rotten(_)) => {
+                    self.damage.found(&error, b.now);
+                    if let Some(room) = b.tx.room_by_number(row.room)? {
+                        let (room, id, cause) = (room.room, row.id, DropCause::Invalid);
+                        b.tell_account(row.account, Event::ScheduleDropped { room, id, cause });
+                    }
+                }
+                appended => appended?,
+            }
         }
         self.next_due = b.tx.next_due()?;
         Ok(())
@@ -95,7 +106,6 @@ impl Clerk {
 
     fn append_one(&mut self, b: &mut Batch<'_>, row: &ScheduleRow) -> Result<(), StoreError> {
         let ScheduleRow { room: number, account, device, id, .. } = *row;
-        b.tx.remove_schedule(number, device, id)?;
         let is_removed = b.tx.account(account)?.is_none_or(|account| account.is_removed);
         let chain = self.chains.get(&*b.tx, account)?;
         let Some(room) = self.rooms.room_by_number(&*b.tx, &self.master, number)? else {

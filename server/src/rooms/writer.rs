@@ -152,7 +152,11 @@ impl WriterLoop {
             }
             Err(error @ StoreError::Broken(_)) => self.fail(&error),
             Err(error) => {
-                // A full disk, or a row that was there against all expectation: nothing was stored.
+                // A full disk, damaged rows, or one that was there against all expectation: nothing
+                // was stored.
+                if matches!(error, StoreError::Rotten(_)) {
+                    self.clerk.damage.found(&error, now);
+                }
                 let n_jobs = jobs.len();
                 tracing::warn!(%error, n_jobs, "a batch was rolled back");
                 metrics::counter!("mathia_batches_refused_total").increment(1);

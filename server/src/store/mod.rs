@@ -63,6 +63,10 @@ pub enum StoreError {
     /// The row exists already (a handle, a pair, a name, a counter). Retrying never helps.
     #[error("it exists already")]
     Exists,
+    /// What lies at one place is not what was written there: bits have rotted, or a hand has changed
+    /// them. The rest is as good as before. Retrying never helps, restoring a backup does.
+    #[error("what is stored there is damaged")]
+    Rotten(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// The database failed. The cause is for the log, never for the wire.
     #[error("the database failed")]
     Broken(#[source] Box<dyn std::error::Error + Send + Sync>),

@@ -2,6 +2,7 @@
 
 mod canary;
 mod cast;
+mod damage;
 mod joining;
 mod leaving;
 mod lying;

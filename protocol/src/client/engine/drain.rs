@@ -28,6 +28,8 @@ const APPEND_TIMEOUT: Duration = Duration::from_secs(20);
 const ROTATE_PAUSE: Duration = Duration::from_millis(500);
 /// After something unexpected, sending goes on this much later.
 const RETRY_PAUSE: Duration = Duration::from_secs(2);
+/// A server whose data is damaged is mended by people: asking more often helps nobody.
+const DAMAGED_PAUSE: Duration = Duration::from_mins(1);
 /// Sealing anew this often without any success means that something is wrong: slow down.
 const RECOVERIES_MAX: u32 = 5;
 
@@ -273,6 +275,8 @@ impl Engine {
             Fault::RateLimited { retry_after_ms } | Fault::ServerBusy { retry_after_ms } => {
                 Ended::Wait(Duration::from_millis(u64::from(*retry_after_ms)))
             }
+            // Nothing is wrong with the text: it stays queued until the server is mended.
+            Fault::Damaged => Ended::Wait(DAMAGED_PAUSE),
             Fault::Stopping => Ended::Lost,
             fault => {
                 self.settle_row(row, RowState::Failed { cause: fault.to_string() });

@@ -67,6 +67,8 @@ pub(super) struct Room {
     pub(super) expired_upto: Seq,
     /// How many reads of older pages have ended, one way or the other.
     pub(super) n_older_reads: u64,
+    /// The server has lost a part of the log, and that was told.
+    pub(super) is_damage_told: bool,
     senders: HashMap<(Epoch, DeviceId), SenderKey>,
     /// Secrets of own commits that are on their way, by the hash of the commit.
     pub(super) own_secrets: HashMap<Hash, EpochSecret>,
@@ -102,6 +104,7 @@ impl Room {
             head: None,
             expired_upto: Seq(0),
             n_older_reads: 0,
+            is_damage_told: false,
             senders: HashMap::new(),
             own_secrets: HashMap::new(),
             asked: BTreeSet::new(),

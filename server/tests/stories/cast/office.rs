@@ -11,7 +11,7 @@ use mathia_protocol::crypto::user_chain::{
 use mathia_protocol::id::{AccountId, DeviceId, Epoch, RoomId, RoomNumber, Seq, TimeMs};
 use mathia_protocol::log::RoomState;
 use mathia_protocol::wire::Request;
-use mathia_server::admin::operator::Operator;
+use mathia_server::admin::operator::{LiveStatus, Operator};
 use mathia_server::admin::socket::{AdminReply, AdminRequest};
 use mathia_server::serve::Server;
 use mathia_server::store::{EntryRow, Read};
@@ -31,6 +31,18 @@ impl Town {
         let request = AdminRequest::Invite { uses: 1, lifetime_s: 3_600, rooms: Vec::new() };
         match operator.carry_out(request).await {
             AdminReply::Lines(lines) => Ok(lines[0]["link"].as_str().ok_or("no link")?.to_owned()),
+            AdminReply::Failed { error, .. } => Err(error.into()),
+        }
+    }
+
+    /// Asks the operator how often damaged data was met.
+    pub(crate) async fn damage_found(&self) -> TestResult<u64> {
+        let foundation = self.server()?.foundation();
+        let (listening, started) = (self.address.to_string(), now());
+        let live = Some(LiveStatus { listening, n_sessions: 0, started });
+        let operator = Operator { foundation, address: self.address.to_string(), live };
+        match operator.carry_out(AdminRequest::Status).await {
+            AdminReply::Lines(lines) => Ok(lines[0]["damage_found"].as_u64().ok_or("no count")?),
             AdminReply::Failed { error, .. } => Err(error.into()),
         }
     }
