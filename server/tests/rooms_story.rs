@@ -7,6 +7,7 @@ mod rooms {
     pub(crate) mod cast;
     pub(crate) mod changes;
     pub(crate) mod disk;
+    pub(crate) mod forgetting;
     pub(crate) mod history;
     pub(crate) mod keys;
     pub(crate) mod luck;

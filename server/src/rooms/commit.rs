@@ -70,6 +70,7 @@ impl Clerk {
             name_tag: None,
             sealed_name: None,
             pair,
+            retention_days: state.policy().retention_days,
         };
         let first_key = match state.mode() {
             RoomMode::E2ee => None,
@@ -238,6 +239,7 @@ impl Clerk {
         room.head.commit_seq = seq;
         if !change.is_create {
             room.state.apply(seq, b.now, commit);
+            room.note_retention(b.tx)?;
         }
         // Agents that only write may have got a sender key each; they can ask for it later, too.
         let agents = agents_to_key(&room.state, &change.chains).unwrap_or_default();

@@ -14,6 +14,7 @@ use mathia_protocol::wire::Registration;
 use super::at_rest::MasterKey;
 use super::clerk::{Clerk, Setting};
 use super::job::Job;
+use super::retention::Retention;
 use super::writer::{Fatal, WriterLoop};
 use crate::accounts::Chains;
 use crate::clock::Clock;
@@ -69,6 +70,7 @@ impl Desk {
             clock,
             batch_max,
             fatal,
+            retention: Retention::default(),
             timers_rest_until: TimeMs(0),
         };
         let thread = spawn(work).map_err(|error| StoreError::Broken(Box::new(error)))?;

@@ -182,6 +182,7 @@ mod tests {
             name_tag: None,
             sealed_name: None,
             pair: None,
+            retention_days: 0,
         }
     }
 

@@ -21,6 +21,7 @@ mod pages;
 mod readers;
 mod reads;
 mod resume;
+mod retention;
 mod room;
 mod room_cache;
 mod schedules;

@@ -164,6 +164,8 @@ impl Room {
         let (seq, hash) = (log.seq(), log.hash());
         let n_countable = self.head.n_countable + u64::from(entry.is_countable);
         let (frame, bytes) = entry_frame(self.row.number, seq, now, entry.bytes);
+        // Data of a server that did not keep it in the row yet heals here.
+        self.note_retention(tx)?;
         if self.keys.as_ref().is_some_and(|keys| keys.are_due(now)) {
             self.renew_key(tx, master, now)?;
         }
@@ -191,6 +193,16 @@ impl Room {
         }
         self.positions.push_back((hash, n_countable));
         Ok(Stored { seq, frame })
+    }
+
+    /// Keeps the row as the policy is, for whoever looks for rooms that forget.
+    pub(crate) fn note_retention(&mut self, tx: &mut dyn Write) -> Result<(), StoreError> {
+        let days = self.state.policy().retention_days;
+        if self.row.retention_days != days {
+            tx.set_retention(self.row.number, days)?;
+            self.row.retention_days = days;
+        }
+        Ok(())
     }
 
     /// Gives an open room its next key, which seals from behind the head on.

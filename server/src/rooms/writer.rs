@@ -13,6 +13,7 @@ use mathia_protocol::wire::Fault;
 
 use super::clerk::{Batch, Clerk, Told};
 use super::job::{AdminJob, Job};
+use super::retention::Retention;
 use crate::clock::Clock;
 use crate::hub::Hub;
 use crate::store::{self, StoreError};
@@ -63,6 +64,7 @@ pub(super) struct WriterLoop {
     pub(super) clock: Arc<dyn Clock>,
     pub(super) batch_max: usize,
     pub(super) fatal: Fatal,
+    pub(super) retention: Retention,
     /// Timers rest until then: set after a failed batch, so that a full disk is not hammered.
     pub(super) timers_rest_until: TimeMs,
 }
@@ -94,10 +96,11 @@ impl WriterLoop {
                 jobs.push(job);
             }
             is_stopping |= jobs.iter().any(|job| matches!(job, Job::Stop));
-            if jobs.is_empty() && !is_stopping && !self.has_timer_due() {
-                continue;
+            let has_work = !jobs.is_empty() || is_stopping || self.has_timer_due();
+            if has_work && self.batch(&mut jobs, &mut told, is_stopping) == Outcome::Failed {
+                break;
             }
-            if self.batch(&mut jobs, &mut told, is_stopping) == Outcome::Failed {
+            if !is_stopping && self.forget_some() == Outcome::Failed {
                 break;
             }
         }
@@ -170,6 +173,23 @@ impl WriterLoop {
         }
     }
 
+    /// Removes some of what rooms no longer keep, when that is due.
+    fn forget_some(&mut self) -> Outcome {
+        let now = self.clock.now_ms();
+        if now < self.timers_rest_until {
+            return Outcome::GoOn;
+        }
+        match self.retention.step(self.store.as_mut(), now) {
+            Ok(()) => Outcome::GoOn,
+            Err(error @ StoreError::Broken(_)) => self.fail(&error),
+            Err(error) => {
+                tracing::warn!(%error, "what has expired cannot be removed now");
+                self.timers_rest_until = TimeMs(now.0.saturating_add(BUSY_RETRY_MS.into()));
+                Outcome::GoOn
+            }
+        }
+    }
+
     fn fail(&self, error: &StoreError) -> Outcome {
         self.fatal.strike(error);
         Outcome::Failed
@@ -180,6 +200,7 @@ impl WriterLoop {
         now >= self.timers_rest_until && self.next_timer(now).is_some_and(|due| due <= now)
     }
 
+    /// The next timer that a batch looks after.
     fn next_timer(&self, now: TimeMs) -> Option<TimeMs> {
         let timers = [self.clerk.next_flush(now), self.clerk.next_due];
         timers.into_iter().flatten().min()
@@ -188,7 +209,8 @@ impl WriterLoop {
     /// Until the next timer; never nothing, so that a clock that stands still costs no work.
     fn sleep(&self) -> Duration {
         let now = self.clock.now_ms();
-        let Some(due) = self.next_timer(now) else { return SLEEP_MAX };
+        let forgets = self.retention.due(now);
+        let due = self.next_timer(now).map_or(forgets, |due| due.min(forgets));
         let due = due.max(self.timers_rest_until);
         Duration::from_millis(due.0.saturating_sub(now.0).max(1)).min(SLEEP_MAX)
     }

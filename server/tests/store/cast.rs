@@ -105,6 +105,7 @@ pub(crate) fn room(id: u8) -> RoomRow {
         name_tag: None,
         sealed_name: None,
         pair: None,
+        retention_days: 0,
     }
 }
 

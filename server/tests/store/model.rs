@@ -22,6 +22,8 @@ enum Change {
     Link { id: u8, seq: u32 },
     Room { id: u8, pair: Option<(u8, u8)>, name: Option<u8> },
     Rename { number: u32, name: u8 },
+    Retention { room: u32, days: u32 },
+    Expire { room: u32, before: u64, n_rows_max: u32 },
     RoomKey { room: u32, generation: u32, from: u64 },
     Entry { room: u32, seq: u64, tag: u8, device: u8, ctr: u64, n_bytes: usize },
     Members { room: u32, added: Vec<u8>, removed: Vec<u8> },
@@ -63,6 +65,9 @@ fn changes() -> impl Strategy<Value = Change> {
         (0..6u8, prop::option::of((0..2u8, 2..4u8)), prop::option::of(0..3u8))
             .prop_map(|(id, pair, name)| Change::Room { id, pair, name }),
         (room.clone(), 0..3u8).prop_map(|(number, name)| Change::Rename { number, name }),
+        (room.clone(), 0..2u32).prop_map(|(room, days)| Change::Retention { room, days }),
+        (room.clone(), 1_000..1_050u64, 0..9u32)
+            .prop_map(|(room, before, n_rows_max)| Change::Expire { room, before, n_rows_max }),
         (room.clone(), 1..4u32, small.clone())
             .prop_map(|(room, generation, from)| Change::RoomKey { room, generation, from }),
         (room.clone(), vec(0..4u8, 0..3), vec(0..4u8, 0..3))
@@ -161,6 +166,12 @@ fn apply(write: &mut dyn Write, change: &Change) -> Result<String, StoreError> {
                 ..room(0)
             };
             format!("{:?}", write.update_room(&row)?)
+        }
+        Change::Retention { room, days } => {
+            format!("{:?}", write.set_retention(RoomNumber(room), days)?)
+        }
+        Change::Expire { room, before, n_rows_max } => {
+            format!("{:?}", write.expire(RoomNumber(room), TimeMs(before), n_rows_max)?)
         }
         Change::RoomKey { room, generation, from } => {
             let (room, from, made) = (RoomNumber(room), Seq(from), TimeMs(from));
@@ -321,6 +332,7 @@ fn everything(read: &dyn Read) -> Result<Vec<String>, StoreError> {
         format!("{:?}", read.invites(None)?),
         format!("{:?}", read.due(TimeMs(3), 3)?),
         format!("{:?}", read.next_due()?),
+        format!("{:?}", read.forgetful_rooms(RoomNumber(1), 2)?),
         format!("{:?}", read.counts()?),
     ];
     for id in 0..4 {

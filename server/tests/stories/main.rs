@@ -3,6 +3,7 @@
 mod canary;
 mod cast;
 mod damage;
+mod forgetting;
 mod joining;
 mod leaving;
 mod lying;

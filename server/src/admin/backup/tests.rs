@@ -35,6 +35,7 @@ fn town() -> (TempDir, SqliteStore) {
                     name_tag: None,
                     sealed_name: None,
                     pair: None,
+                    retention_days: 0,
                 })?;
                 if is_open {
                     write.insert_room_key(&RoomKeyRow { room: number, ..first_key.clone() })?;

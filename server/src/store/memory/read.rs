@@ -107,6 +107,15 @@ impl Read for Tables {
         Ok(keys.map(|(_, row)| row.clone()).collect())
     }
 
+    fn forgetful_rooms(
+        &self,
+        after: RoomNumber,
+        n_rows_max: u32,
+    ) -> Result<Vec<RoomRow>, StoreError> {
+        let is_listed = |row: &&RoomRow| row.retention_days > 0 && row.number > after;
+        Ok(self.rooms.iter().filter(is_listed).take(at_most(n_rows_max)).cloned().collect())
+    }
+
     fn head(&self, room: RoomNumber) -> Result<HeadRow, StoreError> {
         let commit = self.log(room).rfind(|row| row.tag == tag::COMMIT);
         let commit_seq = commit.map_or(Seq(0), |row| row.seq);

@@ -99,6 +99,14 @@ impl Read for MemoryReader {
         self.now().room_keys(room)
     }
 
+    fn forgetful_rooms(
+        &self,
+        after: RoomNumber,
+        n_rows_max: u32,
+    ) -> Result<Vec<RoomRow>, StoreError> {
+        self.now().forgetful_rooms(after, n_rows_max)
+    }
+
     fn head(&self, room: RoomNumber) -> Result<HeadRow, StoreError> {
         self.now().head(room)
     }

@@ -20,6 +20,8 @@ pub(super) struct Tables {
     pub(super) links: BTreeMap<(AccountId, u32), LinkRow>,
     /// Room number 1 is the first.
     pub(super) rooms: Vec<RoomRow>,
+    /// Up to where the bodies of a room's messages are gone.
+    pub(super) expired_upto: BTreeMap<RoomNumber, Seq>,
     pub(super) room_keys: BTreeMap<(RoomNumber, u32), RoomKeyRow>,
     pub(super) members: BTreeSet<(RoomNumber, AccountId)>,
     pub(super) entries: BTreeMap<(RoomNumber, Seq), EntryRow>,
@@ -43,6 +45,7 @@ impl Tables {
             accounts: BTreeMap::new(),
             links: BTreeMap::new(),
             rooms: Vec::new(),
+            expired_upto: BTreeMap::new(),
             room_keys: BTreeMap::new(),
             members: BTreeSet::new(),
             entries: BTreeMap::new(),

@@ -8,6 +8,7 @@ use crate::store::StoreError;
 const MIGRATIONS: &[&str] = &[
     include_str!("../../../migrations/0001_foundation.sql"),
     include_str!("../../../migrations/0002_room_keys.sql"),
+    include_str!("../../../migrations/0003_retention.sql"),
 ];
 
 /// Applies what is missing.

@@ -81,6 +81,14 @@ impl Read for Database {
         rooms::keys(self, room)
     }
 
+    fn forgetful_rooms(
+        &self,
+        after: RoomNumber,
+        n_rows_max: u32,
+    ) -> Result<Vec<RoomRow>, StoreError> {
+        rooms::forgetful(self, after, n_rows_max)
+    }
+
     fn head(&self, room: RoomNumber) -> Result<HeadRow, StoreError> {
         entries::head(self, room)
     }

@@ -12,7 +12,8 @@ macro_rules! select_rooms {
     ($condition:literal) => {
         concat!(
             "SELECT room.number, room.room, room.workspace, room.kind, room.mode, room.created,
-                room.name_tag, room.sealed_name, room.pair_low, room.pair_high
+                room.name_tag, room.sealed_name, room.pair_low, room.pair_high,
+                room.retention_days
             FROM room ",
             $condition
         )
@@ -32,6 +33,7 @@ fn room(row: &Row<'_>) -> rusqlite::Result<RoomRow> {
         name_tag: row.get::<_, Option<_>>(6)?.map(Hash),
         sealed_name: row.get(7)?,
         pair: low.zip(high).map(|(low, high)| (AccountId(low), AccountId(high))),
+        retention_days: row.get(10)?,
     })
 }
 
@@ -99,8 +101,9 @@ pub(super) fn is_member(
 
 pub(super) fn insert(db: &Database, row: &RoomRow) -> Result<RoomNumber, StoreError> {
     let sql = "INSERT INTO room
-        (room, workspace, kind, mode, created, name_tag, sealed_name, pair_low, pair_high)
-        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)";
+        (room, workspace, kind, mode, created, name_tag, sealed_name, pair_low, pair_high,
+        retention_days)
+        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)";
     let (low, high) = row.pair.map(|(low, high)| (low.0, high.0)).unzip();
     let params = (
         row.room.0,
@@ -112,6 +115,7 @@ pub(super) fn insert(db: &Database, row: &RoomRow) -> Result<RoomNumber, StoreEr
         &row.sealed_name,
         low,
         high,
+        row.retention_days,
     );
     db.run(sql, params)?;
     // Without deletions SQLite numbers rows densely from 1.
@@ -126,6 +130,21 @@ pub(super) fn update(db: &Database, row: &RoomRow) -> Result<(), StoreError> {
     let sql = "UPDATE room SET name_tag = ?2, sealed_name = ?3 WHERE number = ?1";
     let tag = row.name_tag.map(|tag| tag.0);
     db.run(sql, (row.number.0, tag, &row.sealed_name)).map(drop)
+}
+
+pub(super) fn set_retention(db: &Database, id: RoomNumber, days: u32) -> Result<(), StoreError> {
+    db.run("UPDATE room SET retention_days = ?2 WHERE number = ?1", (id.0, days)).map(drop)
+}
+
+pub(super) fn forgetful(
+    db: &Database,
+    after: RoomNumber,
+    n_rows_max: u32,
+) -> Result<Vec<RoomRow>, StoreError> {
+    let sql = select_rooms!(
+        "WHERE room.retention_days > 0 AND room.number > ?1 ORDER BY room.number LIMIT ?2"
+    );
+    db.all(sql, (after.0, n_rows_max), room)
 }
 
 pub(super) fn keys(db: &Database, id: RoomNumber) -> Result<Vec<RoomKeyRow>, StoreError> {

@@ -126,6 +126,10 @@ struct StageWriter {
 }
 
 impl Writer for StageWriter {
+    fn erase_traces(&mut self) -> Result<bool, StoreError> {
+        self.inner.erase_traces()
+    }
+
     fn batch(
         &mut self,
         work: &mut dyn FnMut(&mut dyn Write) -> Result<(), StoreError>,

@@ -1,11 +1,13 @@
 //! The cast of the stories: a town with a server, and people who live in it.
 
+mod clock;
 mod office;
 mod person;
 mod session;
 mod town;
 mod witness;
 
+pub(crate) use clock::TownClock;
 pub(crate) use person::Person;
 pub(crate) use session::{Frames, Session, dial, hello};
 pub(crate) use town::{Town, Trusting, enrols};

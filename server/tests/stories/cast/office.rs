@@ -66,7 +66,7 @@ impl Town {
         if let Some(server) = person.replica.server()? {
             replica.put_server(&server)?;
         }
-        Person::start(&person.handle, self.address, identity, replica)
+        Person::start(&person.handle, self.address, identity, replica, self.clock.clone())
     }
 
     /// The user chain of an account, as the server has it.
