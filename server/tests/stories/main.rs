@@ -2,6 +2,7 @@
 
 mod canary;
 mod cast;
+mod clocks;
 mod damage;
 mod forgetting;
 mod joining;

@@ -100,11 +100,13 @@ impl Engine {
 
     async fn drain_room(self: Rc<Self>, id: RoomId) {
         let mut n_recoveries = 0;
+        let mut told = None;
         while self.may_send(id) {
             let ended = match self.rotate_if_needed(id).await {
                 Err(CommandError::Offline(_) | CommandError::Stopped) => Ended::Lost,
                 Err(error) => {
                     tracing::debug!(room = id.short(), %error, "the rotation before sending failed");
+                    self.tell_blocked(id, &error, &mut told);
                     Ended::Wait(RETRY_PAUSE)
                 }
                 Ok(()) => self.fly(id, &mut n_recoveries).await,
@@ -134,6 +136,15 @@ impl Engine {
         }
         if let Some(room) = self.core.borrow_mut().rooms.get_mut(&id) {
             room.end(Task::Drain);
+        }
+    }
+
+    /// Says once why what is queued does not go out, where a person can do something about it.
+    fn tell_blocked(&self, id: RoomId, error: &CommandError, told: &mut Option<String>) {
+        let CommandError::Refused(text) = error else { return };
+        if told.as_ref() != Some(text) {
+            self.notice(Some(id), format!("what is queued here has to wait: {text}"));
+            *told = Some(text.clone());
         }
     }
 
