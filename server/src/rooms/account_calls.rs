@@ -86,6 +86,10 @@ impl Clerk {
                 b.told.answer_later(answer, result)
             }
             Job::Admin(admin) => self.admin(b, admin),
+            Job::SignsWrongly { account, device } => {
+                self.distrust(b, account, device);
+                Ok(())
+            }
             Job::Call { .. } | Job::LastSeen { .. } | Job::Stop => Ok(()),
         }
     }

@@ -16,6 +16,7 @@ use super::job::{Caller, Job, Rotated};
 use super::keyring::RoomKeys;
 use super::room::Room;
 use super::room_cache::RoomCache;
+use super::sampler::Sampler;
 use super::schedules::unschedule;
 use super::staged::Staging;
 use crate::accounts::{BatchChains, Chains, Terms};
@@ -23,7 +24,7 @@ use crate::damage::Damage;
 use crate::hub::{News, event_frame, fault_frame, reply_frame};
 use crate::limits::Limits;
 use crate::rate::{KeyedBuckets, Rate, TooOften};
-use crate::refusal::Refusal;
+use crate::refusal::{Refusal, not_allowed};
 use crate::store::{StoreError, Write};
 
 /// Keys of one kind of rate: more than the accounts of a large server that are awake at once.
@@ -67,6 +68,10 @@ pub(crate) struct Clerk {
     pub(super) expelled: HashSet<(AccountId, Option<DeviceId>)>,
     /// Those of them that the present batch expelled.
     pub(super) expelled_now: Vec<(AccountId, Option<DeviceId>)>,
+    /// Devices that were found to sign their messages wrongly since the start: they say no more.
+    pub(super) distrusted: HashSet<(AccountId, DeviceId)>,
+    /// Looks at a message now and then.
+    pub(super) sampler: Sampler,
 }
 
 /// What is limited per time.
@@ -149,7 +154,7 @@ impl Batch<'_> {
 }
 
 impl Clerk {
-    pub(crate) fn new(setting: Setting) -> Self {
+    pub(crate) fn new(setting: Setting, sampler: Sampler) -> Self {
         let Setting { realm, registration, master, chains, limits, damage } = setting;
         Self {
             terms: Terms { realm, registration },
@@ -163,6 +168,8 @@ impl Clerk {
             mark_timers: BinaryHeap::new(),
             next_due: None,
             expelled: HashSet::new(),
+            distrusted: HashSet::new(),
+            sampler,
             expelled_now: Vec::new(),
         }
     }
@@ -276,6 +283,25 @@ impl Clerk {
             self.expelled_now.push((account, device));
         }
         b.tell(News::Expelled { account, device });
+    }
+
+    /// Ends the sessions of a device that signs wrongly. It may come back and read, but what it says
+    /// is refused until the server is started anew.
+    pub(super) fn distrust(&mut self, b: &mut Batch<'_>, account: AccountId, device: DeviceId) {
+        b.tell(News::Expelled { account, device: Some(device) });
+        if self.distrusted.insert((account, device)) {
+            metrics::counter!("mathia_signatures_wrong_total").increment(1);
+            let (account, device) = (account.short(), device.short());
+            tracing::warn!(account, device, "a device signs its messages wrongly: dropped");
+        }
+    }
+
+    /// Refuses what a device says that was found to sign wrongly.
+    pub(super) fn check_trusted(&self, caller: &Caller) -> Result<(), Refusal> {
+        if self.distrusted.contains(&(caller.account, caller.device)) {
+            return Err(not_allowed("this device signs its messages wrongly"));
+        }
+        Ok(())
     }
 
     fn is_expelled(&self, caller: &Caller) -> bool {

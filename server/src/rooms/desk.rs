@@ -15,6 +15,7 @@ use super::at_rest::MasterKey;
 use super::clerk::{Clerk, Setting};
 use super::job::Job;
 use super::retention::Retention;
+use super::sampler::Sampler;
 use super::writer::{Fatal, WriterLoop};
 use crate::accounts::Chains;
 use crate::clock::Clock;
@@ -62,8 +63,10 @@ impl Desk {
         let DeskParts { master, chains, limits, registration, clock, fatal, damage } = parts;
         let (jobs, waiting) = sync_channel(limits.writer_queue_max.max(1));
         let batch_max = limits.batch_max.max(1);
+        let sampler = Sampler::start(jobs.clone()).map_err(StoreError::broken)?;
+        let setting = Setting { realm, registration, master, chains, limits, damage };
         let work = WriterLoop {
-            clerk: Clerk::new(Setting { realm, registration, master, chains, limits, damage }),
+            clerk: Clerk::new(setting, sampler),
             store: writer,
             jobs: waiting,
             hub,

@@ -60,6 +60,13 @@ pub enum Job {
         /// When.
         time: TimeMs,
     },
+    /// A message of the device was found wrongly signed.
+    SignsWrongly {
+        /// Whose device.
+        account: AccountId,
+        /// Which.
+        device: DeviceId,
+    },
     /// The operator asks.
     Admin(AdminJob),
     /// Finish: what came before is done, marks are flushed, nothing after it is taken.

@@ -24,6 +24,7 @@ mod resume;
 mod retention;
 mod room;
 mod room_cache;
+mod sampler;
 mod schedules;
 mod staged;
 mod stairs;

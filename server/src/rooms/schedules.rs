@@ -33,6 +33,7 @@ impl Clerk {
         entry: Vec<u8>,
         due: TimeMs,
     ) -> Result<Reply, Refusal> {
+        self.check_trusted(caller)?;
         let header = message_header(&entry, TAG_SCHEDULED)?;
         let Placement::Scheduled { id } = header.placement else {
             return Err(Fault::Malformed.into());

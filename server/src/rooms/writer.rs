@@ -230,7 +230,7 @@ fn refuse(job: Job) {
         Job::Register { answer, .. } => drop(answer.send(Err(busy()))),
         Job::Recover { answer, .. } => drop(answer.send(Err(busy()))),
         Job::Admin(admin) => refuse_admin(admin),
-        Job::LastSeen { .. } | Job::Stop => {}
+        Job::LastSeen { .. } | Job::SignsWrongly { .. } | Job::Stop => {}
     }
 }
 
