@@ -1,6 +1,7 @@
 //! Stories of people who use the real commands against a real server.
 #![expect(clippy::unwrap_used, reason = "a story that cannot go on has failed")]
 
+#[expect(dead_code, reason = "the stories of disks use the rest")]
 mod town;
 
 use std::collections::BTreeSet;

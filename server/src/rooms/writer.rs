@@ -34,7 +34,8 @@ impl Fatal {
     pub fn abort() -> Self {
         Self::new(|error| {
             let cause = std::error::Error::source(error).map(ToString::to_string);
-            tracing::error!(%error, cause, "the database failed, the server ends itself");
+            let hint = "see whether the disk fails or is read-only, then start the server again";
+            tracing::error!(%error, cause, hint, "the database failed, the server ends itself");
             std::process::abort();
         })
     }
