@@ -3,10 +3,9 @@
 use mathia_protocol::client::PinSource;
 use mathia_protocol::client::SealedMessage;
 use mathia_protocol::client::TrustState;
-use mathia_protocol::crypto::commit::{RoomKind, RoomMode};
 use mathia_protocol::crypto::hash::sha256;
 use mathia_protocol::crypto::user_chain::ChainHead;
-use mathia_protocol::id::{Realm, RoomNumber, WorkspaceId};
+use mathia_protocol::id::{Realm, RoomNumber};
 use mathia_protocol::wire::{EntryBody, MarkStep};
 use zeroize::Zeroizing;
 
@@ -19,21 +18,15 @@ const CANARY: &str = "the heron lands at dawn";
 fn facts(name: &str) -> RoomFacts {
     RoomFacts {
         number: Some(RoomNumber(7)),
-        workspace: WorkspaceId::MAIN,
-        kind: RoomKind::Group,
-        mode: RoomMode::E2ee,
         name: name.to_owned(),
         topic: "topic".to_owned(),
-        is_member: true,
         announced: Seq(9),
         read_upto: Seq(3),
         delivered_upto: Seq(4),
         n_unread: 2,
         active_at: TimeMs(1_000),
         delivered: vec![MarkStep { upto: Seq(9), n_accounts: 2 }],
-        read: vec![],
-        held_from: Seq(1),
-        stopped: None,
+        ..RoomFacts::unknown()
     }
 }
 

@@ -13,7 +13,7 @@ use super::super::connect::{CLOSE_DONE, ConnectError, Connected, connect};
 use super::super::event::{ClientEvent, ConnectionState};
 use super::super::link::{Link, News};
 use super::super::login::{LoginError, Opener};
-use super::super::record::{PinSource, ServerRecord};
+use super::super::record::{PinSource, RoomFacts, ServerRecord};
 use super::super::replica::CLOCK_SKEW;
 use super::super::trust::{Expected, TrustError};
 use super::Engine;
@@ -322,7 +322,7 @@ impl Engine {
         if core.rooms.contains_key(&id) {
             return;
         }
-        let facts = Room::first_facts();
+        let facts = RoomFacts::unknown();
         let stored = self.replica.put_room(id, &facts);
         core.rooms.insert(id, Room::new(id, facts));
         drop(core);
