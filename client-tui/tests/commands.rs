@@ -1,6 +1,7 @@
 //! Stories of people who use the real commands against a real server.
 #![expect(clippy::unwrap_used, reason = "a story that cannot go on has failed")]
 
+#[expect(dead_code, reason = "the stories of disks use the rest")]
 mod town;
 
 use std::collections::BTreeSet;
@@ -164,6 +165,30 @@ fn what_was_said_lies_nowhere_in_clear() {
     }
 }
 
+/// The operator changes the keys of open rooms, beside the server and without it.
+#[test]
+fn what_was_said_in_the_open_stays_readable_when_the_keys_at_rest_change() {
+    let mut town = Town::start();
+    let people = town.team(&["ann", "bob"]);
+    people[0].run(&["room", "create", "lobby", "--open"]).succeeds();
+    people[0].says("lobby", "under the first key");
+    let rotated = town.operates(&["rotate-keys", "--json"]).succeeds().json();
+    assert_eq!((&rotated[0]["type"], &rotated[0]["rooms"]), (&"rotated".into(), &1.into()));
+    people[0].says("lobby", "under the second key");
+    town.kill_server();
+    assert!(town.operates(&["rotate-keys"]).succeeds().out.starts_with("1 open rooms"));
+    town.start_server();
+    people[1].run(&["room", "join", "lobby"]).succeeds();
+    people[1].says("lobby", "under the third key");
+    let said = ["under the first key", "under the second key", "under the third key"];
+    for person in &people {
+        assert_eq!(person.texts("lobby"), said);
+    }
+    let backup = town.server_data().with_file_name("copy");
+    let checked = town.operates(&["backup", backup.to_str().unwrap(), "--json"]).succeeds().json();
+    assert_eq!(checked[0]["rooms"], 2);
+}
+
 #[test]
 fn a_removed_member_reads_nothing_that_comes_after() {
     let town = Town::start();
@@ -223,6 +248,30 @@ fn a_newcomer_is_let_in_hears_what_was_scheduled_and_leaves_for_good() {
     };
     let digits = safety(&ann, "bob");
     assert_eq!(digits.as_str().unwrap().chars().filter(char::is_ascii_digit).count(), 60);
+}
+
+/// No client of the inviter runs all day: the next command lets in whoever joined meanwhile.
+#[test]
+fn one_command_of_the_inviter_lets_in_everybody_who_joined() {
+    let town = Town::start();
+    let ann = town.first("ann");
+    ann.run(&["room", "create", "team"]).succeeds();
+    ann.says("team", "before you came");
+    let invite = ["invite", "--room", "team", "--uses", "2"];
+    let link = ann.run(&invite).succeeds().out.trim().to_owned();
+    let newcomers = ["bob", "cleo"].map(|name| town.joiner(name, &link));
+    for newcomer in &newcomers {
+        assert!(!newcomer.run(&["rooms"]).succeeds().out.contains("#team"), "nobody let them in");
+    }
+    let members = ann.room("team")["members"].clone();
+    assert_eq!(members.as_array().unwrap().len(), 3, "{members}: told by the same command");
+    ann.says("team", "welcome");
+    for newcomer in &newcomers {
+        assert_eq!(newcomer.texts("team"), ["welcome"]);
+    }
+    newcomers[1].says("team", "thanks");
+    assert_eq!(newcomers[0].texts("team"), ["welcome", "thanks"]);
+    assert_eq!(ann.texts("team"), ["before you came", "welcome", "thanks"]);
 }
 
 #[test]

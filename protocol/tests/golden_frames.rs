@@ -339,6 +339,7 @@ fn faults() -> Vec<Fault> {
         Fault::ChainMoved { seq: 4 },
         Fault::ClockSkew { time: TimeMs(1_000) },
         Fault::DeviceTooYoung { until: TimeMs(1_000) },
+        Fault::Damaged,
     ]
 }
 
@@ -369,6 +370,7 @@ fn fault_name(fault: &Fault) -> &'static str {
         Fault::ChainMoved { .. } => "ChainMoved",
         Fault::ClockSkew { .. } => "ClockSkew",
         Fault::DeviceTooYoung { .. } => "DeviceTooYoung",
+        Fault::Damaged => "Damaged",
     }
 }
 

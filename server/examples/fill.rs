@@ -84,10 +84,10 @@ fn make_rooms(write: &mut dyn Write) -> Result<Vec<(RoomNumber, LogHash)>, Store
                 kind: 0,
                 mode: 0,
                 created: BORN,
-                sealed_key: None,
                 name_tag: None,
                 sealed_name: None,
                 pair: None,
+                retention_days: 0,
             })?;
             write.change_members(number, &[ACCOUNT], &[])?;
             Ok((number, LogHash::at(Seq(0), id.as_hash())))

@@ -25,6 +25,14 @@ pub enum Command {
     Invite(InviteArgs),
     /// Lists or removes accounts; works beside a running server.
     User(UserArgs),
+    /// Gives every open room a new key at rest; works beside a running server.
+    ///
+    /// Happens by itself every 30 days. What was written before stays readable.
+    RotateKeys {
+        /// The data directory.
+        #[command(flatten)]
+        place: Place,
+    },
     /// Writes a verified copy of the data.
     Backup {
         /// The file to write; it must not exist.

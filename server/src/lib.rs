@@ -9,6 +9,7 @@ pub mod assistant;
 pub mod cli;
 pub mod clock;
 pub mod config;
+pub mod damage;
 pub mod hub;
 pub mod limits;
 pub mod program;

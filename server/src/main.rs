@@ -40,6 +40,12 @@ async fn run(command: Command) -> Result<(), Failure> {
         Command::Assistant(args) => assistant(args).await,
         Command::Invite(args) => invite(args).await,
         Command::User(args) => user(args).await,
+        Command::RotateKeys { place } => {
+            let lines = administer(&place.data, AdminRequest::RotateKeys).await?;
+            print(&lines, place.json, |line| {
+                format!("{} open rooms have a new key, the old ones are kept", line["rooms"])
+            })
+        }
         Command::Backup { file, place } => {
             let file = std::path::absolute(&file)
                 .map_err(|error| Failure::new(EXIT_FAILED, error.to_string(), ""))?;
@@ -159,8 +165,12 @@ fn status_text(line: &Value) -> String {
     } else {
         "not running".to_owned()
     };
+    let damage = match line["damage_found"].as_u64() {
+        None | Some(0) => String::new(),
+        Some(n_found) => format!("\ndamaged data was met {n_found} times: see the log"),
+    };
     format!(
-        "{head}\n{} accounts, {} rooms, {} entries, {} scheduled\nversion {}",
+        "{head}\n{} accounts, {} rooms, {} entries, {} scheduled{damage}\nversion {}",
         line["accounts"],
         line["rooms"],
         line["entries"],

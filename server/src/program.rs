@@ -81,9 +81,8 @@ pub async fn serve(args: ServeArgs) -> Result<(), Failure> {
         .listen
         .or(config.listen)
         .unwrap_or_else(|| SocketAddr::from(([0, 0, 0, 0], DEFAULT_PORT)));
-    let dir = DataDir::create(&data).map_err(|error| {
-        Failure::new(EXIT_FAILED, chain_of(&error), "the server needs a directory it may write to")
-    })?;
+    let dir = DataDir::create(&data)
+        .map_err(|error| Failure::new(EXIT_FAILED, chain_of(&error), error.hint()))?;
     let _lock = lock(&dir)?;
     let server = start(&config, &dir, listen)?;
     if server.foundation().has_new_storage_key {
@@ -123,13 +122,7 @@ pub async fn serve(args: ServeArgs) -> Result<(), Failure> {
 }
 
 fn lock(dir: &DataDir) -> Result<DataLock, Failure> {
-    dir.lock().map_err(|error| {
-        Failure::new(
-            EXIT_FAILED,
-            chain_of(&error),
-            "stop the other server, or name another directory",
-        )
-    })
+    dir.lock().map_err(|error| Failure::new(EXIT_FAILED, chain_of(&error), error.hint()))
 }
 
 fn start(config: &Config, dir: &DataDir, listen: SocketAddr) -> Result<Server, Failure> {
@@ -377,9 +370,8 @@ pub async fn administer(
     request: AdminRequest,
 ) -> Result<Vec<serde_json::Value>, Failure> {
     let failed = |error: &dyn std::error::Error| Failure::new(EXIT_FAILED, chain_of(error), "");
-    let dir = DataDir::open(data).map_err(|error| {
-        Failure::new(3, chain_of(&error), "name the directory that `serve` was given")
-    })?;
+    let dir =
+        DataDir::open(data).map_err(|error| Failure::new(3, chain_of(&error), error.hint()))?;
     let reply = match socket::ask(&dir.admin_socket(), &request).await.map_err(|e| failed(&e))? {
         Some(reply) => reply,
         None => administer_alone(&dir, request).await?,

@@ -3,9 +3,11 @@
 
 mod rooms {
     pub(crate) mod accounts;
+    pub(crate) mod at_rest;
     pub(crate) mod cast;
     pub(crate) mod changes;
     pub(crate) mod disk;
+    pub(crate) mod forgetting;
     pub(crate) mod history;
     pub(crate) mod keys;
     pub(crate) mod luck;

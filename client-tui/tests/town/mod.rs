@@ -3,14 +3,17 @@
 //! Everything lives under one scratch directory; the server dies with the town.
 #![expect(clippy::unwrap_used, reason = "a story that cannot go on has failed")]
 
+mod running;
+
 use std::fs;
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::io::{Read as _, Write as _};
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdin, Command, Output, Stdio};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::sync::OnceLock;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::sync::mpsc::channel;
 use std::time::{Duration, Instant};
 
+pub(crate) use running::{Lines, Running};
 use serde_json::Value;
 
 /// How long anything may take before a story fails: many times what it takes on a busy machine.
@@ -49,15 +52,20 @@ pub(crate) struct Town {
 impl Town {
     /// Starts a server on a free port of the loopback.
     pub(crate) fn start() -> Self {
-        Self::start_with(false)
+        Self::start_with(false, |_| {})
     }
 
     /// Starts a server with its assistant, which has no model.
     pub(crate) fn start_with_assistant() -> Self {
-        Self::start_with(true)
+        Self::start_with(true, |_| {})
     }
 
-    fn start_with(has_assistant: bool) -> Self {
+    /// Starts a server in a data directory that was prepared.
+    pub(crate) fn start_in(prepare: impl FnOnce(&Path)) -> Self {
+        Self::start_with(false, prepare)
+    }
+
+    fn start_with(has_assistant: bool, prepare: impl FnOnce(&Path)) -> Self {
         let root = tempfile::tempdir().unwrap();
         let mut town = Self {
             root,
@@ -66,6 +74,8 @@ impl Town {
             address: "127.0.0.1:0".to_owned(),
             admin_link: String::new(),
         };
+        fs::create_dir(town.server_data()).unwrap();
+        prepare(&town.server_data());
         town.start_server();
         town
     }
@@ -116,6 +126,31 @@ impl Town {
         }
     }
 
+    /// Runs a command of the operator to its end.
+    pub(crate) fn operates(&self, args: &[&str]) -> Ran {
+        let output =
+            Command::new(server_binary()).args(args).arg("--data").arg(self.server_data()).output();
+        Ran::of("operator", args, output.unwrap())
+    }
+
+    /// Starts a server that cannot serve, and waits for its end.
+    pub(crate) fn fails_to_serve(&self) -> Ran {
+        self.operates(&["serve", "--listen", &self.address])
+    }
+
+    /// Waits until the server has ended by itself.
+    pub(crate) fn server_ends(&mut self) -> ExitStatus {
+        let mut server = self.server.take().unwrap();
+        let process = server.id();
+        let (sender, ended) = channel();
+        std::thread::spawn(move || sender.send(server.wait()));
+        let Ok(status) = ended.recv_timeout(PATIENCE) else {
+            signal("KILL", process);
+            panic!("the server does not end");
+        };
+        status.unwrap()
+    }
+
     /// Kills the server without a word.
     pub(crate) fn kill_server(&mut self) {
         if let Some(mut server) = self.server.take() {
@@ -143,7 +178,7 @@ impl Town {
     pub(crate) fn stranger(&self, name: &str) -> Person {
         let home = self.root.path().join("home").join(name);
         fs::create_dir_all(&home).unwrap();
-        Person { name: name.to_owned(), home }
+        Person { name: name.to_owned(), home, has_log: true }
     }
 
     /// The first person, by the link of the first start.
@@ -193,6 +228,8 @@ pub(crate) fn signal(name: &str, process: u32) {
 pub(crate) struct Person {
     pub(crate) name: String,
     pub(crate) home: PathBuf,
+    /// Whether commands write a log, at the finest level.
+    pub(crate) has_log: bool,
 }
 
 impl Person {
@@ -203,9 +240,11 @@ impl Person {
             .env_clear()
             .env("PATH", std::env::var_os("PATH").unwrap_or_default())
             .env("MATHIA_HOME", &self.home)
-            .env("MATHIA_LOG", "trace")
             .env("TZ", "UTC")
             .env("LANG", "C.UTF-8");
+        if self.has_log {
+            command.env("MATHIA_LOG", "trace");
+        }
         command
     }
 
@@ -324,100 +363,6 @@ impl Ran {
             value
         };
         self.out.lines().map(line).collect()
-    }
-}
-
-/// A command that runs beside the story.
-pub(crate) struct Running {
-    pub(crate) child: Child,
-    pub(crate) lines: Lines,
-    _stdin: Option<ChildStdin>,
-}
-
-impl Running {
-    /// Waits for the next message on its stdout.
-    #[track_caller]
-    pub(crate) fn hears(&self) -> Value {
-        loop {
-            let line: Value = serde_json::from_str(&self.lines.next("a message")).unwrap();
-            if line["type"] == "message" {
-                return line;
-            }
-        }
-    }
-
-    /// Waits for a line of this type.
-    #[track_caller]
-    pub(crate) fn sees(&self, kind: &str) -> Value {
-        loop {
-            let line: Value = serde_json::from_str(&self.lines.next(kind)).unwrap();
-            if line["type"] == kind {
-                return line;
-            }
-        }
-    }
-
-    /// Waits for its end and returns the exit code.
-    pub(crate) fn ends(mut self) -> i32 {
-        let deadline = Instant::now() + PATIENCE;
-        loop {
-            if let Some(status) = self.child.try_wait().unwrap() {
-                return status.code().unwrap_or(-1);
-            }
-            assert!(Instant::now() < deadline, "it does not end");
-            // Its stdout closes when it ends: that is the event to wait for.
-            drop(self.lines.until_closed());
-        }
-    }
-
-    /// Sends it a signal.
-    pub(crate) fn signal(&self, name: &str) {
-        signal(name, self.child.id());
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        drop(self.child.kill());
-        drop(self.child.wait());
-    }
-}
-
-/// Lines of a pipe, read by a thread so that waiting has an end.
-pub(crate) struct Lines(Receiver<String>);
-
-impl Lines {
-    fn of(pipe: impl std::io::Read + Send + 'static) -> Self {
-        let (sender, lines) = channel();
-        std::thread::spawn(move || {
-            for line in BufReader::new(pipe).lines().map_while(Result::ok) {
-                if sender.send(line).is_err() {
-                    return;
-                }
-            }
-        });
-        Self(lines)
-    }
-
-    #[track_caller]
-    fn next(&self, what: &str) -> String {
-        match self.0.recv_timeout(PATIENCE) {
-            Ok(line) => line,
-            Err(RecvTimeoutError::Timeout) => panic!("waited in vain for {what}"),
-            Err(RecvTimeoutError::Disconnected) => panic!("it ended before {what}"),
-        }
-    }
-
-    fn until_closed(&self) -> Vec<String> {
-        let deadline = Instant::now() + PATIENCE;
-        let mut rest = Vec::new();
-        loop {
-            let left = deadline.saturating_duration_since(Instant::now());
-            match self.0.recv_timeout(left) {
-                Ok(line) => rest.push(line),
-                Err(_) => return rest,
-            }
-        }
     }
 }
 

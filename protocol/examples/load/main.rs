@@ -19,6 +19,8 @@ mod floor;
 mod hostile;
 mod measure;
 mod peer;
+#[path = "../program/mod.rs"]
+mod program;
 mod room;
 mod workload;
 

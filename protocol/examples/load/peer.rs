@@ -1,4 +1,8 @@
 //! One person against the server: an identity made from a number, a connection, a session.
+//!
+//! The stories of the server have a client in bare frames too. This one stays its own: it is half of
+//! every measurement, so it must not change when tests do, and it looks at frames without decoding
+//! them.
 
 use std::net::SocketAddr;
 use std::sync::Arc;

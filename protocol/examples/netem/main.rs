@@ -11,6 +11,8 @@
 //! had to log in again. `weather=outside` leaves loss and delay to the kernel.
 
 mod person;
+#[path = "../program/mod.rs"]
+mod program;
 mod proxy;
 mod server;
 mod weather;

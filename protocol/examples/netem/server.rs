@@ -3,15 +3,11 @@
 use std::fs;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
-use std::time::Duration;
 
-use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::process::{Child, Command};
 
 use crate::Failure;
-
-const START_TIMEOUT: Duration = Duration::from_mins(1);
+use crate::program::Serve;
 
 pub(crate) struct Server {
     program: PathBuf,
@@ -36,22 +32,9 @@ impl Server {
              room_messages_per_minute = 60000\nhandshakes_burst = 1000\n"
         );
         fs::write(&config, settings)?;
-        let mut command = Command::new(&program);
-        command.arg("serve").arg("--data").arg(&data).args(["--listen", listen]);
-        command.arg("--config").arg(&config).stdin(Stdio::null()).stdout(Stdio::piped());
-        command.stderr(fs::File::create(scratch.join("server.log"))?).kill_on_drop(true);
-        let mut child = command.spawn()?;
-        let stdout = child.stdout.take().ok_or("no standard output")?;
-        let mut lines = BufReader::new(stdout).lines();
-        let listening = async {
-            while let Some(line) = lines.next_line().await? {
-                if let Some(address) = line.strip_prefix("listening ") {
-                    return Ok::<SocketAddr, Failure>(address.parse()?);
-                }
-            }
-            Err("the server ended before it listened; see server.log".into())
-        };
-        let address = tokio::time::timeout(START_TIMEOUT, listening).await??;
+        let (listen, log) = (listen.to_owned(), scratch.join("server.log"));
+        let serve = Serve { program: &program, data: data.clone(), config, listen, log };
+        let (child, address) = serve.start(|_| {}).await?;
         Ok(Self { program, data, address, _child: child })
     }
 

@@ -180,7 +180,8 @@ pub enum Command {
     Rooms,
     /// Everyone who shares a room with the account.
     People,
-    /// Waits until everything the server had when this was asked is in the replica.
+    /// Lets in who joined by an own invite and waits for this device, then waits until everything
+    /// the server had when this was asked is in the replica.
     Sync,
     /// Tries to connect now instead of waiting for the backoff.
     ConnectNow,

@@ -450,35 +450,12 @@ impl Replica for MemoryReplica {
 mod tests {
     use super::*;
     use crate::client::record::SealedMessage;
-    use crate::crypto::commit::{RoomKind, RoomMode};
-    use crate::id::WorkspaceId;
 
     const ROOM: RoomId = RoomId([1; 32]);
 
-    fn facts() -> RoomFacts {
-        RoomFacts {
-            number: None,
-            workspace: WorkspaceId::MAIN,
-            kind: RoomKind::Group,
-            mode: RoomMode::E2ee,
-            name: String::new(),
-            topic: String::new(),
-            is_member: true,
-            announced: Seq(0),
-            read_upto: Seq(0),
-            delivered_upto: Seq(0),
-            n_unread: 0,
-            active_at: TimeMs(0),
-            delivered: Vec::new(),
-            read: Vec::new(),
-            held_from: Seq(1),
-            stopped: None,
-        }
-    }
-
     fn replica() -> MemoryReplica {
         let replica = MemoryReplica::new();
-        replica.put_room(ROOM, &facts()).unwrap();
+        replica.put_room(ROOM, &RoomFacts::unknown()).unwrap();
         replica
     }
 

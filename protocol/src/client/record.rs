@@ -116,6 +116,30 @@ pub struct RoomFacts {
     pub stopped: Option<String>,
 }
 
+impl RoomFacts {
+    /// Facts of a room that was only just heard of.
+    pub fn unknown() -> Self {
+        Self {
+            number: None,
+            workspace: WorkspaceId::MAIN,
+            kind: RoomKind::Group,
+            mode: RoomMode::E2ee,
+            name: String::new(),
+            topic: String::new(),
+            is_member: true,
+            announced: Seq(0),
+            read_upto: Seq(0),
+            delivered_upto: Seq(0),
+            n_unread: 0,
+            active_at: TimeMs(0),
+            delivered: Vec::new(),
+            read: Vec::new(),
+            held_from: Seq(1),
+            stopped: None,
+        }
+    }
+}
+
 impl fmt::Debug for RoomFacts {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // Name and topic stay out: they reach no log.

@@ -14,7 +14,8 @@ pub enum CloseCode {
     TooSlow = 2,
     /// Login or registration was refused; the fault came before. Retrying never helps.
     Refused = 3,
-    /// The device was revoked or the account removed. Retrying never helps.
+    /// The device was revoked, the account removed, or a message was signed wrongly. Retrying never
+    /// helps.
     Expelled = 4,
     /// The server stops. Connect again soon.
     Stopping = 5,

@@ -3,6 +3,7 @@
 use bincode::{Decode, Encode};
 
 use crate::id::{Counter, Epoch, Hash, RoomId, TimeMs};
+use crate::limits::CLOCK_SKEW_MAX;
 
 /// Why a request was refused. The texts are for people; the client acts on the variants.
 ///
@@ -115,7 +116,10 @@ pub enum Fault {
         seq: u32,
     },
     /// The claimed time is too far from the server's.
-    #[error("your clock differs too much from the server's")]
+    #[error(
+        "this clock is over {} minutes off the server's: set it right, then try again",
+        CLOCK_SKEW_MAX.as_secs() / 60
+    )]
     ClockSkew {
         /// The server's clock.
         time: TimeMs,
@@ -126,6 +130,10 @@ pub enum Fault {
         /// From when on it may.
         until: TimeMs,
     },
+    /// What was asked for has rotted on the server's disk. Retrying helps only after its operator
+    /// has restored it.
+    #[error("the server's copy of this is damaged, its operator has to restore a backup")]
+    Damaged,
 }
 
 /// Why a scheduled entry was not appended when due.

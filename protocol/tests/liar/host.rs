@@ -24,7 +24,6 @@ use super::{TestResult, World, now};
 pub(crate) struct Liar {
     world: Arc<Mutex<World>>,
     address: SocketAddr,
-    pin: Hash,
 }
 
 #[derive(Clone)]
@@ -36,11 +35,6 @@ struct Host {
 impl Liar {
     /// Starts it with a fresh key.
     pub(crate) fn start() -> TestResult<Self> {
-        Self::start_as(Realm([7; 16]))
-    }
-
-    /// Starts it with a fresh key as a given realm.
-    pub(crate) fn start_as(realm: Realm) -> TestResult<Self> {
         let key = rcgen::KeyPair::generate()?;
         let cert =
             rcgen::CertificateParams::new(vec!["localhost".to_owned()])?.self_signed(&key)?;
@@ -56,7 +50,7 @@ impl Liar {
         let config = quinn::ServerConfig::with_crypto(Arc::new(QuicServerConfig::try_from(tls)?));
         let endpoint = Endpoint::server(config, (Ipv4Addr::LOCALHOST, 0).into())?;
         let address = endpoint.local_addr()?;
-        let world = Arc::new(Mutex::new(World::new(realm)));
+        let world = Arc::new(Mutex::new(World::new(Realm([7; 16]))));
         let host = Host { world: Arc::clone(&world), pin };
         tokio::spawn(async move {
             while let Some(incoming) = endpoint.accept().await {
@@ -68,22 +62,12 @@ impl Liar {
                 });
             }
         });
-        Ok(Self { world, address, pin })
-    }
-
-    /// Where it listens.
-    pub(crate) fn address(&self) -> String {
-        self.address.to_string()
+        Ok(Self { world, address })
     }
 
     /// How it is joined.
     pub(crate) fn link(&self) -> String {
         format!("mathia://{}", self.address)
-    }
-
-    /// The pin of its key.
-    pub(crate) fn pin(&self) -> Hash {
-        self.pin
     }
 
     /// What it keeps, to be changed by the test.
@@ -136,7 +120,7 @@ impl Host {
         let session = Session { account, device, frames: queue.clone() };
         self.world.lock().expect("nobody panics while holding it").sessions.push(session);
         tokio::spawn(write(send, queued));
-        tokio::spawn(self.clone().serve_bulk(connection.clone(), account));
+        tokio::spawn(self.clone().serve_bulk(connection.clone()));
         while let Some(call) = frames.next::<Call>().await? {
             let answer = self.world.lock().expect("nobody panics while holding it").answer(
                 account,
@@ -202,7 +186,7 @@ impl Host {
         })
     }
 
-    async fn serve_bulk(self, connection: Connection, account: AccountId) -> TestResult {
+    async fn serve_bulk(self, connection: Connection) -> TestResult {
         loop {
             let (mut send, receive) = connection.accept_bi().await?;
             let request = Frames::new(receive).next::<BulkRequest>().await?;
@@ -210,14 +194,14 @@ impl Host {
             let (hash_before, entries) = {
                 let world = self.world.lock().expect("nobody panics while holding it");
                 match request {
-                    BulkRequest::After { room, after, .. } => world.page(account, room, after),
+                    BulkRequest::After { room, after, .. } => world.page(room, after),
                     BulkRequest::Before { room, before, .. } => {
-                        let (hash, mut entries) = world.page(account, room, Seq(0));
+                        let (hash, mut entries) = world.page(room, Seq(0));
                         entries.retain(|entry| before == Seq(0) || entry.seq < before);
                         (hash, entries)
                     }
                     BulkRequest::Commits { room, after } => {
-                        let (hash, mut entries) = world.page(account, room, after);
+                        let (hash, mut entries) = world.page(room, after);
                         entries.retain(super::is_commit);
                         (hash, entries)
                     }

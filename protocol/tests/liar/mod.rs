@@ -1,5 +1,5 @@
-//! A server that lies: does just enough to be believed at first, checks nothing, and says whatever
-//! the test tells it to.
+//! A server that lies about messages: does just enough to be believed, checks nothing, and loses or
+//! refuses what the test tells it to.
 
 mod host;
 mod world;
@@ -8,9 +8,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use mathia_protocol::client::{
-    AlarmCause, Applicant, Client, ClientConfig, ClientEvent, Clock as _, Command, Done,
-    EntryBodyView, Events, Forgetful, Identity, MemoryReplica, NewRoom, OutboxState, PersonRef,
-    Replica, RoomView, SystemClock, TrustAsk, Visit,
+    Applicant, Client, ClientConfig, ClientEvent, Clock as _, Command, Done, EntryBodyView, Events,
+    Forgetful, Identity, MemoryReplica, NewRoom, OutboxState, PersonRef, Replica, SystemClock,
+    TrustAsk, Visit,
 };
 use mathia_protocol::crypto::user_chain::{AccountKind, DeviceLabel};
 use mathia_protocol::id::{Hash, RoomId, Seq, TimeMs};
@@ -40,9 +40,7 @@ pub(crate) struct Person {
     pub(crate) handle: String,
     pub(crate) identity: Identity,
     pub(crate) client: Client,
-    pub(crate) events: Events,
-    address: String,
-    replica: Arc<dyn Replica>,
+    events: Events,
 }
 
 impl Person {
@@ -59,29 +57,11 @@ impl Person {
         let registered = visit.enrol(&mut rand::rng(), applicant).finish().await?;
         let replica: Arc<dyn Replica> = Arc::new(MemoryReplica::new());
         replica.put_server(&registered.server)?;
-        let address = registered.server.address.clone();
-        Self::start(handle, address, registered.identity, replica)
-    }
-
-    fn start(
-        handle: &str,
-        address: String,
-        identity: Identity,
-        replica: Arc<dyn Replica>,
-    ) -> TestResult<Self> {
-        let mut config =
-            ClientConfig::new(address.clone(), identity.duplicate(), Arc::new(Forgetful));
+        let (address, identity) = (registered.server.address.clone(), registered.identity);
+        let mut config = ClientConfig::new(address, identity.duplicate(), Arc::new(Forgetful));
         config.patience = PATIENCE;
-        let (client, events) = Client::start(config, Arc::clone(&replica))?;
-        Ok(Self { handle: handle.to_owned(), identity, client, events, address, replica })
-    }
-
-    /// Ends the client and starts it again with what it kept, perhaps at another address.
-    pub(crate) async fn restarts_at(self, address: Option<String>) -> TestResult<Self> {
-        let Self { handle, identity, client, mut events, address: old, replica } = self;
-        client.run(Command::Stop).await?;
-        while timeout(PATIENCE, events.next()).await?.is_some() {}
-        Self::start(&handle, address.unwrap_or(old), identity, replica)
+        let (client, events) = Client::start(config, replica)?;
+        Ok(Self { handle: handle.to_owned(), identity, client, events })
     }
 
     /// Makes a room with others.
@@ -122,36 +102,6 @@ impl Person {
         .await
     }
 
-    /// Waits for an alarm.
-    pub(crate) async fn is_alarmed(&mut self, wanted: AlarmCause) -> TestResult {
-        self.wait_for(&format!("{wanted:?}"), |event| match event {
-            ClientEvent::Alarm { cause, .. } if cause == wanted => Some(()),
-            _ => None,
-        })
-        .await
-    }
-
-    /// Waits for a quiet line that says something.
-    pub(crate) async fn is_told(&mut self, what: &str) -> TestResult {
-        self.wait_for(what, |event| match event {
-            ClientEvent::Notice { text, .. } => text.contains(what).then_some(()),
-            _ => None,
-        })
-        .await
-    }
-
-    /// Sending to the room must be refused here.
-    pub(crate) async fn may_not_send(&mut self, room: RoomId) -> TestResult {
-        let stopped = |view: &RoomView| view.room == room && view.sending_stopped.is_some();
-        let Done::Rooms(rooms) = self.client.run(Command::Rooms).await? else {
-            return Err("no rooms".into());
-        };
-        assert!(rooms.iter().any(stopped), "{}: sending goes on", self.handle);
-        let send = Command::Send { room, text: "never sent".into() };
-        assert!(self.client.run(send).await.is_err());
-        Ok(())
-    }
-
     /// Waits for an event.
     pub(crate) async fn wait_for<T>(
         &mut self,
@@ -186,17 +136,6 @@ impl Person {
             _ => None,
         };
         Ok(entries.into_iter().filter_map(|entry| text(entry.body)).collect())
-    }
-
-    /// Waits until the client has the room as far as the server shows it.
-    pub(crate) async fn knows(&mut self, room: RoomId) -> TestResult {
-        self.wait_for("the room", |event| match event {
-            ClientEvent::Room(view) if view.room == room && view.name == "team" => {
-                (view.head == view.announced).then_some(())
-            }
-            _ => None,
-        })
-        .await
     }
 }
 

@@ -11,8 +11,8 @@ use mathia_protocol::id::{
 };
 use mathia_protocol::log::LogHash;
 use mathia_protocol::wire::{
-    ChainHeadLine, DeviceGrant, EntryBody, Event, Fault, KeyAnswer, LogEntry, Reply, Request,
-    RoomHead, ServerFrame, SignedTick, Wrap, encode_frame,
+    ChainHeadLine, EntryBody, Event, Fault, KeyAnswer, LogEntry, Reply, Request, RoomHead,
+    ServerFrame, Wrap, encode_frame,
 };
 use tokio::sync::mpsc;
 
@@ -29,11 +29,10 @@ pub(crate) struct Session {
 /// One room's log as the liar really has it.
 #[derive(Debug)]
 pub(crate) struct Log {
-    pub(crate) number: RoomNumber,
+    number: RoomNumber,
     pub(crate) entries: Vec<Vec<u8>>,
-    pub(crate) members: BTreeSet<AccountId>,
-    pub(crate) wraps: Vec<(Epoch, Wrap)>,
-    pub(crate) grants: Vec<(AccountId, AccountId, DeviceGrant)>,
+    members: BTreeSet<AccountId>,
+    wraps: Vec<(Epoch, Wrap)>,
 }
 
 /// Everything.
@@ -43,14 +42,6 @@ pub(crate) struct World {
     pub(crate) chains: HashMap<AccountId, Vec<SignedLink>>,
     pub(crate) rooms: BTreeMap<RoomId, Log>,
     pub(crate) sessions: Vec<Session>,
-    /// What somebody is shown instead of a room's true log.
-    pub(crate) shown: HashMap<(AccountId, RoomId), Vec<Vec<u8>>>,
-    /// What everybody is shown instead of somebody's true chain.
-    pub(crate) shown_chains: HashMap<AccountId, Vec<SignedLink>>,
-    /// Appends are taken, but nobody is told.
-    pub(crate) is_silent: bool,
-    /// How wraps are changed on their way to a device.
-    pub(crate) spoil_wraps: bool,
     /// How the next message is refused.
     pub(crate) refuse: Option<Fault>,
     /// When the line goes dead at the next message.
@@ -77,10 +68,6 @@ impl World {
             chains: HashMap::new(),
             rooms: BTreeMap::new(),
             sessions: Vec::new(),
-            shown: HashMap::new(),
-            shown_chains: HashMap::new(),
-            is_silent: false,
-            spoil_wraps: false,
             refuse: None,
             lose: None,
             is_dead: false,
@@ -88,17 +75,11 @@ impl World {
         }
     }
 
-    /// What an account is shown of a room.
-    pub(crate) fn view(&self, account: AccountId, room: RoomId) -> Vec<Vec<u8>> {
-        let truth = || self.rooms.get(&room).map(|log| log.entries.clone()).unwrap_or_default();
-        self.shown.get(&(account, room)).cloned().unwrap_or_else(truth)
-    }
-
-    fn head(&self, account: AccountId, room: RoomId) -> RoomHead {
-        let view = self.view(account, room);
-        let at = view.iter().fold(LogHash::start(room), |at, entry| at.extend(entry));
+    fn head(&self, room: RoomId) -> RoomHead {
+        let log = &self.rooms[&room].entries;
+        let at = log.iter().fold(LogHash::start(room), |at, entry| at.extend(entry));
         let is_commit = |entry: &Vec<u8>| entry.first() == Some(&TAG_COMMIT);
-        let commit = view.iter().rposition(is_commit).map_or(0, |place| place + 1);
+        let commit = log.iter().rposition(is_commit).map_or(0, |place| place + 1);
         RoomHead {
             room,
             number: self.rooms[&room].number,
@@ -115,22 +96,17 @@ impl World {
         }
     }
 
-    /// Entries of a room as an account is shown them, behind `after`, and `H` there.
-    pub(crate) fn page(
-        &self,
-        account: AccountId,
-        room: RoomId,
-        after: Seq,
-    ) -> (Hash, Vec<LogEntry>) {
+    /// Entries of a room behind `after`, and `H` there.
+    pub(crate) fn page(&self, room: RoomId, after: Seq) -> (Hash, Vec<LogEntry>) {
         let mut at = LogHash::start(room);
         let mut entries = Vec::new();
         let mut before = at.hash();
-        for entry in self.view(account, room) {
-            at = at.extend(&entry);
+        for entry in self.rooms.get(&room).map_or(&[][..], |log| &log.entries) {
+            at = at.extend(entry);
             if at.seq() <= after {
                 before = at.hash();
             } else {
-                let body = EntryBody::Whole(entry);
+                let body = EntryBody::Whole(entry.clone());
                 entries.push(LogEntry { seq: at.seq(), time: now(), body });
             }
         }
@@ -138,34 +114,33 @@ impl World {
     }
 
     /// Tells an account something.
-    pub(crate) fn tell(&self, account: AccountId, event: &Event) {
+    fn tell(&self, account: AccountId, event: &Event) {
         let frame = encode_frame(&ServerFrame::Event(event.clone()));
         for session in self.sessions.iter().filter(|session| session.account == account) {
             drop(session.frames.try_send(frame.clone()));
         }
     }
 
-    /// Tells an account the head of a room as it is shown to it.
+    /// Tells an account the head of a room.
     pub(crate) fn tell_head(&self, account: AccountId, room: RoomId) {
-        self.tell(account, &Event::Room(self.head(account, room)));
+        self.tell(account, &Event::Room(self.head(room)));
     }
 
-    /// Tells an account one entry of a room.
-    pub(crate) fn tell_entry(&self, account: AccountId, room: RoomId, seq: Seq, entry: &[u8]) {
-        let number = self.rooms[&room].number;
-        let (time, entry) = (now(), entry.to_vec());
-        self.tell(account, &Event::Entry { room: number, seq, time, entry });
-    }
-
-    /// Appends to the true log and tells all members.
-    pub(crate) fn append(&mut self, room: RoomId, entry: &[u8]) -> Seq {
+    /// Appends to a log and tells nobody.
+    fn store(&mut self, room: RoomId, entry: &[u8]) -> Seq {
         let log = self.rooms.get_mut(&room).expect("the room exists");
         log.entries.push(entry.to_vec());
-        let seq = Seq(log.entries.len() as u64);
-        if !self.is_silent {
-            for member in self.rooms[&room].members.clone() {
-                self.tell_entry(member, room, seq, entry);
-            }
+        Seq(log.entries.len() as u64)
+    }
+
+    /// Appends to a log and tells all members.
+    fn append(&mut self, room: RoomId, entry: &[u8]) -> Seq {
+        let seq = self.store(room, entry);
+        let Log { number, members, .. } = &self.rooms[&room];
+        let (room, time, entry) = (*number, now(), entry.to_vec());
+        let event = Event::Entry { room, seq, time, entry };
+        for member in members {
+            self.tell(*member, &event);
         }
         seq
     }
@@ -182,33 +157,14 @@ impl World {
                 let is_in = |log: &Log| log.members.contains(&account);
                 let rooms: Vec<RoomId> =
                     self.rooms.iter().filter(|(_, log)| is_in(log)).map(|(id, _)| *id).collect();
-                let heads = rooms.into_iter().map(|room| self.head(account, room)).collect();
+                let heads = rooms.into_iter().map(|room| self.head(room)).collect();
                 Ok(Reply::Resumed { heads, gone: Vec::new(), more: false })
             }
             Request::Append { room, entry } => self.take_message(room, &entry),
             Request::Commit { room, entry, wraps, .. } => self.take_commit(room, &entry, wraps),
             Request::Wraps { room, from } => Ok(self.wraps_for(device, room, from)),
-            Request::Grants { room } => Ok(self.grants_for(account, device, room)),
-            Request::AnswerKeys { room, account, device, answers } => {
-                self.pass_keys(room, account, device, &answers);
-                Ok(Reply::Done)
-            }
-            Request::AskKeys { room, epochs } => {
-                for member in self.rooms[&room].members.clone() {
-                    let epochs = epochs.clone();
-                    self.tell(member, &Event::KeysAsked { room, account, device, epochs });
-                }
-                Ok(Reply::Done)
-            }
-            Request::Read { room, upto, signature } => {
-                let tick = SignedTick { account, device, upto, signature };
-                let number = self.rooms[&room].number;
-                for member in self.rooms[&room].members.clone() {
-                    let ticks = vec![tick.clone()];
-                    self.tell(member, &Event::Ticks { room: number, ticks });
-                }
-                Ok(Reply::Marked { read_upto: upto, n_unread: 0 })
-            }
+            Request::Grants { .. } => Ok(Reply::Grants { grants: Vec::new() }),
+            Request::Read { upto, .. } => Ok(Reply::Marked { read_upto: upto, n_unread: 0 }),
             request => self.answer_about_people(request),
         }
     }
@@ -216,7 +172,7 @@ impl World {
     fn answer_about_people(&mut self, request: Request) -> Result<Reply, Fault> {
         match request {
             Request::Chain { account, from } => {
-                let links = self.chain(account).ok_or(Fault::NotFound)?;
+                let links = self.chains.get(&account).ok_or(Fault::NotFound)?;
                 let behind = |link: &&SignedLink| {
                     link.decode_unverified().is_ok_and(|link| link.seq >= from)
                 };
@@ -225,7 +181,7 @@ impl World {
             }
             Request::ChainHeads { accounts } => {
                 let head = |account: AccountId| {
-                    let last = self.chain(account)?.last()?;
+                    let last = self.chains.get(&account)?.last()?;
                     let seq = last.decode_unverified().ok()?.seq;
                     Some(ChainHeadLine { account, seq, hash: last.hash() })
                 };
@@ -244,10 +200,6 @@ impl World {
         }
     }
 
-    fn chain(&self, account: AccountId) -> Option<&Vec<SignedLink>> {
-        self.shown_chains.get(&account).or_else(|| self.chains.get(&account))
-    }
-
     fn take_message(&mut self, room: RoomId, entry: &[u8]) -> Result<Reply, Fault> {
         let message = Message::decode(entry).map_err(|_| Fault::Malformed)?;
         assert!(matches!(message.header().placement, Placement::Live { .. }));
@@ -263,9 +215,7 @@ impl World {
             None => Ok(Reply::Accepted { seq: self.append(room, entry), time: now() }),
             Some(lose) => {
                 if matches!(lose, Lose::Ack) {
-                    let was_silent = std::mem::replace(&mut self.is_silent, true);
-                    self.append(room, entry);
-                    self.is_silent = was_silent;
+                    self.store(room, entry);
                 }
                 self.is_dead = true;
                 Err(Fault::Stopping)
@@ -287,7 +237,6 @@ impl World {
             entries: Vec::new(),
             members: BTreeSet::new(),
             wraps: Vec::new(),
-            grants: Vec::new(),
         });
         log.wraps.extend(wraps.into_iter().map(|wrap| (commit.epoch, wrap)));
         let newcomers: Vec<AccountId> = commit
@@ -307,39 +256,15 @@ impl World {
     }
 
     fn wraps_for(&self, device: DeviceId, room: RoomId, from: Epoch) -> Reply {
-        let spoil = self.spoil_wraps;
         let wraps = self.rooms[&room]
             .wraps
             .iter()
             .filter(|(epoch, wrap)| *epoch >= from && wrap.device == device)
             .map(|(epoch, wrap)| {
-                let mut sealed = wrap.sealed.clone();
-                if spoil {
-                    sealed[40] ^= 1;
-                }
+                let sealed = wrap.sealed.clone();
                 KeyAnswer { epoch: *epoch, hpke_gen: wrap.hpke_gen, sealed }
             })
             .collect();
         Reply::Wraps { wraps }
-    }
-
-    fn grants_for(&self, account: AccountId, device: DeviceId, room: RoomId) -> Reply {
-        let grants = self.rooms[&room]
-            .grants
-            .iter()
-            .filter(|(_, to, grant)| *to == account && grant.device == device)
-            .map(|(from, _, grant)| (*from, grant.clone()))
-            .collect();
-        Reply::Grants { grants }
-    }
-
-    fn pass_keys(&self, room: RoomId, account: AccountId, device: DeviceId, keys: &[KeyAnswer]) {
-        for session in self.sessions.iter().filter(|s| (s.account, s.device) == (account, device)) {
-            for key in keys {
-                let KeyAnswer { epoch, hpke_gen, sealed } = key.clone();
-                let event = Event::Key { room, epoch, hpke_gen, sealed };
-                drop(session.frames.try_send(encode_frame(&ServerFrame::Event(event))));
-            }
-        }
     }
 }

@@ -60,8 +60,7 @@ impl Chains {
     ///
     /// # Errors
     ///
-    /// [`StoreError`]; [`StoreError::Broken`] also when stored links do not verify: the database is
-    /// not the one that was written.
+    /// [`StoreError`]; [`StoreError::Rotten`] when stored links do not verify.
     pub fn get(
         &self,
         read: &dyn Read,
@@ -104,7 +103,7 @@ fn load(read: &dyn Read, account: AccountId) -> Result<Option<Arc<UserChain>>, S
         return Ok(None);
     }
     let links: Vec<SignedLink> = rows.into_iter().map(|row| SignedLink(row.link)).collect();
-    let chain = UserChain::verify(&links).map_err(|error| StoreError::Broken(Box::new(error)))?;
+    let chain = UserChain::verify(&links).map_err(StoreError::rotten)?;
     Ok(Some(Arc::new(chain)))
 }
 

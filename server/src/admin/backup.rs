@@ -8,11 +8,13 @@ use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 
+use mathia_protocol::crypto::commit::RoomMode;
 use mathia_protocol::crypto::hash::sha256;
 use mathia_protocol::id::{Hash, RoomNumber, Seq};
 use mathia_protocol::log::chain::LogHash;
 
-use crate::rooms::at_rest::{MasterKey, OpenRoomKey};
+use crate::rooms::at_rest::MasterKey;
+use crate::rooms::keyring::RoomKeys;
 use crate::store::sqlite::SqliteStore;
 use crate::store::{EntryRange, EntryRow, Read, RoomRow, Store, StoreError};
 
@@ -170,7 +172,7 @@ fn verify_log(
     master: Option<&MasterKey>,
     report: &mut BackupReport,
 ) -> Result<(), BackupError> {
-    let bodies = Bodies::of(row, master)?;
+    let bodies = Bodies::of(copy, row, master)?;
     let mut head = LogHash::start(row.room);
     loop {
         let page = copy.entries(EntryRange {
@@ -223,17 +225,20 @@ enum Bodies {
     /// As they are: end-to-end rooms.
     Plain,
     /// Opened first: open rooms.
-    Sealed(OpenRoomKey),
+    Sealed(RoomKeys),
     /// Not at all: open rooms, when the master key is not at hand.
     Closed,
 }
 
 impl Bodies {
-    fn of(row: &RoomRow, master: Option<&MasterKey>) -> Result<Self, BackupError> {
-        let Some(sealed) = &row.sealed_key else { return Ok(Self::Plain) };
+    fn of(copy: &dyn Read, row: &RoomRow, master: Option<&MasterKey>) -> Result<Self, BackupError> {
+        if row.mode != RoomMode::Open.to_byte() {
+            return Ok(Self::Plain);
+        }
         let Some(master) = master else { return Ok(Self::Closed) };
-        master.open_room_key(row.room, sealed).map(Self::Sealed).map_err(|_| {
-            let what = "its key does not open; is the master key the right one?";
+        let keys = RoomKeys::load(copy, master, row).ok().flatten();
+        keys.map(Self::Sealed).ok_or_else(|| {
+            let what = "its keys do not open; is the master key the right one?";
             BackupError::Damaged { room: row.number, seq: Seq(0), what }
         })
     }
@@ -242,8 +247,8 @@ impl Bodies {
     fn true_hash(&self, seq: Seq, body: &[u8]) -> Result<Option<Hash>, ()> {
         match self {
             Self::Plain => Ok(Some(sha256(&[body]))),
-            Self::Sealed(key) => {
-                key.open_entry(seq, body).map(|entry| Some(sha256(&[&entry]))).map_err(|_| ())
+            Self::Sealed(keys) => {
+                keys.open_entry(seq, body).map(|entry| Some(sha256(&[&entry]))).map_err(|_| ())
             }
             Self::Closed => Ok(None),
         }

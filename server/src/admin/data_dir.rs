@@ -41,6 +41,20 @@ pub enum DataDirError {
     Locked(PathBuf),
 }
 
+impl DataDirError {
+    /// What to do about it.
+    pub fn hint(&self) -> &'static str {
+        match self {
+            Self::Missing(_) => "name the directory that `serve` was given",
+            Self::Locked(_) => "stop the other server, or name another directory",
+            Self::Unusable { source, .. } if source.kind() == io::ErrorKind::ReadOnlyFilesystem => {
+                "the disk is read-only: mount it writable, or name another directory"
+            }
+            Self::Unusable { .. } => "the server needs a directory it may write to",
+        }
+    }
+}
+
 impl DataDir {
     /// Makes the directory when absent, with mode 0700.
     ///

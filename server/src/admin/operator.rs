@@ -87,6 +87,7 @@ impl Operator<'_> {
             AdminRequest::InviteRevoke { id } => self.revoke_invite(&id).await,
             AdminRequest::UserList => self.accounts().await,
             AdminRequest::UserRemove { name } => self.remove_account(name).await,
+            AdminRequest::RotateKeys => self.rotate_keys().await,
             AdminRequest::Backup { file } => self.backup(&file).await,
             AdminRequest::Status => self.status().await,
             AdminRequest::Ping => self.ping().await,
@@ -210,6 +211,19 @@ impl Operator<'_> {
         }
     }
 
+    /// Page by page, so that messages go on between.
+    async fn rotate_keys(&self) -> Lines {
+        let (mut after, mut n_rooms) = (None, 0);
+        loop {
+            let step = self.ask(|answer| AdminJob::RotateKeys { after, answer }).await?;
+            n_rooms += step.n_rooms;
+            after = step.last;
+            if after.is_none() {
+                return Ok(vec![json!({"v": 1, "type": "rotated", "rooms": n_rooms})]);
+            }
+        }
+    }
+
     async fn backup(&self, file: &Path) -> Lines {
         let (store, master, path) = (
             Arc::clone(&self.foundation.store),
@@ -243,6 +257,7 @@ impl Operator<'_> {
         if let Some(live) = &self.live {
             status.insert("listening", json!(live.listening));
             status.insert("sessions", json!(live.n_sessions));
+            status.insert("damage_found", json!(self.foundation.shared.damage.n_found()));
             status.insert("started", json!(rfc3339(live.started)));
         }
         Ok(vec![json!(status)])

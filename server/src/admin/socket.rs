@@ -40,6 +40,8 @@ pub enum AdminRequest {
         /// Its handle.
         name: String,
     },
+    /// Gives every open room a new key at rest.
+    RotateKeys,
     /// Writes a verified copy.
     Backup {
         /// To which file.

@@ -76,7 +76,7 @@ pub enum News {
         /// An account that need not hear it.
         except: Option<AccountId>,
     },
-    /// A device was revoked or an account removed: its sessions end.
+    /// A device was revoked or signs wrongly, or an account was removed: the sessions end.
     Expelled {
         /// The account.
         account: AccountId,

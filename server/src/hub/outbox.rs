@@ -100,7 +100,7 @@ enum Queued {
 /// Why a session is to end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Parting {
-    /// The device was revoked or the account removed.
+    /// The device was revoked or signs wrongly, or the account was removed.
     Expelled,
     /// The server stops.
     Stopping,

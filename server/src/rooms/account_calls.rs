@@ -86,6 +86,10 @@ impl Clerk {
                 b.told.answer_later(answer, result)
             }
             Job::Admin(admin) => self.admin(b, admin),
+            Job::SignsWrongly { account, device } => {
+                self.distrust(b, account, device);
+                Ok(())
+            }
             Job::Call { .. } | Job::LastSeen { .. } | Job::Stop => Ok(()),
         }
     }
@@ -137,6 +141,10 @@ impl Clerk {
             }
             AdminJob::RevokeInvite { token, answer } => {
                 let result = accounts::revoke_invite(b.tx, None, token_hash(token));
+                b.told.answer_later(answer, result)
+            }
+            AdminJob::RotateKeys { after, answer } => {
+                let result = self.rotate_keys(b, after).map_err(Refusal::from);
                 b.told.answer_later(answer, result)
             }
             AdminJob::Accounts { answer } => {

@@ -2,11 +2,11 @@
 //!
 //! Owns what surrounds the rules of [`log::admit`](mathia_protocol::log::admit): reading the header,
 //! rates, the place in the log. Signatures are not checked here: the connection proves the device,
-//! and every client checks.
+//! every client checks, and [`super::sampler`] looks at one now and then.
 
 use mathia_protocol::crypto::hash::sha256;
 use mathia_protocol::crypto::message::{
-    Flags, HEADER_LEN, MessageHeader, TAG_MESSAGE, TAG_SCHEDULED,
+    Flags, HEADER_LEN, MessageContext, MessageHeader, TAG_MESSAGE, TAG_SCHEDULED,
 };
 use mathia_protocol::crypto::user_chain::UserChain;
 use mathia_protocol::id::{Counter, Hash, RoomId, Seq};
@@ -19,6 +19,7 @@ use mathia_protocol::wire::{Fault, Reply};
 use super::clerk::{Batch, Clerk};
 use super::job::Caller;
 use super::room::{NewEntry, Room};
+use super::sampler::Specimen;
 use crate::hub::News;
 use crate::refusal::{Refusal, not_allowed};
 use crate::store::{Read, StoreError};
@@ -32,6 +33,7 @@ impl Clerk {
         room: RoomId,
         entry: Vec<u8>,
     ) -> Result<Reply, Refusal> {
+        self.check_trusted(caller)?;
         let header = message_header(&entry, TAG_MESSAGE)?;
         let room = self.rooms.room(&*b.tx, &self.master, room)?.ok_or(Fault::NotFound)?;
         let chain = self.chains.get(&*b.tx, caller.account)?.ok_or(Fault::NotFound)?;
@@ -55,6 +57,12 @@ impl Clerk {
             self.rates.agent_messages.take(caller.account, b.now)?;
         }
         room.bucket.take(&self.rates.room_messages, b.now)?;
+        if let Some(device) = chain.device(caller.device) {
+            let commit_hash = room.state.epoch().commit_hash;
+            let (account, device, key) = (caller.account, caller.device, device.record.key);
+            let context = MessageContext { room: room.row.room, commit_hash, account, device };
+            self.sampler.offer(|| Specimen { entry: entry.clone(), context, key });
+        }
 
         let ctr = Counter(header.ctr());
         let new = NewEntry {
@@ -65,7 +73,7 @@ impl Clerk {
             device: caller.device,
             ctr,
         };
-        let stored = room.store(b.tx, b.now, new)?;
+        let stored = room.store(b.tx, &self.master, b.now, new)?;
         let (number, seq, time) = (room.row.number, stored.seq, b.now);
         let accepted = LaneEntry { ctr, seq, time, entry_hash };
         room.lanes.lane(&*b.tx, number, caller.device)?.push(accepted);

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! MK  = 32 bytes, the master key, from the file or credential `storage.key`
-//! ORK = 32 random bytes a room, stored as seal_once(MK, "open-room", room_id, ORK)
+//! ORK = 32 random bytes a room and month, stored as seal_once(MK, "open-room", room_id, ORK)
 //! body at rest     = seal_once(ORK, "open-entry", room_id || seq(u64 BE), E_n)
 //! name at rest     = seal_once(ORK, "open-entry", room_id || 0(u64 BE), name)
 //! schedule at rest = seal_once(ORK, "open-schedule", room_id || id(u64 BE), E)
@@ -10,8 +10,9 @@
 //! name tag         = HMAC(HKDF-Expand(MK, "name-tag" || 0 || workspace, 32), name)
 //! ```
 //!
-//! Owns these formats and nothing else: no file, no clock, randomness passed in. End-to-end rooms
-//! never come here, their bodies are sealed before they arrive.
+//! Owns these formats and nothing else: no file, no clock, randomness passed in. Which of a room's
+//! keys seals what is [`super::keyring`]. End-to-end rooms never come here, their bodies are sealed
+//! before they arrive.
 
 use std::fmt;
 use std::mem;
@@ -28,7 +29,7 @@ use crate::store::StoreError;
 /// The key of everything at rest. Whoever loses it loses the open rooms; `Debug` hides it.
 pub struct MasterKey(Zeroizing<[u8; 32]>);
 
-/// The key of one open room; it opens nothing of another room. `Debug` hides it.
+/// A key of one open room; it opens nothing of another room. `Debug` hides it.
 #[derive(Clone)]
 pub struct OpenRoomKey {
     room: RoomId,
@@ -43,7 +44,7 @@ pub struct MasterKeyError(pub usize);
 impl From<OpenError> for StoreError {
     /// What lies in the database was sealed under another master key, or has been changed.
     fn from(error: OpenError) -> Self {
-        Self::broken(error)
+        Self::rotten(error)
     }
 }
 
@@ -62,7 +63,7 @@ impl MasterKey {
         file.try_into().map(Self::from_bytes).map_err(|_| MasterKeyError(file.len()))
     }
 
-    /// Makes the key of a new open room, and how it is stored.
+    /// Makes a key for an open room, and how it is stored.
     pub fn new_room_key<R: CryptoRng>(&self, rng: &mut R, room: RoomId) -> (OpenRoomKey, Vec<u8>) {
         let mut key = Zeroizing::new([0; 32]);
         rng.fill_bytes(key.as_mut_slice());
@@ -70,7 +71,7 @@ impl MasterKey {
         (OpenRoomKey { room, key }, sealed)
     }
 
-    /// Opens the stored key of a room.
+    /// Opens a stored key of a room.
     ///
     /// # Errors
     ///

@@ -9,25 +9,31 @@ use std::fmt;
 use std::sync::Arc;
 
 use mathia_protocol::crypto::delta::AnswerId;
-use mathia_protocol::id::{AccountId, DeviceId, Realm, RoomId, RoomNumber, TimeMs};
+use mathia_protocol::id::{AccountId, DeviceId, Realm, RoomId, RoomNumber, TimeMs, WorkspaceId};
 use mathia_protocol::limits::DELTAS_PER_SECOND;
 use mathia_protocol::wire::{Event, Fault, Registration, Reply, Request};
 
 use super::at_rest::MasterKey;
-use super::job::{Caller, Job};
+use super::job::{Caller, Job, Rotated};
+use super::keyring::RoomKeys;
 use super::room::Room;
 use super::room_cache::RoomCache;
+use super::sampler::Sampler;
 use super::schedules::unschedule;
 use super::staged::Staging;
 use crate::accounts::{BatchChains, Chains, Terms};
+use crate::damage::Damage;
 use crate::hub::{News, event_frame, fault_frame, reply_frame};
 use crate::limits::Limits;
 use crate::rate::{KeyedBuckets, Rate, TooOften};
-use crate::refusal::Refusal;
+use crate::refusal::{Refusal, not_allowed};
 use crate::store::{StoreError, Write};
 
 /// Keys of one kind of rate: more than the accounts of a large server that are awake at once.
 const RATE_KEYS_MAX: usize = 65_536;
+
+/// Open rooms that get a key in one job, so that messages are not kept waiting.
+const ROTATED_PER_JOB: u32 = 64;
 
 /// What the clerk needs to know when it begins.
 pub(crate) struct Setting {
@@ -41,6 +47,8 @@ pub(crate) struct Setting {
     pub(crate) chains: Arc<Chains>,
     /// The operator's bounds.
     pub(crate) limits: Limits,
+    /// Counts what is found damaged.
+    pub(crate) damage: Arc<Damage>,
 }
 
 /// All room state in memory, and the rules' bookkeeping.
@@ -52,6 +60,7 @@ pub(crate) struct Clerk {
     pub(super) staged: Staging,
     pub(super) rates: Rates,
     pub(super) limits: Limits,
+    pub(super) damage: Arc<Damage>,
     /// Rooms whose marks are to be flushed, soonest first.
     pub(super) mark_timers: BinaryHeap<Reverse<(TimeMs, RoomNumber)>>,
     /// When the next scheduled entry is due; `None` if none waits.
@@ -61,6 +70,10 @@ pub(crate) struct Clerk {
     pub(super) expelled: HashSet<(AccountId, Option<DeviceId>)>,
     /// Those of them that the present batch expelled.
     pub(super) expelled_now: Vec<(AccountId, Option<DeviceId>)>,
+    /// Devices that were found to sign their messages wrongly since the start: they say no more.
+    pub(super) distrusted: HashSet<(AccountId, DeviceId)>,
+    /// Looks at a message now and then.
+    pub(super) sampler: Sampler,
 }
 
 /// What is limited per time.
@@ -149,8 +162,8 @@ impl Batch<'_> {
 }
 
 impl Clerk {
-    pub(crate) fn new(setting: Setting) -> Self {
-        let Setting { realm, registration, master, chains, limits } = setting;
+    pub(crate) fn new(setting: Setting, sampler: Sampler) -> Self {
+        let Setting { realm, registration, master, chains, limits, damage } = setting;
         Self {
             terms: Terms { realm, registration },
             master,
@@ -159,9 +172,12 @@ impl Clerk {
             staged: Staging::default(),
             rates: Rates::new(&limits),
             limits,
+            damage,
             mark_timers: BinaryHeap::new(),
             next_due: None,
             expelled: HashSet::new(),
+            distrusted: HashSet::new(),
+            sampler,
             expelled_now: Vec::new(),
         }
     }
@@ -198,6 +214,11 @@ impl Clerk {
                 let frame = match self.call(b, caller, request) {
                     Ok(reply) => reply_frame(caller.call, &reply),
                     Err(Refusal::Fault(fault)) => fault_frame(caller.call, &fault),
+                    // Met while the job read what it decides by, so it has written nothing: the
+                    // rest of the batch is not to suffer for one damaged room.
+                    Err(Refusal::Store(error @ StoreError::Rotten(_))) => {
+                        fault_frame(caller.call, &self.damage.found(&error, b.now))
+                    }
                     Err(Refusal::Store(error)) => return Err(error),
                 };
                 b.tell(News::Answer { outbox: Arc::clone(&caller.outbox), frame });
@@ -274,9 +295,50 @@ impl Clerk {
         b.tell(News::Expelled { account, device });
     }
 
+    /// Ends the sessions of a device that signs wrongly. It may come back and read, but what it says
+    /// is refused until the server is started anew.
+    pub(super) fn distrust(&mut self, b: &mut Batch<'_>, account: AccountId, device: DeviceId) {
+        b.tell(News::Expelled { account, device: Some(device) });
+        if self.distrusted.insert((account, device)) {
+            metrics::counter!("mathia_signatures_wrong_total").increment(1);
+            let (account, device) = (account.short(), device.short());
+            tracing::warn!(account, device, "a device signs its messages wrongly: dropped");
+        }
+    }
+
+    /// Refuses what a device says that was found to sign wrongly.
+    pub(super) fn check_trusted(&self, caller: &Caller) -> Result<(), Refusal> {
+        if self.distrusted.contains(&(caller.account, caller.device)) {
+            return Err(not_allowed("this device signs its messages wrongly"));
+        }
+        Ok(())
+    }
+
     fn is_expelled(&self, caller: &Caller) -> bool {
         let has = |device| self.expelled.contains(&(caller.account, device));
         !self.expelled.is_empty() && (has(None) || has(Some(caller.device)))
+    }
+
+    /// Gives the open rooms behind `after` their next keys, a page of them.
+    pub(super) fn rotate_keys(
+        &mut self,
+        b: &mut Batch<'_>,
+        after: Option<RoomId>,
+    ) -> Result<Rotated, StoreError> {
+        let rows = b.tx.open_rooms(WorkspaceId::MAIN, after, ROTATED_PER_JOB)?;
+        let mut rotated = Rotated { n_rooms: 0, last: rows.last().map(|row| row.room) };
+        for row in rows {
+            if let Some(room) = self.rooms.at_hand(row.number) {
+                room.renew_key(b.tx, &self.master, b.now)?;
+            } else if let Some(mut keys) = RoomKeys::load(&*b.tx, &self.master, &row)? {
+                // Not worth a place in memory: nobody has used the room for a while.
+                let from = b.tx.head(row.number)?.seq.next();
+                let next = keys.renew(&self.master, &mut rand::rng(), &row, from, b.now);
+                b.tx.insert_room_key(&next)?;
+            }
+            rotated.n_rooms += 1;
+        }
+        Ok(rotated)
     }
 
     /// The room, if the account is a member of it. Others are told that there is no such room.

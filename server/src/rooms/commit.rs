@@ -14,15 +14,15 @@ use mathia_protocol::log::{
 };
 use mathia_protocol::wire::{Fault, Reply, Wrap};
 
-use super::at_rest::OpenRoomKey;
 use super::clerk::{Batch, Clerk};
 use super::consequences::Change;
 use super::job::Caller;
+use super::keyring::RoomKeys;
 use super::room::{NewEntry, Room};
 use super::staged::{check_batch, too_large};
 use crate::accounts::AtHand;
 use crate::refusal::{Refusal, commit_fault, invalid, not_allowed};
-use crate::store::{Read, RoomRow};
+use crate::store::{Read, RoomKeyRow, RoomRow};
 
 /// Commits looked at behind what the author had seen, to recognize a repeated one.
 const REPEATS_LOOKED_AT: u32 = 64;
@@ -67,24 +67,30 @@ impl Clerk {
             kind: state.kind().to_byte(),
             mode: state.mode().to_byte(),
             created: b.now,
-            sealed_key: None,
             name_tag: None,
             sealed_name: None,
             pair,
+            retention_days: state.policy().retention_days,
         };
-        let key = match state.mode() {
+        let first_key = match state.mode() {
             RoomMode::E2ee => None,
             RoomMode::Open => {
-                let (key, sealed) = self.master.new_room_key(&mut rand::rng(), room);
-                row.sealed_key = Some(sealed);
-                self.name_open_room(b, &mut row, &key, &commit)?;
-                Some(key)
+                let first = RoomKeys::found(&self.master, &mut rand::rng(), room, b.now);
+                self.name_open_room(b, &mut row, &first.0, &commit)?;
+                Some(first)
             }
         };
         self.rates.commits.take(caller.account, b.now)?;
         row.number = b.tx.insert_room(&row)?;
+        let keys = match first_key {
+            None => None,
+            Some((keys, first)) => {
+                b.tx.insert_room_key(&RoomKeyRow { room: row.number, ..first })?;
+                Some(keys)
+            }
+        };
         // The state starts with its Create already applied; only the log is still empty.
-        self.rooms.put(Room::found(row, state, key));
+        self.rooms.put(Room::found(row, state, keys));
         self.apply(b, room, &commit, Change { applied, wraps, given, chains, is_create: true })
     }
 
@@ -123,9 +129,9 @@ impl Clerk {
         let room = self.rooms.room(&*b.tx, &self.master, room_id)?.ok_or(Fault::NotFound)?;
         let is_free = commit.kind == CommitKind::Rotate
             && must_rotate(&room.state, &chains, b.now, 0).is_some_and(RotateReason::is_forced);
-        let renamed = renames(&room.state, &commit).then(|| (room.row.clone(), room.key.clone()));
-        if let Some((mut row, Some(key))) = renamed {
-            self.name_open_room(b, &mut row, &key, &commit)?;
+        let renamed = renames(&room.state, &commit).then(|| (room.row.clone(), room.keys.clone()));
+        if let Some((mut row, Some(keys))) = renamed {
+            self.name_open_room(b, &mut row, &keys, &commit)?;
             self.take_commit_rate(caller.account, b, is_free)?;
             b.tx.update_room(&row)?;
             if let Some(room) = self.rooms.room(&*b.tx, &self.master, room_id)? {
@@ -191,7 +197,7 @@ impl Clerk {
         &self,
         b: &Batch<'_>,
         row: &mut RoomRow,
-        key: &OpenRoomKey,
+        keys: &RoomKeys,
         commit: &Commit,
     ) -> Result<(), Refusal> {
         let plain = commit.settings_box.as_deref().ok_or(Fault::Malformed)?;
@@ -202,7 +208,7 @@ impl Clerk {
             return Err(Fault::NameTaken.into());
         }
         row.name_tag = Some(tag);
-        row.sealed_name = Some(key.seal_name(&mut rand::rng(), plain));
+        row.sealed_name = Some(keys.seal_name(&mut rand::rng(), plain));
         Ok(())
     }
 
@@ -218,6 +224,7 @@ impl Clerk {
         let room = self.rooms.room(&*b.tx, &self.master, room)?.ok_or(Fault::NotFound)?;
         let stored = room.store(
             b.tx,
+            &self.master,
             b.now,
             NewEntry {
                 tag: TAG_COMMIT,
@@ -232,6 +239,7 @@ impl Clerk {
         room.head.commit_seq = seq;
         if !change.is_create {
             room.state.apply(seq, b.now, commit);
+            room.note_retention(b.tx)?;
         }
         // Agents that only write may have got a sender key each; they can ask for it later, too.
         let agents = agents_to_key(&room.state, &change.chains).unwrap_or_default();

@@ -14,9 +14,12 @@ use mathia_protocol::wire::Registration;
 use super::at_rest::MasterKey;
 use super::clerk::{Clerk, Setting};
 use super::job::Job;
+use super::retention::Retention;
+use super::sampler::Sampler;
 use super::writer::{Fatal, WriterLoop};
 use crate::accounts::Chains;
 use crate::clock::Clock;
+use crate::damage::Damage;
 use crate::hub::Hub;
 use crate::limits::Limits;
 use crate::store::{Store, StoreError};
@@ -36,6 +39,8 @@ pub struct DeskParts {
     pub clock: Arc<dyn Clock>,
     /// What happens when the database fails.
     pub fatal: Fatal,
+    /// Counts what is found damaged.
+    pub damage: Arc<Damage>,
 }
 
 /// The way to the writer. Shared by all sessions.
@@ -55,17 +60,20 @@ impl Desk {
     pub fn start(store: &dyn Store, hub: Arc<Hub>, parts: DeskParts) -> Result<Self, StoreError> {
         let writer = store.writer()?;
         let realm = store.reader()?.realm()?;
-        let DeskParts { master, chains, limits, registration, clock, fatal } = parts;
+        let DeskParts { master, chains, limits, registration, clock, fatal, damage } = parts;
         let (jobs, waiting) = sync_channel(limits.writer_queue_max.max(1));
         let batch_max = limits.batch_max.max(1);
+        let sampler = Sampler::start(jobs.clone()).map_err(StoreError::broken)?;
+        let setting = Setting { realm, registration, master, chains, limits, damage };
         let work = WriterLoop {
-            clerk: Clerk::new(Setting { realm, registration, master, chains, limits }),
+            clerk: Clerk::new(setting, sampler),
             store: writer,
             jobs: waiting,
             hub,
             clock,
             batch_max,
             fatal,
+            retention: Retention::default(),
             timers_rest_until: TimeMs(0),
         };
         let thread = spawn(work).map_err(|error| StoreError::Broken(Box::new(error)))?;

@@ -60,6 +60,13 @@ pub enum Job {
         /// When.
         time: TimeMs,
     },
+    /// A message of the device was found wrongly signed.
+    SignsWrongly {
+        /// Whose device.
+        account: AccountId,
+        /// Which.
+        device: DeviceId,
+    },
     /// The operator asks.
     Admin(AdminJob),
     /// Finish: what came before is done, marks are flushed, nothing after it is taken.
@@ -98,6 +105,13 @@ pub enum AdminJob {
         /// Takes the answer.
         answer: AnswerTo<()>,
     },
+    /// Gives the next open rooms their next keys.
+    RotateKeys {
+        /// Behind this room, by identifier.
+        after: Option<RoomId>,
+        /// Takes how far it went.
+        answer: AnswerTo<Rotated>,
+    },
     /// Lists all accounts.
     Accounts {
         /// Takes the answer.
@@ -112,6 +126,15 @@ pub enum AdminJob {
     },
 }
 
+/// What one step of [`AdminJob::RotateKeys`] did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Rotated {
+    /// Rooms that have a new key.
+    pub n_rooms: u32,
+    /// The last of them; `None` if there were no more.
+    pub last: Option<RoomId>,
+}
+
 impl fmt::Debug for AdminJob {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // Tokens and names stay out of every log.
@@ -120,6 +143,7 @@ impl fmt::Debug for AdminJob {
             Self::Ping { .. } => "Ping",
             Self::Invites { .. } => "Invites",
             Self::RevokeInvite { .. } => "RevokeInvite(..)",
+            Self::RotateKeys { .. } => "RotateKeys",
             Self::Accounts { .. } => "Accounts",
             Self::RemoveAccount { .. } => "RemoveAccount(..)",
         })

@@ -3,15 +3,19 @@
 //! Owns who may fetch what. Fetching is not reading: a newcomer may fetch sealed entries from before
 //! its time, to verify the log's hash chain, and can open none of them.
 
+use std::fmt;
+use std::sync::Arc;
+
 use mathia_protocol::crypto::hash::sha256;
-use mathia_protocol::id::{AccountId, Hash, RoomId, Seq};
+use mathia_protocol::id::{AccountId, Hash, RoomId, RoomNumber, Seq};
 use mathia_protocol::limits::{HISTORY_PAGE_BYTES_MAX, HISTORY_PAGE_MAX};
 use mathia_protocol::log::LogHash;
 use mathia_protocol::wire::{BulkReply, BulkRequest, EntryBody, Fault, LogEntry};
 
-use super::at_rest::OpenRoomKey;
-use super::reads::{Reads, is_open, own_room, rotten};
-use super::room::{broken, true_bytes};
+use super::at_rest::MasterKey;
+use super::keyring::RoomKeys;
+use super::reads::{Reads, is_open, own_room};
+use super::room::true_bytes;
 use crate::refusal::Refusal;
 use crate::store::{EntryRange, EntryRow, Read, RoomRow, StoreError};
 
@@ -19,12 +23,18 @@ use crate::store::{EntryRange, EntryRow, Read, RoomRow, StoreError};
 const COMMITS_FETCHED: u32 = 32;
 
 /// A bulk read under way. Each page is one read of its own, so a long one holds no thread.
-#[derive(Debug)]
 pub struct BulkRead {
     account: AccountId,
     room: RoomRow,
-    key: Option<OpenRoomKey>,
+    /// Opens the room's keys, page by page: a long read may see the next one made.
+    master: Arc<MasterKey>,
     plan: Plan,
+}
+
+impl fmt::Debug for BulkRead {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "BulkRead({:?})", self.plan)
+    }
 }
 
 #[derive(Debug)]
@@ -71,8 +81,7 @@ impl Reads {
         if matches!(plan, Plan::After { after, .. } if after > head) {
             return Err(Fault::BadSeen.into());
         }
-        let key = self.room_key(&room)?;
-        Ok(BulkRead { account, room, key, plan })
+        Ok(BulkRead { account, room, master: Arc::clone(&self.master), plan })
     }
 }
 
@@ -81,7 +90,7 @@ impl BulkRead {
     ///
     /// # Errors
     ///
-    /// [`Fault::NotFound`] once the account is no longer in the room. [`StoreError::Broken`] if the
+    /// [`Fault::NotFound`] once the account is no longer in the room. [`StoreError::Rotten`] if the
     /// entries do not yield the stored rolling hash: bits have rotted on the disk.
     pub fn next_page(&mut self, read: &dyn Read) -> Result<Option<BulkReply>, Refusal> {
         if matches!(self.plan, Plan::Done) {
@@ -168,8 +177,9 @@ impl BulkRead {
         let is_last = is_exhausted && n_kept == rows.len();
         rows.truncate(n_kept);
         let last = rows.last().map_or(after, |row| row.seq);
+        let keys = self.keys(read)?;
         let entries: Result<Vec<LogEntry>, StoreError> =
-            rows.into_iter().map(|row| self.entry(row)).collect();
+            rows.into_iter().map(|row| entry_of(keys.as_ref(), row)).collect();
         self.plan = if is_last { Plan::Done } else { Plan::Commits { after: last } };
         Ok(BulkReply::Page { hash_before: Hash::ZERO, entries: entries?, is_last })
     }
@@ -182,33 +192,40 @@ impl BulkRead {
         rows: Vec<EntryRow>,
     ) -> Result<(Hash, Vec<LogEntry>), StoreError> {
         let position = read.position(self.room.number, after)?;
-        let (hash_before, _) = position.ok_or_else(|| broken("a gap in a log"))?;
+        let (hash_before, _) = position.ok_or_else(|| rotten(self.room.number, after, "a gap"))?;
+        let keys = self.keys(read)?;
         let mut log = LogHash::at(after, hash_before);
         let mut entries = Vec::with_capacity(rows.len());
         for row in rows {
             log = log.extend_hash(row.entry_hash);
             if (log.seq(), log.hash()) != (row.seq, row.hash) {
-                return Err(rotten(row.hash, log.hash()));
+                return Err(rotten(row.room, row.seq, "the rolling hash does not fit"));
             }
-            entries.push(self.entry(row)?);
+            entries.push(entry_of(keys.as_ref(), row)?);
         }
         Ok((hash_before, entries))
     }
 
-    fn entry(&self, row: EntryRow) -> Result<LogEntry, StoreError> {
-        let EntryRow { seq, time, entry_hash, .. } = row;
-        let body = match true_bytes(self.key.as_ref(), seq, row.body)? {
-            None => EntryBody::Gone(entry_hash),
-            Some(bytes) => {
-                let found = sha256(&[&bytes]);
-                if found != entry_hash {
-                    return Err(rotten(entry_hash, found));
-                }
-                EntryBody::Whole(bytes)
-            }
-        };
-        Ok(LogEntry { seq, time, body })
+    /// The keys for rows that were read before: one that was made meanwhile is among them.
+    fn keys(&self, read: &dyn Read) -> Result<Option<RoomKeys>, StoreError> {
+        RoomKeys::load(read, &self.master, &self.room)
     }
+}
+
+fn entry_of(keys: Option<&RoomKeys>, row: EntryRow) -> Result<LogEntry, StoreError> {
+    let EntryRow { room, seq, time, entry_hash, .. } = row;
+    let opened = true_bytes(keys, seq, row.body);
+    let body = match opened.map_err(|_| rotten(room, seq, "the body does not open"))? {
+        None => EntryBody::Gone(entry_hash),
+        Some(bytes) if sha256(&[&bytes]) == entry_hash => EntryBody::Whole(bytes),
+        Some(_) => return Err(rotten(room, seq, "the body is not the one that was stored")),
+    };
+    Ok(LogEntry { seq, time, body })
+}
+
+/// What was read cannot be what was written: bits have rotted, or a hand has changed them.
+fn rotten(room: RoomNumber, seq: Seq, what: &str) -> StoreError {
+    StoreError::rotten(format!("room {room} at entry {seq}: {what}"))
 }
 
 fn page_rows() -> u32 {

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use mathia_protocol::crypto::commit::RoomMode;
 use mathia_protocol::crypto::settings::RoomSettings;
-use mathia_protocol::id::{AccountId, DeviceId, Epoch, Hash, RoomId, RoomNumber, WorkspaceId};
+use mathia_protocol::id::{AccountId, DeviceId, Epoch, RoomId, RoomNumber, WorkspaceId};
 use mathia_protocol::limits::{ACCOUNTS_PER_REQUEST_MAX, LINK_LEN_MAX, SMALL_ROOM_MEMBERS_MAX};
 use mathia_protocol::wire::{
     ChainHeadLine, DeviceGrant, Fault, InviteLine, JoinLine, KeyAnswer, LobbyLine, Reply, Request,
@@ -17,7 +17,8 @@ use mathia_protocol::wire::{
 };
 
 use super::agents::agent_card;
-use super::at_rest::{MasterKey, OpenRoomKey};
+use super::at_rest::MasterKey;
+use super::keyring::RoomKeys;
 use super::resume::Staircases;
 use super::staged::too_large;
 use crate::accounts::Chains;
@@ -82,7 +83,7 @@ impl Reads {
     /// # Errors
     ///
     /// [`Refusal::Fault`] is for the caller; [`Refusal::Store`] ends the process if the database
-    /// failed.
+    /// failed, and is [`Fault::Damaged`] for the caller if what was asked for has rotted.
     pub fn answer(
         &self,
         read: &dyn Read,
@@ -137,11 +138,6 @@ impl Reads {
         Ok(read.room_by_name_tag(workspace, tag)?.map(|row| row.room))
     }
 
-    pub(super) fn room_key(&self, row: &RoomRow) -> Result<Option<OpenRoomKey>, StoreError> {
-        let open = |sealed: &Vec<u8>| self.master.open_room_key(row.room, sealed);
-        Ok(row.sealed_key.as_ref().map(open).transpose()?)
-    }
-
     fn find_account(&self, read: &dyn Read, asker: Asker, handle: &str) -> Result<Reply, Refusal> {
         let now = self.clock.now_ms();
         let mut lookups = self.lookups.lock().unwrap_or_else(PoisonError::into_inner);
@@ -156,9 +152,10 @@ impl Reads {
         let mut n_bytes = 0;
         for row in read.schedules(asker.account)? {
             let Some(room) = read.room_by_number(row.room)? else { continue };
-            let entry = match self.room_key(&room)? {
+            // Read after what they open: a key that is made meanwhile is among them.
+            let entry = match RoomKeys::load(read, &self.master, &room)? {
                 None => row.body,
-                Some(key) => key.open_schedule(row.id, &row.body).map_err(StoreError::from)?,
+                Some(keys) => keys.open_schedule(row.id, &row.body).map_err(StoreError::from)?,
             };
             n_bytes += entry.len();
             if n_bytes > GRANTS_BYTES_MAX {
@@ -215,7 +212,7 @@ impl Reads {
         rows.truncate(page_len);
         let mut rooms = Vec::with_capacity(rows.len());
         for row in rows {
-            let settings = self.open_settings(&row)?;
+            let settings = self.open_settings(read, &row)?;
             let members = read.members(row.number)?;
             rooms.push(LobbyLine {
                 room: row.room,
@@ -229,11 +226,11 @@ impl Reads {
         Ok(Reply::Lobby { rooms, more })
     }
 
-    fn open_settings(&self, row: &RoomRow) -> Result<RoomSettings, StoreError> {
-        let broken = || StoreError::Broken("an open room without a name".into());
-        let key = self.room_key(row)?.ok_or_else(broken)?;
+    fn open_settings(&self, read: &dyn Read, row: &RoomRow) -> Result<RoomSettings, StoreError> {
+        let broken = || StoreError::rotten("an open room without a name");
+        let keys = RoomKeys::load(read, &self.master, row)?.ok_or_else(broken)?;
         let sealed = row.sealed_name.as_ref().ok_or_else(broken)?;
-        RoomSettings::decode(&key.open_name(sealed)?).map_err(|_| broken())
+        RoomSettings::decode(&keys.open_name(sealed)?).map_err(|_| broken())
     }
 }
 
@@ -326,10 +323,4 @@ fn ticks(read: &dyn Read, asker: Asker, room: RoomId) -> Result<Reply, Refusal> 
 /// Whether a room shows itself to the whole workspace.
 pub(super) fn is_open(row: &RoomRow) -> bool {
     row.mode == RoomMode::Open.to_byte()
-}
-
-/// The hash that a page is checked against is not the stored one: bits have rotted.
-pub(super) fn rotten(expected: Hash, found: Hash) -> StoreError {
-    let text = format!("log hash {} where {} was stored", found.short(), expected.short());
-    StoreError::Broken(text.into())
 }

@@ -12,7 +12,8 @@ use mathia_protocol::id::{AccountId, Counter, DeviceId, Hash, RoomNumber, Seq, T
 use mathia_protocol::log::{LogHash, RoomState};
 use mathia_protocol::wire::{Event, ServerFrame, encode_frame};
 
-use super::at_rest::{MasterKey, OpenRoomKey};
+use super::at_rest::MasterKey;
+use super::keyring::RoomKeys;
 use super::lanes::Lanes;
 use super::marks::RoomMarks;
 use crate::rate::Bucket;
@@ -36,8 +37,8 @@ pub(crate) struct Room {
     pub(crate) marks: RoomMarks,
     /// Messages of all members together.
     pub(crate) bucket: Bucket,
-    /// Seals the bodies of an open room.
-    pub(crate) key: Option<OpenRoomKey>,
+    /// Seal the bodies of an open room.
+    pub(crate) keys: Option<RoomKeys>,
     /// The last messages of each device.
     pub(crate) lanes: Lanes,
     /// `(H, countable entries)` of the newest places; the last is the head's.
@@ -74,22 +75,22 @@ pub(crate) struct Stored {
 
 impl Room {
     /// Founds a room whose Create is about to be stored at place 1.
-    pub(crate) fn found(row: RoomRow, state: RoomState, key: Option<OpenRoomKey>) -> Self {
+    pub(crate) fn found(row: RoomRow, state: RoomState, keys: Option<RoomKeys>) -> Self {
         let hash = row.room.as_hash();
         let head = HeadRow { seq: Seq(0), hash, n_countable: 0, commit_seq: Seq(0) };
-        Self::new(row, state, head, key, RoomMarks::default())
+        Self::new(row, state, head, keys, RoomMarks::default())
     }
 
     fn new(
         row: RoomRow,
         state: RoomState,
         head: HeadRow,
-        key: Option<OpenRoomKey>,
+        keys: Option<RoomKeys>,
         marks: RoomMarks,
     ) -> Self {
         let positions = VecDeque::from([(head.hash, head.n_countable)]);
         let (bucket, lanes) = (Bucket::default(), Lanes::default());
-        Self { row, state, head, marks, bucket, key, lanes, positions, used: 0 }
+        Self { row, state, head, marks, bucket, keys, lanes, positions, used: 0 }
     }
 
     /// Loads a room: rebuilds its state from its commits, and its marks.
@@ -98,10 +99,7 @@ impl Room {
         master: &MasterKey,
         row: RoomRow,
     ) -> Result<Self, StoreError> {
-        let key = match &row.sealed_key {
-            None => None,
-            Some(sealed) => Some(master.open_room_key(row.room, sealed)?),
-        };
+        let keys = RoomKeys::load(read, master, &row)?;
         let head = read.head(row.number)?;
         let mut state: Option<RoomState> = None;
         let mut after = Seq(0);
@@ -111,21 +109,21 @@ impl Room {
             after = last.seq;
             for entry in rows {
                 let (seq, time) = (entry.seq, entry.time);
-                let commit = stored_commit(&row, key.as_ref(), entry)?;
+                let commit = stored_commit(&row, keys.as_ref(), entry)?;
                 match &mut state {
                     Some(state) => state.apply(seq, time, &commit),
                     None => state = RoomState::create(&commit, time),
                 }
             }
         }
-        let state = state.ok_or_else(|| broken("a room without a Create"))?;
+        let state = state.ok_or_else(|| StoreError::rotten("a room without a Create"))?;
         let mut marks = RoomMarks::default();
         for mark in read.marks(row.number)? {
             if state.member(mark.account).is_some_and(|member| member.role != Role::Agent) {
                 marks.load(&mark);
             }
         }
-        Ok(Self::new(row, state, head, key, marks))
+        Ok(Self::new(row, state, head, keys, marks))
     }
 
     /// The room's short number.
@@ -153,10 +151,12 @@ impl Room {
 
     /// Gives an entry the next place and writes it.
     ///
-    /// Hashes once, encodes the event once, and moves the bytes into the row.
+    /// Hashes once, encodes the event once, and moves the bytes into the row. In an open room it is
+    /// also the moment at which a key that has served its time is followed by the next.
     pub(crate) fn store(
         &mut self,
         tx: &mut dyn Write,
+        master: &MasterKey,
         now: TimeMs,
         entry: NewEntry,
     ) -> Result<Stored, StoreError> {
@@ -164,9 +164,14 @@ impl Room {
         let (seq, hash) = (log.seq(), log.hash());
         let n_countable = self.head.n_countable + u64::from(entry.is_countable);
         let (frame, bytes) = entry_frame(self.row.number, seq, now, entry.bytes);
-        let body = match &self.key {
+        // Data of a server that did not keep it in the row yet heals here.
+        self.note_retention(tx)?;
+        if self.keys.as_ref().is_some_and(|keys| keys.are_due(now)) {
+            self.renew_key(tx, master, now)?;
+        }
+        let body = match &self.keys {
             None => bytes,
-            Some(key) => key.seal_entry(&mut rand::rng(), seq, &bytes),
+            Some(keys) => keys.seal_entry(&mut rand::rng(), seq, &bytes),
         };
         tx.insert_entry(&EntryRow {
             room: self.row.number,
@@ -190,6 +195,29 @@ impl Room {
         Ok(Stored { seq, frame })
     }
 
+    /// Keeps the row as the policy is, for whoever looks for rooms that forget.
+    pub(crate) fn note_retention(&mut self, tx: &mut dyn Write) -> Result<(), StoreError> {
+        let days = self.state.policy().retention_days;
+        if self.row.retention_days != days {
+            tx.set_retention(self.row.number, days)?;
+            self.row.retention_days = days;
+        }
+        Ok(())
+    }
+
+    /// Gives an open room its next key, which seals from behind the head on.
+    pub(crate) fn renew_key(
+        &mut self,
+        tx: &mut dyn Write,
+        master: &MasterKey,
+        now: TimeMs,
+    ) -> Result<(), StoreError> {
+        let Some(keys) = &mut self.keys else { return Ok(()) };
+        let from = self.head.seq.next();
+        let row = keys.renew(master, &mut rand::rng(), &self.row, from, now);
+        tx.insert_room_key(&row)
+    }
+
     /// The timer that its marks need now, if they need a new one.
     pub(crate) fn newly_due(&mut self, now: TimeMs) -> Option<Reverse<(TimeMs, RoomNumber)>> {
         let due = self.marks.newly_due(now)?;
@@ -205,31 +233,26 @@ impl Room {
 
 /// The true bytes of a stored entry; `None` once retention removed them.
 pub(crate) fn true_bytes(
-    key: Option<&OpenRoomKey>,
+    keys: Option<&RoomKeys>,
     seq: Seq,
     body: Option<Vec<u8>>,
 ) -> Result<Option<Vec<u8>>, StoreError> {
-    match (body, key) {
+    match (body, keys) {
         (None, _) => Ok(None),
         (Some(body), None) => Ok(Some(body)),
-        (Some(body), Some(key)) => Ok(Some(key.open_entry(seq, &body)?)),
+        (Some(body), Some(keys)) => Ok(Some(keys.open_entry(seq, &body)?)),
     }
-}
-
-/// Something in the database is not as it was written.
-pub(crate) fn broken(what: &'static str) -> StoreError {
-    StoreError::Broken(what.into())
 }
 
 fn stored_commit(
     row: &RoomRow,
-    key: Option<&OpenRoomKey>,
+    keys: Option<&RoomKeys>,
     entry: EntryRow,
 ) -> Result<Commit, StoreError> {
     debug_assert_eq!(row.number, entry.room);
-    let bytes = true_bytes(key, entry.seq, entry.body)?;
-    let bytes = bytes.ok_or_else(|| broken("a commit without its bytes"))?;
-    Commit::decode(bytes).map_err(|error| StoreError::Broken(Box::new(error)))
+    let bytes = true_bytes(keys, entry.seq, entry.body)?;
+    let bytes = bytes.ok_or_else(|| StoreError::rotten("a commit without its bytes"))?;
+    Commit::decode(bytes).map_err(StoreError::rotten)
 }
 
 /// Encodes the event of an entry and hands the entry's bytes back, so that they are never copied

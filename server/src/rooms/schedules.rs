@@ -33,6 +33,7 @@ impl Clerk {
         entry: Vec<u8>,
         due: TimeMs,
     ) -> Result<Reply, Refusal> {
+        self.check_trusted(caller)?;
         let header = message_header(&entry, TAG_SCHEDULED)?;
         let Placement::Scheduled { id } = header.placement else {
             return Err(Fault::Malformed.into());
@@ -66,9 +67,9 @@ impl Clerk {
             return Err(too_large(n_max).into());
         }
         self.rates.messages.take(caller.account, b.now)?;
-        let body = match &room.key {
+        let body = match &room.keys {
             None => entry,
-            Some(key) => key.seal_schedule(&mut rand::rng(), id, &entry),
+            Some(keys) => keys.seal_schedule(&mut rand::rng(), id, &entry),
         };
         let (account, device) = (caller.account, caller.device);
         let row = ScheduleRow { room: number, account, device, id, due, body };
@@ -87,7 +88,18 @@ impl Clerk {
             return Ok(());
         }
         for row in &b.tx.due(b.now, DUE_PER_BATCH)? {
-            self.append_one(b, row)?;
+            b.tx.remove_schedule(row.room, row.device, row.id)?;
+            match self.append_one(b, row) {
+                // It would fail for ever, and take all other work with it.
+                Err(error @ StoreError::Rotten(_)) => {
+                    self.damage.found(&error, b.now);
+                    if let Some(room) = b.tx.room_by_number(row.room)? {
+                        let (room, id, cause) = (room.room, row.id, DropCause::Invalid);
+                        b.tell_account(row.account, Event::ScheduleDropped { room, id, cause });
+                    }
+                }
+                appended => appended?,
+            }
         }
         self.next_due = b.tx.next_due()?;
         Ok(())
@@ -95,7 +107,6 @@ impl Clerk {
 
     fn append_one(&mut self, b: &mut Batch<'_>, row: &ScheduleRow) -> Result<(), StoreError> {
         let ScheduleRow { room: number, account, device, id, .. } = *row;
-        b.tx.remove_schedule(number, device, id)?;
         let is_removed = b.tx.account(account)?.is_none_or(|account| account.is_removed);
         let chain = self.chains.get(&*b.tx, account)?;
         let Some(room) = self.rooms.room_by_number(&*b.tx, &self.master, number)? else {
@@ -122,7 +133,7 @@ impl Clerk {
             device,
             ctr: Counter(id),
         };
-        let stored = room.store(b.tx, b.now, new)?;
+        let stored = room.store(b.tx, &self.master, b.now, new)?;
         b.tell(News::Entry { room: number, seq: stored.seq, frame: stored.frame });
         Ok(())
     }
@@ -144,9 +155,9 @@ pub(super) fn unschedule(
 }
 
 fn true_bytes(room: &Room, row: &ScheduleRow) -> Result<Vec<u8>, StoreError> {
-    match &room.key {
+    match &room.keys {
         None => Ok(row.body.clone()),
-        Some(key) => Ok(key.open_schedule(row.id, &row.body)?),
+        Some(keys) => Ok(keys.open_schedule(row.id, &row.body)?),
     }
 }
 

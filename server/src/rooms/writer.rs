@@ -13,6 +13,7 @@ use mathia_protocol::wire::Fault;
 
 use super::clerk::{Batch, Clerk, Told};
 use super::job::{AdminJob, Job};
+use super::retention::Retention;
 use crate::clock::Clock;
 use crate::hub::Hub;
 use crate::store::{self, StoreError};
@@ -33,7 +34,8 @@ impl Fatal {
     pub fn abort() -> Self {
         Self::new(|error| {
             let cause = std::error::Error::source(error).map(ToString::to_string);
-            tracing::error!(%error, cause, "the database failed, the server ends itself");
+            let hint = "see whether the disk fails or is read-only, then start the server again";
+            tracing::error!(%error, cause, hint, "the database failed, the server ends itself");
             std::process::abort();
         })
     }
@@ -63,6 +65,7 @@ pub(super) struct WriterLoop {
     pub(super) clock: Arc<dyn Clock>,
     pub(super) batch_max: usize,
     pub(super) fatal: Fatal,
+    pub(super) retention: Retention,
     /// Timers rest until then: set after a failed batch, so that a full disk is not hammered.
     pub(super) timers_rest_until: TimeMs,
 }
@@ -94,10 +97,11 @@ impl WriterLoop {
                 jobs.push(job);
             }
             is_stopping |= jobs.iter().any(|job| matches!(job, Job::Stop));
-            if jobs.is_empty() && !is_stopping && !self.has_timer_due() {
-                continue;
+            let has_work = !jobs.is_empty() || is_stopping || self.has_timer_due();
+            if has_work && self.batch(&mut jobs, &mut told, is_stopping) == Outcome::Failed {
+                break;
             }
-            if self.batch(&mut jobs, &mut told, is_stopping) == Outcome::Failed {
+            if !is_stopping && self.forget_some() == Outcome::Failed {
                 break;
             }
         }
@@ -152,7 +156,11 @@ impl WriterLoop {
             }
             Err(error @ StoreError::Broken(_)) => self.fail(&error),
             Err(error) => {
-                // A full disk, or a row that was there against all expectation: nothing was stored.
+                // A full disk, damaged rows, or one that was there against all expectation: nothing
+                // was stored.
+                if matches!(error, StoreError::Rotten(_)) {
+                    self.clerk.damage.found(&error, now);
+                }
                 let n_jobs = jobs.len();
                 tracing::warn!(%error, n_jobs, "a batch was rolled back");
                 metrics::counter!("mathia_batches_refused_total").increment(1);
@@ -161,6 +169,23 @@ impl WriterLoop {
                 told.news.clear();
                 told.later.drain(..).for_each(|answer| answer(Some(busy())));
                 jobs.drain(..).for_each(refuse);
+                Outcome::GoOn
+            }
+        }
+    }
+
+    /// Removes some of what rooms no longer keep, when that is due.
+    fn forget_some(&mut self) -> Outcome {
+        let now = self.clock.now_ms();
+        if now < self.timers_rest_until {
+            return Outcome::GoOn;
+        }
+        match self.retention.step(self.store.as_mut(), now) {
+            Ok(()) => Outcome::GoOn,
+            Err(error @ StoreError::Broken(_)) => self.fail(&error),
+            Err(error) => {
+                tracing::warn!(%error, "what has expired cannot be removed now");
+                self.timers_rest_until = TimeMs(now.0.saturating_add(BUSY_RETRY_MS.into()));
                 Outcome::GoOn
             }
         }
@@ -176,6 +201,7 @@ impl WriterLoop {
         now >= self.timers_rest_until && self.next_timer(now).is_some_and(|due| due <= now)
     }
 
+    /// The next timer that a batch looks after.
     fn next_timer(&self, now: TimeMs) -> Option<TimeMs> {
         let timers = [self.clerk.next_flush(now), self.clerk.next_due];
         timers.into_iter().flatten().min()
@@ -184,7 +210,8 @@ impl WriterLoop {
     /// Until the next timer; never nothing, so that a clock that stands still costs no work.
     fn sleep(&self) -> Duration {
         let now = self.clock.now_ms();
-        let Some(due) = self.next_timer(now) else { return SLEEP_MAX };
+        let forgets = self.retention.due(now);
+        let due = self.next_timer(now).map_or(forgets, |due| due.min(forgets));
         let due = due.max(self.timers_rest_until);
         Duration::from_millis(due.0.saturating_sub(now.0).max(1)).min(SLEEP_MAX)
     }
@@ -204,7 +231,7 @@ fn refuse(job: Job) {
         Job::Register { answer, .. } => drop(answer.send(Err(busy()))),
         Job::Recover { answer, .. } => drop(answer.send(Err(busy()))),
         Job::Admin(admin) => refuse_admin(admin),
-        Job::LastSeen { .. } | Job::Stop => {}
+        Job::LastSeen { .. } | Job::SignsWrongly { .. } | Job::Stop => {}
     }
 }
 
@@ -215,6 +242,7 @@ fn refuse_admin(job: AdminJob) {
         }
         AdminJob::Ping { answer } => drop(answer.send(Err(busy()))),
         AdminJob::Invites { answer } => drop(answer.send(Err(busy()))),
+        AdminJob::RotateKeys { answer, .. } => drop(answer.send(Err(busy()))),
         AdminJob::Accounts { answer } => drop(answer.send(Err(busy()))),
         AdminJob::RemoveAccount { answer, .. } => drop(answer.send(Err(busy()))),
     }

@@ -17,6 +17,7 @@ use crate::accounts::Chains;
 use crate::admin::data_dir::{DATABASE_FILE, read_or_make_secret};
 use crate::clock::{Clock, SystemClock};
 use crate::config::{RegistrationPolicy, TlsFiles};
+use crate::damage::Damage;
 use crate::hub::Hub;
 use crate::rooms::{Desk, DeskParts, Fatal, MasterKey, Readers, Reads};
 use crate::session::{Pins, Shared};
@@ -94,6 +95,7 @@ impl Foundation {
             RegistrationPolicy::Invite => Registration::Invite,
             RegistrationPolicy::Open => Registration::Open,
         };
+        let damage = Arc::new(Damage::default());
         let parts = DeskParts {
             master: Arc::clone(&master),
             chains: Arc::clone(&chains),
@@ -101,6 +103,7 @@ impl Foundation {
             registration,
             clock: Arc::clone(&clock),
             fatal: fatal.clone(),
+            damage: Arc::clone(&damage),
         };
         let n_readers = config.reader_threads.unwrap_or_else(default_reader_threads);
         let shared = Arc::new(Shared {
@@ -114,6 +117,7 @@ impl Foundation {
             limits,
             clock,
             fatal,
+            damage,
             stop: CancellationToken::new(),
             tasks: TaskTracker::new(),
         });

@@ -13,6 +13,10 @@ pub(super) fn describe() {
     metrics::describe_counter!("mathia_batches_total", "transactions of the writer");
     metrics::describe_counter!("mathia_jobs_total", "changes asked for, done or refused");
     metrics::describe_counter!("mathia_batches_refused_total", "transactions rolled back");
+    metrics::describe_counter!("mathia_signatures_sampled_total", "message signatures checked");
+    metrics::describe_counter!("mathia_signatures_wrong_total", "devices that sign wrongly");
+    metrics::describe_counter!("mathia_bodies_expired_total", "message bodies that have expired");
+    metrics::describe_counter!("mathia_damage_found_total", "reads that met damaged data");
     metrics::describe_counter!("mathia_entries_spread_total", "log entries told to sessions");
     metrics::describe_counter!("mathia_deliveries_total", "log entries times sessions told");
     metrics::describe_counter!("mathia_knocks_total", "connection attempts by verdict");

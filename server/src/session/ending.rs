@@ -18,7 +18,7 @@ pub enum Ending {
     Refused,
     /// The peer took nothing, or left a frame unfinished, for too long.
     TooSlow,
-    /// The device was revoked or the account removed.
+    /// The device was revoked or signs wrongly, or the account was removed.
     Expelled,
     /// The server stops.
     Stopping,

@@ -24,6 +24,7 @@ pub use ending::Ending;
 pub use opening::VERSION;
 
 use crate::clock::Clock;
+use crate::damage::Damage;
 use crate::hub::{Bounds, Hub, Left, Outbox, Session, SessionId};
 use crate::limits::Limits;
 use crate::refusal::Refusal;
@@ -66,6 +67,8 @@ pub struct Shared {
     pub reads: Reads,
     /// What happens when the database fails.
     pub fatal: Fatal,
+    /// Counts what is found damaged.
+    pub damage: Arc<Damage>,
     /// Cancelled when the server stops: ends connections that are not yet sessions.
     pub stop: CancellationToken,
     /// Every task of every connection.
@@ -86,11 +89,15 @@ impl Shared {
         *self.pins.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// What a caller is told about a refusal. A database that failed ends the process.
+    /// What a caller is told about a refusal. A database that failed ends the process; one damaged
+    /// place in it does not.
     fn fault_of(&self, refusal: Refusal) -> Fault {
         match refusal {
             Refusal::Fault(fault) => fault,
             Refusal::Store(StoreError::Full(_)) => BUSY,
+            Refusal::Store(error @ StoreError::Rotten(_)) => {
+                self.damage.found(&error, self.clock.now_ms())
+            }
             Refusal::Store(error) => {
                 self.fatal.strike(&error);
                 BUSY

@@ -52,6 +52,15 @@ pub trait Writer: Send {
         &mut self,
         work: &mut dyn FnMut(&mut dyn Write) -> Result<(), StoreError>,
     ) -> Result<(), StoreError>;
+
+    /// Removes from the files what earlier batches have removed from the rows. Says `false` when a
+    /// reader that still looks at an older state is in the way: then later, since nobody is waited
+    /// for.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Broken`], as for [`Self::batch`].
+    fn erase_traces(&mut self) -> Result<bool, StoreError>;
 }
 
 /// Why the store could not do what was asked.
@@ -63,6 +72,10 @@ pub enum StoreError {
     /// The row exists already (a handle, a pair, a name, a counter). Retrying never helps.
     #[error("it exists already")]
     Exists,
+    /// What lies at one place is not what was written there: bits have rotted, or a hand has changed
+    /// them. The rest is as good as before. Retrying never helps, restoring a backup does.
+    #[error("what is stored there is damaged")]
+    Rotten(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// The database failed. The cause is for the log, never for the wire.
     #[error("the database failed")]
     Broken(#[source] Box<dyn std::error::Error + Send + Sync>),
@@ -113,14 +126,38 @@ pub struct RoomRow {
     pub mode: u8,
     /// When it was made.
     pub created: TimeMs,
-    /// The sealed room key at rest (open rooms), `None` for end-to-end rooms.
-    pub sealed_key: Option<Vec<u8>>,
     /// Keyed tag of the name (open rooms): unique per workspace, tells nothing without the key.
     pub name_tag: Option<Hash>,
     /// Sealed name and topic (open rooms).
     pub sealed_name: Option<Vec<u8>>,
     /// The two accounts of a direct room, in rising order: unique.
     pub pair: Option<(AccountId, AccountId)>,
+    /// How many days its policy keeps messages; 0 for ever.
+    pub retention_days: u32,
+}
+
+/// What [`Write::expire`] did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Expired {
+    /// Entries that are too old now, commits included.
+    pub n_seen: u32,
+    /// Those of them whose bodies were removed.
+    pub n_removed: u32,
+}
+
+/// A key of an open room, sealed under the master key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RoomKeyRow {
+    /// The room.
+    pub room: RoomNumber,
+    /// Its number among the room's keys, from 1.
+    pub generation: u32,
+    /// The first place it seals; it seals up to that of the next generation.
+    pub from: Seq,
+    /// When it was made.
+    pub made: TimeMs,
+    /// The sealed key.
+    pub sealed: Vec<u8>,
 }
 
 /// The newest position of a room.
@@ -343,6 +380,14 @@ pub trait Read {
     fn members(&self, room: RoomNumber) -> Result<Vec<AccountId>, StoreError>;
     /// Says whether an account is a present member of a room.
     fn is_member(&self, room: RoomNumber, account: AccountId) -> Result<bool, StoreError>;
+    /// Keys of an open room, by generation; end-to-end rooms have none.
+    fn room_keys(&self, room: RoomNumber) -> Result<Vec<RoomKeyRow>, StoreError>;
+    /// Rooms behind `after` that do not keep messages for ever, by number, at most `n_rows_max`.
+    fn forgetful_rooms(
+        &self,
+        after: RoomNumber,
+        n_rows_max: u32,
+    ) -> Result<Vec<RoomRow>, StoreError>;
     /// Where the room's log stands.
     fn head(&self, room: RoomNumber) -> Result<HeadRow, StoreError>;
 
@@ -431,8 +476,21 @@ pub trait Write: Read {
     /// Makes a room; `row.number` is ignored, the new number is returned.
     /// [`StoreError::Exists`] if identifier, pair or name tag is taken.
     fn insert_room(&mut self, row: &RoomRow) -> Result<RoomNumber, StoreError>;
-    /// Replaces sealed key, name tag and sealed name of an open room.
+    /// Replaces name tag and sealed name of an open room.
     fn update_room(&mut self, row: &RoomRow) -> Result<(), StoreError>;
+    /// Says how many days a room keeps messages; 0 for ever.
+    fn set_retention(&mut self, room: RoomNumber, days: u32) -> Result<(), StoreError>;
+    /// Removes the bodies of a room's messages that are older than `before`, from where the last
+    /// call ended up to the first entry that is not, looking at no more than `n_rows_max`. Hashes
+    /// stay, and so do commits.
+    fn expire(
+        &mut self,
+        room: RoomNumber,
+        before: TimeMs,
+        n_rows_max: u32,
+    ) -> Result<Expired, StoreError>;
+    /// Gives an open room one more key. [`StoreError::Exists`] if the generation is taken.
+    fn insert_room_key(&mut self, row: &RoomKeyRow) -> Result<(), StoreError>;
     /// Appends an entry. [`StoreError::Exists`] if the place is taken, if a message's counter is not
     /// above the device's newest in the room, or if a scheduled entry's number was used.
     fn insert_entry(&mut self, row: &EntryRow) -> Result<(), StoreError>;

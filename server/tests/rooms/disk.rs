@@ -1,11 +1,15 @@
 //! What a disk may do to a server: be slow, be full, fail.
 
-use mathia_protocol::id::Seq;
-use mathia_protocol::wire::{BulkReply, BulkRequest, Fault, Request};
+use mathia_protocol::crypto::message::Placement;
+use mathia_protocol::id::{Seq, TimeMs};
+use mathia_protocol::wire::{BulkReply, BulkRequest, DropCause, Event, Fault, Request};
 use mathia_server::refusal::Refusal;
 use mathia_server::store::StoreError;
 
 use super::cast::{Person, Town};
+
+/// Scheduled entries have numbers with the highest bit set.
+const SCHEDULED: u64 = 0x8000_0000_0000_0077;
 
 #[test]
 fn an_answer_leaves_only_after_the_commit() {
@@ -104,6 +108,34 @@ fn a_bit_that_rotted_on_the_disk_is_found_before_anybody_believes_it() {
         let request = BulkRequest::After { room, after: Seq(after), count: 9 };
         town.reads.bulk(read.as_ref(), ann.account, &request)?.next_page(read.as_ref())
     };
-    assert!(matches!(fetch(0), Err(Refusal::Store(StoreError::Broken(_)))));
+    assert!(matches!(fetch(0), Err(Refusal::Store(StoreError::Rotten(_)))));
     assert!(matches!(fetch(2), Ok(Some(BulkReply::Page { .. }))), "the rest is whole");
+}
+
+#[test]
+fn a_room_whose_change_has_rotted_is_refused_and_takes_nothing_from_the_others() {
+    let mut town = Town::start_on_disk();
+    let (mut ann, _, _, room) = town.three_friends();
+    let other = ann.creates(&town, &[]).unwrap();
+    ann.syncs(&town, other);
+    let placement = Placement::Scheduled { id: SCHEDULED };
+    let later = ann.seals_as(&town, room, "later", placement);
+    let due = TimeMs(town.now().0 + 1_000);
+    ann.calls(&town, Request::Schedule { room, entry: later, due }).unwrap();
+    let file = rusqlite::Connection::open(town.file()).unwrap();
+    let rot = "UPDATE entry SET body = zeroblob(200) WHERE place >> 40 = 1";
+    assert_eq!(file.execute(rot, []).unwrap(), 1);
+    town.restarts();
+    ann.comes_back(&town);
+
+    assert_eq!(ann.says(&town, room, "into the rot"), Err(Fault::Damaged));
+    assert_eq!(ann.says(&town, other, "elsewhere"), Ok(Seq(2)));
+    // What was left for the damaged room is given up, and keeps nothing else waiting.
+    town.time_passes(1_000);
+    let cause = DropCause::Invalid;
+    let dropped = Event::ScheduleDropped { room, id: SCHEDULED, cause };
+    ann.hears("that it was dropped", |event| *event == dropped);
+    assert_eq!(ann.says(&town, other, "still"), Ok(Seq(3)));
+    assert_eq!(town.damage.n_found(), 2);
+    assert!(!town.stage.has_ended(), "the server goes on");
 }

@@ -1,12 +1,14 @@
 //! Saying something: once, in order, and only by those who may.
 
+use std::time::Instant;
+
 use mathia_protocol::crypto::message::Placement;
-use mathia_protocol::id::{Counter, Seq};
+use mathia_protocol::id::{Counter, Seq, TimeMs};
 use mathia_protocol::log::propose::Change;
 use mathia_protocol::wire::{Event, Fault, Request};
 use mathia_server::limits::Limits;
 
-use super::cast::{Person, Town};
+use super::cast::{DEADLINE, Person, Town};
 
 #[test]
 fn what_one_says_all_hear_and_everybody_has_the_same_log() {
@@ -21,6 +23,36 @@ fn what_one_says_all_hear_and_everybody_has_the_same_log() {
     }
     assert_eq!(ann.rooms[&room].log, bob.rooms[&room].log);
     assert_eq!(ann.rooms[&room].entries, eve.rooms[&room].entries);
+}
+
+#[test]
+fn a_device_that_signs_wrongly_is_soon_dropped_and_says_no_more_until_a_restart() {
+    let mut town = Town::start();
+    let (mut ann, mut bob, mut eve, room) = town.three_friends();
+    let deadline = Instant::now() + DEADLINE;
+    while !eve.is_expelled() {
+        assert!(Instant::now() < deadline, "nobody looked at what eve signs");
+        town.clock.advance(1_000);
+        let mut forged = eve.seals(&town, room, "believe me");
+        *forged.last_mut().unwrap() ^= 1;
+        // Refused once she was found out, which may be before she hears of it.
+        drop(eve.appends(&town, room, forged));
+        ann.says(&town, room, "honestly").unwrap();
+    }
+    eve.comes_back(&town);
+    let rule = "this device signs its messages wrongly".to_owned();
+    assert_eq!(eve.says(&town, room, "now truly"), Err(Fault::NotAllowed { rule: rule.clone() }));
+    let later = eve.seals_as(&town, room, "later", Placement::Scheduled { id: 1 << 63 });
+    let due = TimeMs(town.now().0 + 1_000);
+    let refused = eve.calls(&town, Request::Schedule { room, entry: later, due });
+    assert_eq!(refused, Err(Fault::NotAllowed { rule }));
+    assert!(!ann.is_expelled() && !bob.is_expelled(), "they sign truly");
+    bob.says(&town, room, "hi").unwrap();
+
+    town.restarts();
+    eve.comes_back(&town);
+    let again = eve.says(&town, room, "me again");
+    assert!(!matches!(again, Err(Fault::NotAllowed { .. })), "{again:?}");
 }
 
 #[test]

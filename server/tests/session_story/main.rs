@@ -1,5 +1,7 @@
 //! Stories of people, strangers and vandals at the server's door.
 
+#[path = "../bare/mod.rs"]
+mod bare;
 mod town;
 mod vandals;
 
@@ -14,7 +16,8 @@ use mathia_protocol::wire::{
 use mathia_server::hub::{News, event_frame};
 use tokio::time::{Instant, timeout};
 
-use town::{PATIENCE, Person, Session, TestResult, Town, ending};
+use bare::{PATIENCE, TestResult};
+use town::{Person, Session, Town, ending};
 
 #[tokio::test]
 async fn a_newcomer_registers_and_logs_in_again() -> TestResult {

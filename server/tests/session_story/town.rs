@@ -1,36 +1,26 @@
 //! A server on loopback and people who talk to it in bare frames.
 
-use std::sync::Arc;
-use std::time::Duration;
-
-use bytes::BytesMut;
-use mathia_protocol::crypto::auth::{AuthScope, EXPORTER_LABEL, ExporterValue};
+use mathia_protocol::crypto::auth::AuthScope;
 use mathia_protocol::crypto::identity::{HpkeSecret, SigningKey};
 use mathia_protocol::crypto::user_link::{
     AccountKind, DeviceLabel, DeviceRecord, Genesis, SignedLink, UserLink,
 };
 use mathia_protocol::id::{AccountId, Realm, TimeMs};
-use mathia_protocol::limits::{ALPN, FRAME_LEN_MAX_COMMIT, STREAM_VERSION};
+use mathia_protocol::limits::STREAM_VERSION;
 use mathia_protocol::wire::{
     BulkReply, BulkRequest, Call, CloseCode, Event, Fault, Hello, Opening, OpeningReply, Register,
-    Reply, Request, ServerFrame, Welcome, decode, encode_frame, take_frame,
+    Reply, Request, ServerFrame, Welcome, encode_frame,
 };
 use mathia_server::clock::{Clock as _, SystemClock};
 use mathia_server::config::RegistrationPolicy;
 use mathia_server::limits::Limits;
 use mathia_server::serve::{ServeConfig, Server};
-use quinn::crypto::rustls::QuicClientConfig;
-use quinn::{Connection, ConnectionError, Endpoint, RecvStream, SendStream};
+use quinn::{Connection, ConnectionError, Endpoint, SendStream};
 use rand::SeedableRng as _;
 use rand::rngs::StdRng;
-use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use tokio::time::timeout;
 
-pub(crate) type TestResult<T = ()> = Result<T, Box<dyn std::error::Error>>;
-
-/// Nothing in these stories takes so long, but for what the server itself waits for.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+use crate::bare::{Frames, PATIENCE, TestResult, client_config, exporter};
 
 /// A server with a directory of its own.
 pub(crate) struct Town {
@@ -160,14 +150,6 @@ impl Person {
     }
 }
 
-fn exporter(connection: &Connection, scope: &AuthScope) -> TestResult<ExporterValue> {
-    let mut value = [0; 32];
-    connection
-        .export_keying_material(&mut value, EXPORTER_LABEL, &scope.exporter_context().0)
-        .map_err(|_| "the connection exports nothing")?;
-    Ok(ExporterValue::new(value)?)
-}
-
 /// A connection before login.
 pub(crate) struct Stranger {
     pub(crate) connection: Connection,
@@ -181,8 +163,7 @@ impl Stranger {
     }
 
     pub(crate) async fn hear(&mut self) -> TestResult<OpeningReply> {
-        let body = self.frames.next().await?.ok_or("the stream ended")?;
-        Ok(decode(&body)?)
+        Ok(self.frames.next().await?.ok_or("the stream ended")?)
     }
 
     pub(crate) async fn becomes(mut self, person: Person) -> TestResult<Session> {
@@ -225,8 +206,7 @@ impl Session {
     }
 
     pub(crate) async fn hear(&mut self) -> TestResult<ServerFrame> {
-        let body = self.stranger.frames.next().await?.ok_or("the stream ended")?;
-        Ok(decode(&body)?)
+        Ok(self.stranger.frames.next().await?.ok_or("the stream ended")?)
     }
 
     /// The next answer, with the call it answers; events before it are thrown away.
@@ -265,92 +245,9 @@ impl Session {
         send.finish()?;
         let mut frames = Frames::new(recv);
         let mut replies = Vec::new();
-        while let Some(body) = frames.next().await? {
-            replies.push(decode(&body)?);
+        while let Some(reply) = frames.next().await? {
+            replies.push(reply);
         }
         Ok(replies)
-    }
-}
-
-/// Frames off a stream, behind its version byte.
-pub(crate) struct Frames {
-    recv: RecvStream,
-    buffer: BytesMut,
-    has_version: bool,
-}
-
-impl Frames {
-    fn new(recv: RecvStream) -> Self {
-        Self { recv, buffer: BytesMut::new(), has_version: false }
-    }
-
-    /// The next frame's body; `None` at the end of the stream.
-    pub(crate) async fn next(&mut self) -> TestResult<Option<bytes::Bytes>> {
-        loop {
-            if !self.has_version && !self.buffer.is_empty() {
-                assert_eq!(self.buffer.split_to(1)[0], STREAM_VERSION);
-                self.has_version = true;
-            }
-            if self.has_version
-                && let Some(body) = take_frame(&mut self.buffer, FRAME_LEN_MAX_COMMIT)?
-            {
-                return Ok(Some(body));
-            }
-            match timeout(PATIENCE, self.recv.read_chunk(usize::MAX, true)).await?? {
-                Some(chunk) => self.buffer.extend_from_slice(&chunk.bytes),
-                None => return Ok(None),
-            }
-        }
-    }
-}
-
-pub(crate) fn client_config() -> TestResult<quinn::ClientConfig> {
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let mut tls = rustls::ClientConfig::builder_with_provider(Arc::clone(&provider))
-        .with_protocol_versions(&[&rustls::version::TLS13])?
-        .dangerous()
-        .with_custom_certificate_verifier(Arc::new(AnyKey(provider)))
-        .with_no_client_auth();
-    tls.alpn_protocols = vec![ALPN.to_vec()];
-    Ok(quinn::ClientConfig::new(Arc::new(QuicClientConfig::try_from(tls)?)))
-}
-
-/// The server of this test: its key is not pinned, its signature is checked.
-#[derive(Debug)]
-struct AnyKey(Arc<rustls::crypto::CryptoProvider>);
-
-impl ServerCertVerifier for AnyKey {
-    fn verify_server_cert(
-        &self,
-        _end_entity: &CertificateDer<'_>,
-        _intermediates: &[CertificateDer<'_>],
-        _name: &ServerName<'_>,
-        _ocsp: &[u8],
-        _now: UnixTime,
-    ) -> Result<ServerCertVerified, rustls::Error> {
-        Ok(ServerCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        _message: &[u8],
-        _cert: &CertificateDer<'_>,
-        _dss: &rustls::DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        Err(rustls::Error::General("TLS 1.3 only".into()))
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        dss: &rustls::DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        let algorithms = &self.0.signature_verification_algorithms;
-        rustls::crypto::verify_tls13_signature(message, cert, dss, algorithms)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<rustls::SignatureScheme> {
-        self.0.signature_verification_algorithms.supported_schemes()
     }
 }

@@ -14,7 +14,8 @@ use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::process::{Child, Command};
 use tokio::time::timeout;
 
-use super::town::{PATIENCE, Session, TestResult, Town, client_config, ending};
+use super::bare::{PATIENCE, TestResult, client_config};
+use super::town::{Session, Town, ending};
 use super::{joins_the_team, publish};
 
 /// The length of a list by its own word: 2^62.

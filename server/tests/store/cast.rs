@@ -102,10 +102,10 @@ pub(crate) fn room(id: u8) -> RoomRow {
         kind: 0,
         mode: 0,
         created: TimeMs(5),
-        sealed_key: None,
         name_tag: None,
         sealed_name: None,
         pair: None,
+        retention_days: 0,
     }
 }
 

@@ -6,7 +6,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use mathia_protocol::id::{RoomNumber, Seq, TimeMs};
 use mathia_server::store::memory::MemoryStore;
 use mathia_server::store::sqlite::SqliteStore;
-use mathia_server::store::{ScheduleRow, Store, StoreError, Writer};
+use mathia_server::store::{RoomKeyRow, ScheduleRow, Store, StoreError, Writer};
 use tempfile::TempDir;
 
 use super::cast::{ANN, ANNS, REALM, change, message, room, sqlite, whole};
@@ -162,6 +162,26 @@ fn data_of_a_newer_server_is_not_touched() {
     let error = SqliteStore::open(&path, || REALM).unwrap_err();
     let StoreError::Broken(cause) = error else { panic!("{error}") };
     assert!(cause.to_string().contains("newer"), "{cause}");
+}
+
+#[test]
+fn data_of_the_first_schema_is_brought_up_to_date_with_the_keys_of_its_open_rooms() {
+    let home = TempDir::new().unwrap();
+    let path = home.path().join("mathia.sqlite");
+    let db = rusqlite::Connection::open(&path).unwrap();
+    db.execute_batch(include_str!("../../migrations/0001_foundation.sql")).unwrap();
+    let rows = "INSERT INTO room (room, workspace, kind, mode, created, sealed_key) VALUES
+        (zeroblob(32), zeroblob(16), 0, 0, 5, NULL),
+        (randomblob(32), zeroblob(16), 0, 1, 6, x'0102')";
+    assert_eq!(db.execute(rows, ()).unwrap(), 2);
+    db.pragma_update(None, "user_version", 1).unwrap();
+    drop(db);
+
+    let reader = SqliteStore::open(&path, || REALM).unwrap().reader().unwrap();
+    assert_eq!(reader.room_keys(RoomNumber(1)).unwrap(), []);
+    let (room, made, sealed) = (RoomNumber(2), TimeMs(6), vec![1, 2]);
+    let key = RoomKeyRow { room, generation: 1, from: Seq(1), made, sealed };
+    assert_eq!(reader.room_keys(room).unwrap(), [key]);
 }
 
 #[test]

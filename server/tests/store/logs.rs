@@ -1,7 +1,7 @@
 //! Logs: places, ranges, heads, counters.
 
-use mathia_protocol::id::{Counter, Hash, RoomNumber, Seq};
-use mathia_server::store::{EntryRange, EntryRow, HeadRow, Store, StoreError, tag};
+use mathia_protocol::id::{Counter, Hash, RoomNumber, Seq, TimeMs};
+use mathia_server::store::{EntryRange, EntryRow, HeadRow, RoomRow, Store, StoreError, tag};
 
 use super::cast::{ANNS, BOBS, change, commit, fail, message, room, whole};
 use crate::stories;
@@ -133,6 +133,65 @@ stories! {
         assert_eq!(places(0, 2), [1, 11]);
         assert!(places(21, 2).is_empty());
         assert_eq!(reader.head(number).unwrap().commit_seq, Seq(21));
+    }
+
+    fn bodies_expire_from_the_oldest_on_and_commits_and_hashes_stay(store: &dyn Store) {
+        let mut writer = store.writer().unwrap();
+        let (number, kept) = change(&mut *writer, |write| {
+            let number = write.insert_room(&room(7)).unwrap();
+            let kept = write.insert_room(&room(8)).unwrap();
+            write.insert_entry(&commit(number, 1)).unwrap();
+            write.insert_entry(&message(kept, 1, ANNS, 1)).unwrap();
+            for seq in 2..=9 {
+                write.insert_entry(&message(number, seq, ANNS, seq)).unwrap();
+            }
+            (number, kept)
+        });
+        // The time of entry n is 1,000 + n.
+        let mut expire = |before, n_rows_max| {
+            let expired = change(&mut *writer, |write| {
+                write.expire(number, TimeMs(before), n_rows_max).unwrap()
+            });
+            (expired.n_seen, expired.n_removed)
+        };
+        assert_eq!(expire(1_001, 10), (0, 0), "nothing is older");
+        assert_eq!(expire(1_006, 3), (3, 2), "the commit is seen and stays");
+        assert_eq!(expire(1_006, 10), (2, 2));
+        assert_eq!(expire(1_006, 10), (0, 0));
+        let reader = store.reader().unwrap();
+        let left = reader.entries(whole(number)).unwrap();
+        let with_body: Vec<u64> =
+            left.iter().filter(|row| row.body.is_some()).map(|row| row.seq.0).collect();
+        assert_eq!(with_body, [1, 6, 7, 8, 9]);
+        let gone = EntryRow { body: None, ..message(number, 2, ANNS, 2) };
+        assert_eq!(left[1], gone, "all but the body is as it was");
+        assert_eq!(reader.lane(number, ANNS).unwrap().len(), 8);
+        assert_eq!(reader.entries(whole(kept)).unwrap(), [message(kept, 1, ANNS, 1)]);
+        let error = fail(&mut *writer, |write| {
+            write.expire(RoomNumber(9), TimeMs(5), 1).map(drop)
+        });
+        assert!(matches!(error, StoreError::Broken(_)), "a room that is not");
+    }
+
+    fn rooms_that_forget_are_listed_in_pages(store: &dyn Store) {
+        let mut writer = store.writer().unwrap();
+        change(&mut *writer, |write| {
+            for id in 1..=4 {
+                let days = u32::from(id % 2);
+                let row = RoomRow { retention_days: days, ..room(id) };
+                write.insert_room(&row).unwrap();
+            }
+            write.set_retention(RoomNumber(2), 7).unwrap();
+            write.set_retention(RoomNumber(3), 0).unwrap();
+        });
+        let reader = store.reader().unwrap();
+        let page = |after, n_rows_max| {
+            let rows = reader.forgetful_rooms(RoomNumber(after), n_rows_max).unwrap();
+            rows.iter().map(|row| (row.number.0, row.retention_days)).collect::<Vec<_>>()
+        };
+        assert_eq!(page(0, 9), [(1, 1), (2, 7)]);
+        assert_eq!(page(0, 1), [(1, 1)]);
+        assert_eq!(page(2, 9), []);
     }
 
     fn a_number_of_a_scheduled_entry_is_used_once(store: &dyn Store) {

@@ -5,8 +5,8 @@ use mathia_protocol::id::{
 };
 use mathia_server::store::memory::MemoryStore;
 use mathia_server::store::{
-    EntryRange, EntryRow, GrantRow, InviteRow, JoinRow, KeyAskRow, LinkRow, Read, RoomRow,
-    ScheduleRow, Store, StoreError, WrapRow, Write,
+    EntryRange, EntryRow, GrantRow, InviteRow, JoinRow, KeyAskRow, LinkRow, Read, RoomKeyRow,
+    RoomRow, ScheduleRow, Store, StoreError, WrapRow, Write,
 };
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -22,6 +22,9 @@ enum Change {
     Link { id: u8, seq: u32 },
     Room { id: u8, pair: Option<(u8, u8)>, name: Option<u8> },
     Rename { number: u32, name: u8 },
+    Retention { room: u32, days: u32 },
+    Expire { room: u32, before: u64, n_rows_max: u32 },
+    RoomKey { room: u32, generation: u32, from: u64 },
     Entry { room: u32, seq: u64, tag: u8, device: u8, ctr: u64, n_bytes: usize },
     Members { room: u32, added: Vec<u8>, removed: Vec<u8> },
     Delivered { room: u32, id: u8, upto: u64 },
@@ -62,6 +65,11 @@ fn changes() -> impl Strategy<Value = Change> {
         (0..6u8, prop::option::of((0..2u8, 2..4u8)), prop::option::of(0..3u8))
             .prop_map(|(id, pair, name)| Change::Room { id, pair, name }),
         (room.clone(), 0..3u8).prop_map(|(number, name)| Change::Rename { number, name }),
+        (room.clone(), 0..2u32).prop_map(|(room, days)| Change::Retention { room, days }),
+        (room.clone(), 1_000..1_050u64, 0..9u32)
+            .prop_map(|(room, before, n_rows_max)| Change::Expire { room, before, n_rows_max }),
+        (room.clone(), 1..4u32, small.clone())
+            .prop_map(|(room, generation, from)| Change::RoomKey { room, generation, from }),
         (room.clone(), vec(0..4u8, 0..3), vec(0..4u8, 0..3))
             .prop_map(|(room, added, removed)| Change::Members { room, added, removed }),
         (0..3u8, any::<u8>()).prop_map(|(name, value)| Change::Setting { name, value }),
@@ -158,6 +166,18 @@ fn apply(write: &mut dyn Write, change: &Change) -> Result<String, StoreError> {
                 ..room(0)
             };
             format!("{:?}", write.update_room(&row)?)
+        }
+        Change::Retention { room, days } => {
+            format!("{:?}", write.set_retention(RoomNumber(room), days)?)
+        }
+        Change::Expire { room, before, n_rows_max } => {
+            format!("{:?}", write.expire(RoomNumber(room), TimeMs(before), n_rows_max)?)
+        }
+        Change::RoomKey { room, generation, from } => {
+            let (room, from, made) = (RoomNumber(room), Seq(from), TimeMs(from));
+            let sealed = vec![byte(from.0)];
+            let row = RoomKeyRow { room, generation, from, made, sealed };
+            format!("{:?}", write.insert_room_key(&row)?)
         }
         Change::Entry { room, seq, tag, device: id, ctr, n_bytes } => {
             let room = RoomNumber(room);
@@ -312,6 +332,7 @@ fn everything(read: &dyn Read) -> Result<Vec<String>, StoreError> {
         format!("{:?}", read.invites(None)?),
         format!("{:?}", read.due(TimeMs(3), 3)?),
         format!("{:?}", read.next_due()?),
+        format!("{:?}", read.forgetful_rooms(RoomNumber(1), 2)?),
         format!("{:?}", read.counts()?),
     ];
     for id in 0..4 {
@@ -339,6 +360,7 @@ fn everything(read: &dyn Read) -> Result<Vec<String>, StoreError> {
         };
         all.push(format!("{:?}", read.room_by_number(number)?));
         all.push(format!("{:?}", read.members(number)?));
+        all.push(format!("{:?}", read.room_keys(number)?));
         all.push(format!("{:?}", read.head(number).ok()));
         all.push(format!("{:?}", read.entries(range)?));
         all.push(format!("{:?}", read.commits(number, Seq(2), 3)?));

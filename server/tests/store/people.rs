@@ -1,7 +1,9 @@
 //! Accounts and their chains, rooms and who is in them.
 
-use mathia_protocol::id::{AccountId, Hash, InviteToken, RoomId, RoomNumber, TimeMs, WorkspaceId};
-use mathia_server::store::{AccountRow, RoomRow, Store, StoreError};
+use mathia_protocol::id::{
+    AccountId, Hash, InviteToken, RoomId, RoomNumber, Seq, TimeMs, WorkspaceId,
+};
+use mathia_server::store::{AccountRow, RoomKeyRow, RoomRow, Store, StoreError};
 
 use super::cast::{ANN, BOB, account, change, fail, link, room};
 use crate::stories;
@@ -11,7 +13,6 @@ const EVE: AccountId = AccountId([3; 32]);
 fn open_room(id: u8, name: u8) -> RoomRow {
     RoomRow {
         mode: 1,
-        sealed_key: Some(vec![id; 80]),
         name_tag: Some(Hash([name; 32])),
         sealed_name: Some(vec![name; 50]),
         ..room(id)
@@ -124,7 +125,33 @@ stories! {
         let error = fail(&mut *writer, |write| write.update_room(&renamed(1)));
         assert!(matches!(error, StoreError::Exists));
         let row = store.reader().unwrap().room_by_number(number).unwrap();
-        assert_eq!(row, Some(RoomRow { number, ..open_room(2, 3) }), "only key and name change");
+        assert_eq!(row, Some(RoomRow { number, ..open_room(2, 3) }), "only the name changes");
+    }
+
+    fn an_open_room_keeps_all_its_keys_in_order(store: &dyn Store) {
+        let mut writer = store.writer().unwrap();
+        let key = |room, generation| RoomKeyRow {
+            room,
+            generation,
+            from: Seq(100 / u64::from(generation)),
+            made: TimeMs(u64::from(generation)),
+            sealed: vec![8; 80],
+        };
+        let number = change(&mut *writer, |write| {
+            let number = write.insert_room(&open_room(1, 1)).unwrap();
+            write.insert_room(&open_room(2, 2)).unwrap();
+            for generation in [2, 1, 3] {
+                write.insert_room_key(&key(number, generation)).unwrap();
+            }
+            number
+        });
+        let error = fail(&mut *writer, |write| write.insert_room_key(&key(number, 2)));
+        assert!(matches!(error, StoreError::Exists));
+        let error = fail(&mut *writer, |write| write.insert_room_key(&key(RoomNumber(9), 1)));
+        assert!(matches!(error, StoreError::Broken(_)), "a key of no room");
+        let reader = store.reader().unwrap();
+        assert_eq!(reader.room_keys(number).unwrap(), [1, 2, 3].map(|n| key(number, n)));
+        assert_eq!(reader.room_keys(RoomNumber(2)).unwrap(), []);
     }
 
     fn the_lobby_lists_open_rooms_in_pages(store: &dyn Store) {

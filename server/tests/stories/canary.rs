@@ -4,9 +4,10 @@ use std::fs::{self, File};
 use std::io::{BufRead as _, BufReader};
 use std::path::Path;
 use std::process::{Child, ChildStdout, Stdio};
+use std::sync::Arc;
 
 use super::cast::{Person, TestResult, enrols};
-use mathia_protocol::client::{Command, Done};
+use mathia_protocol::client::{Command, Done, SystemClock};
 use mathia_protocol::id::RoomId;
 
 /// Sentences, and names of rooms.
@@ -59,7 +60,7 @@ async fn no_sentence_is_found_on_the_server_or_in_its_log() -> TestResult {
 
 async fn joins(handle: &str, invite: &str, address: &str) -> TestResult<Person> {
     let (identity, replica) = enrols(handle, invite).await?;
-    Person::start(handle, address.parse()?, identity, replica)
+    Person::start(handle, address.parse()?, identity, replica, Arc::new(SystemClock))
 }
 
 async fn tell(from: &mut Person, to: &mut Person, room: RoomId, text: &str) -> TestResult {

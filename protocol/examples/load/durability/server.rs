@@ -4,14 +4,13 @@ use std::fs;
 use std::net::SocketAddr;
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
 use std::time::Duration;
 
-use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::process::{Child, Command};
 
 use super::journal;
 use crate::Failure;
+use crate::program::Serve;
 
 /// Rates are not what is proved.
 const CONFIG: &str = r#"registration = "open"
@@ -25,7 +24,6 @@ handshakes_burst = 1000000
 failed_logins_per_minute = 1000000
 connections_per_address_max = 20000
 "#;
-const START_TIMEOUT: Duration = Duration::from_secs(30);
 
 pub(crate) struct Server {
     program: PathBuf,
@@ -67,31 +65,17 @@ impl Server {
     /// Starts the server, at its first address if it had one, and waits until it listens.
     pub(crate) async fn start(&mut self) -> Result<(), Failure> {
         let listen = self.address.map_or_else(|| "127.0.0.1:0".to_owned(), |a| a.to_string());
-        let mut command = Command::new(&self.program);
-        command.arg("serve").arg("--data").arg(self.data()).args(["--listen", &listen]);
-        command.arg("--config").arg(self.scratch.join("limits.toml"));
-        if let Some(preload) = &self.preload {
-            command.env("LD_PRELOAD", preload).env("FAULT_DISK_DIR", self.data());
-            command.env("FAULT_DISK_CONTROL", self.scratch.join("control"));
-            command.env("FAULT_DISK_JOURNAL", self.journal());
-        }
-        let log = fs::OpenOptions::new()
-            .create(true)
-            .append(true)
-            .open(self.scratch.join("server.log"))?;
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(log).kill_on_drop(true);
-        let mut child = command.spawn()?;
-        let stdout = child.stdout.take().ok_or("no standard output")?;
-        let mut lines = BufReader::new(stdout).lines();
-        let listening = async {
-            while let Some(line) = lines.next_line().await? {
-                if let Some(address) = line.strip_prefix("listening ") {
-                    return Ok::<_, Failure>(address.parse()?);
-                }
+        let (data, config) = (self.data(), self.scratch.join("limits.toml"));
+        let log = self.scratch.join("server.log");
+        let serve = Serve { program: &self.program, data, config, listen, log };
+        let with_faults = |command: &mut Command| {
+            if let Some(preload) = &self.preload {
+                command.env("LD_PRELOAD", preload).env("FAULT_DISK_DIR", self.data());
+                command.env("FAULT_DISK_CONTROL", self.scratch.join("control"));
+                command.env("FAULT_DISK_JOURNAL", self.journal());
             }
-            Err("the server ended before it listened; see server.log".into())
         };
-        let address = tokio::time::timeout(START_TIMEOUT, listening).await??;
+        let (child, address) = serve.start(with_faults).await?;
         self.address = Some(address);
         self.child = Some(child);
         Ok(())

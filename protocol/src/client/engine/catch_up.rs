@@ -49,8 +49,22 @@ impl Engine {
         let request = BulkRequest::After { room: id, after, count };
         if let Err(error) = self.pull(id, &request).await {
             tracing::debug!(room = id.short(), %error, "reading a log failed");
+            self.tell_damage(id, &error);
             sleep(READ_PAUSE).await;
             self.feed(id, Input::PageFailed);
+        }
+    }
+
+    /// Says once that the server has lost a part of a room.
+    fn tell_damage(&self, id: RoomId, error: &BulkError) {
+        let BulkError::Fault(fault @ Fault::Damaged) = error else { return };
+        let is_new = {
+            let mut core = self.core.borrow_mut();
+            let room = core.rooms.get_mut(&id);
+            room.is_some_and(|room| !std::mem::replace(&mut room.is_damage_told, true))
+        };
+        if is_new {
+            self.notice(Some(id), format!("a part of this room cannot be read: {fault}"));
         }
     }
 
@@ -78,6 +92,7 @@ impl Engine {
         let request = BulkRequest::Before { room: id, before, count };
         if let Err(error) = self.pull_older(id, &request).await {
             tracing::debug!(room = id.short(), %error, "reading older entries failed");
+            self.tell_damage(id, &error);
             self.feed(id, Input::OlderFailed);
         }
         if let Some(room) = self.core.borrow_mut().rooms.get_mut(&id) {

@@ -422,6 +422,7 @@ impl Engine {
         if is_member {
             return Ok(());
         }
+        self.online().await?;
         for _ in 0..TRIES_MAX {
             let state = self.look_into(id).await?;
             self.refresh_heads(&[self.account]).await?;

@@ -29,6 +29,8 @@ const APPEND_TIMEOUT: Duration = Duration::from_secs(20);
 const ROTATE_PAUSE: Duration = Duration::from_millis(500);
 /// After something unexpected, sending goes on this much later.
 const RETRY_PAUSE: Duration = Duration::from_secs(2);
+/// A server whose data is damaged is mended by people: asking more often helps nobody.
+const DAMAGED_PAUSE: Duration = Duration::from_mins(1);
 /// Sealing anew this often without any success means that something is wrong: slow down.
 const RECOVERIES_MAX: u32 = 5;
 
@@ -99,11 +101,13 @@ impl Engine {
 
     async fn drain_room(self: Rc<Self>, id: RoomId) {
         let mut n_recoveries = 0;
+        let mut told = None;
         while self.may_send(id) {
             let ended = match self.rotate_if_needed(id).await {
                 Err(CommandError::Offline(_) | CommandError::Stopped) => Ended::Lost,
                 Err(error) => {
                     tracing::debug!(room = id.short(), %error, "the rotation before sending failed");
+                    self.tell_blocked(id, &error, &mut told);
                     Ended::Wait(RETRY_PAUSE)
                 }
                 Ok(()) => self.fly(id, &mut n_recoveries).await,
@@ -138,6 +142,15 @@ impl Engine {
         }
         if let Some(room) = self.core.borrow_mut().rooms.get_mut(&id) {
             room.end(Task::Drain);
+        }
+    }
+
+    /// Says once why what is queued does not go out, where a person can do something about it.
+    fn tell_blocked(&self, id: RoomId, error: &CommandError, told: &mut Option<String>) {
+        let CommandError::Refused(text) = error else { return };
+        if told.as_ref() != Some(text) {
+            self.notice(Some(id), format!("what is queued here has to wait: {text}"));
+            *told = Some(text.clone());
         }
     }
 
@@ -279,6 +292,8 @@ impl Engine {
             Fault::RateLimited { retry_after_ms } | Fault::ServerBusy { retry_after_ms } => {
                 Ended::Wait(Duration::from_millis(u64::from(*retry_after_ms)))
             }
+            // Nothing is wrong with the text: it stays queued until the server is mended.
+            Fault::Damaged => Ended::Wait(DAMAGED_PAUSE),
             Fault::Stopping => Ended::Lost,
             fault => {
                 self.settle_row(row, RowState::Failed { cause: fault.to_string() });

@@ -50,16 +50,33 @@ impl Engine {
         Ok(InviteLink(probe.to_line().to_string()))
     }
 
+    /// Lets in, before a command answers, whoever waits for this device: one command of the inviter
+    /// is enough. Another process of the device that sends does it instead.
+    pub(super) async fn let_joiners_in(self: &Rc<Self>) {
+        if self.is_drainer() && Busy::begin(&self.admitting) {
+            // Goes on behind a command that has waited long enough.
+            self.go(Self::admit_waiting);
+        }
+        let is_done = || self.admitting.get() == Busy::No || self.link().is_none();
+        if !self.until(self.patience, is_done).await {
+            tracing::debug!("the command did not wait for all joiners");
+        }
+    }
+
     /// Adds everybody who joined by an own invite and proves to know its secret.
     pub(super) async fn admit_joiners(self: Rc<Self>) {
-        if !self.is_drainer() || !Busy::begin(&self.admitting) {
-            return;
+        if self.is_drainer() && Busy::begin(&self.admitting) {
+            self.admit_waiting().await;
         }
+    }
+
+    async fn admit_waiting(self: Rc<Self>) {
         loop {
             if let Err(error) = self.admit_all().await {
                 tracing::debug!(%error, "joins were not read");
             }
             if Busy::end(&self.admitting) {
+                self.wake();
                 return;
             }
         }

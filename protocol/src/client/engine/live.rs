@@ -13,7 +13,7 @@ use super::super::connect::{CLOSE_DONE, ConnectError, Connected, connect};
 use super::super::event::{ClientEvent, ConnectionState};
 use super::super::link::{Link, News};
 use super::super::login::{LoginError, Opener};
-use super::super::record::{PinSource, ServerRecord};
+use super::super::record::{PinSource, RoomFacts, ServerRecord};
 use super::super::replica::CLOCK_SKEW;
 use super::super::trust::{Expected, TrustError};
 use super::Engine;
@@ -322,7 +322,7 @@ impl Engine {
         if core.rooms.contains_key(&id) {
             return;
         }
-        let facts = Room::first_facts();
+        let facts = RoomFacts::unknown();
         let stored = self.replica.put_room(id, &facts);
         let device = core.device;
         core.rooms.insert(id, Room::new(id, device, facts));
@@ -418,13 +418,14 @@ impl Engine {
         self.core.borrow().by_number(number)
     }
 
-    /// Reads all rooms once more, whatever the server told.
+    /// Lets in who waits for it, and reads all rooms once more, whatever the server told.
     pub(super) async fn sync_all(self: &Rc<Self>) -> Result<(), super::CommandError> {
         self.online().await?;
         let is_resumed = || self.is_resumed.get() || self.link().is_none();
         self.until(self.patience, is_resumed).await;
         // An answered call says that all events before it have arrived.
         self.call(Request::Joins).await?;
+        self.let_joiners_in().await;
         let rooms: Vec<RoomId> = {
             let core = self.core.borrow();
             core.rooms.values().filter(|room| room.facts.is_member).map(|room| room.id).collect()

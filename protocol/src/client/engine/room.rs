@@ -7,10 +7,10 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 use super::super::record::{DeviceLane, RoomFacts, RoomRecord};
 use super::super::replica::{Replica, Stored};
 use super::retention::expired_key;
-use crate::crypto::commit::{Commit, RoomKind, RoomMode};
+use crate::crypto::commit::{Commit, RoomMode};
 use crate::crypto::epoch::{EpochSecret, RoomKey, SenderKey};
 use crate::crypto::settings::RoomSettings;
-use crate::id::{AccountId, DeviceId, Epoch, Hash, RoomId, Seq, TimeMs, WorkspaceId};
+use crate::id::{AccountId, DeviceId, Epoch, Hash, RoomId, Seq};
 use crate::log::sync::RoomSync;
 use crate::log::{Context, KnownHashes as _, LogHash, RoomState, SenderLane, SettingsRecord};
 use crate::wire::{LogEntry, RoomHead, SignedTick};
@@ -68,6 +68,8 @@ pub(super) struct Room {
     pub(super) expired_upto: Seq,
     /// How many reads of older pages have ended, one way or the other.
     pub(super) n_older_reads: u64,
+    /// The server has lost a part of the log, and that was told.
+    pub(super) is_damage_told: bool,
     senders: HashMap<(Epoch, DeviceId), SenderKey>,
     /// Secrets of own commits that are on their way, by the hash of the commit.
     pub(super) own_secrets: HashMap<Hash, EpochSecret>,
@@ -104,6 +106,7 @@ impl Room {
             head: None,
             expired_upto: Seq(0),
             n_older_reads: 0,
+            is_damage_told: false,
             senders: HashMap::new(),
             own_secrets: HashMap::new(),
             asked: BTreeSet::new(),
@@ -188,28 +191,6 @@ impl Room {
         facts.delivered.clone_from(&head.delivered);
         facts.read.clone_from(&head.read);
         *facts != before
-    }
-
-    /// Facts of a room that is only known by its head.
-    pub(super) fn first_facts() -> RoomFacts {
-        RoomFacts {
-            number: None,
-            workspace: WorkspaceId::MAIN,
-            kind: RoomKind::Group,
-            mode: RoomMode::E2ee,
-            name: String::new(),
-            topic: String::new(),
-            is_member: true,
-            announced: Seq(0),
-            read_upto: Seq(0),
-            delivered_upto: Seq(0),
-            n_unread: 0,
-            active_at: TimeMs(0),
-            delivered: Vec::new(),
-            read: Vec::new(),
-            held_from: Seq(1),
-            stopped: None,
-        }
     }
 
     /// Begins a task, unless it is at work already.

@@ -4,7 +4,7 @@ use rand::rngs::StdRng;
 use tempfile::TempDir;
 
 use super::*;
-use crate::store::tag;
+use crate::store::{RoomKeyRow, tag};
 
 const SEALED_ROOM: RoomId = RoomId([1; 32]);
 const OPEN_ROOM: RoomId = RoomId([2; 32]);
@@ -20,12 +20,11 @@ fn town() -> (TempDir, SqliteStore) {
     let store =
         SqliteStore::open(&home.path().join("data/mathia.sqlite"), || Realm([9; 16])).unwrap();
     let mut rng = StdRng::seed_from_u64(1);
-    let (key, sealed_key) = master().new_room_key(&mut rng, OPEN_ROOM);
+    let (keys, first_key) = RoomKeys::found(&master(), &mut rng, OPEN_ROOM, TimeMs(1));
     let mut writer = store.writer().unwrap();
     writer
         .batch(&mut |write| {
-            for (room, sealed_key) in [(SEALED_ROOM, None), (OPEN_ROOM, Some(sealed_key.clone()))] {
-                let is_open = sealed_key.is_some();
+            for (room, is_open) in [(SEALED_ROOM, false), (OPEN_ROOM, true)] {
                 let number = write.insert_room(&RoomRow {
                     room,
                     number: RoomNumber(0),
@@ -33,17 +32,20 @@ fn town() -> (TempDir, SqliteStore) {
                     kind: 0,
                     mode: is_open.into(),
                     created: TimeMs(1),
-                    sealed_key,
                     name_tag: None,
                     sealed_name: None,
                     pair: None,
+                    retention_days: 0,
                 })?;
+                if is_open {
+                    write.insert_room_key(&RoomKeyRow { room: number, ..first_key.clone() })?;
+                }
                 let mut head = LogHash::start(room);
                 for ctr in 1..=N_ENTRIES {
                     let bytes = format!("entry {ctr} of {room}").into_bytes();
                     head = head.extend(&bytes);
                     let body = if is_open {
-                        key.seal_entry(&mut rng, head.seq(), &bytes)
+                        keys.seal_entry(&mut rng, head.seq(), &bytes)
                     } else {
                         bytes.clone()
                     };

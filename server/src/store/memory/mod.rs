@@ -84,6 +84,10 @@ struct MemoryWriter {
 }
 
 impl Writer for MemoryWriter {
+    fn erase_traces(&mut self) -> Result<bool, StoreError> {
+        Ok(true)
+    }
+
     fn batch(
         &mut self,
         work: &mut dyn FnMut(&mut dyn Write) -> Result<(), StoreError>,

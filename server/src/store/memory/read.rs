@@ -7,7 +7,8 @@ use mathia_protocol::id::{
 use super::tables::Tables;
 use crate::store::{
     AccountRow, Counts, EntryRange, EntryRow, GrantRow, HeadRow, InviteRow, JoinRow, KeyAskRow,
-    LANE_LEN, LaneRow, LinkRow, MarkRow, Read, RoomRow, ScheduleRow, StoreError, WrapRow, tag,
+    LANE_LEN, LaneRow, LinkRow, MarkRow, Read, RoomKeyRow, RoomRow, ScheduleRow, StoreError,
+    WrapRow, tag,
 };
 
 /// The mode byte of open rooms (CRYPTO B3).
@@ -99,6 +100,20 @@ impl Read for Tables {
 
     fn is_member(&self, room: RoomNumber, account: AccountId) -> Result<bool, StoreError> {
         Ok(self.members.contains(&(room, account)))
+    }
+
+    fn room_keys(&self, room: RoomNumber) -> Result<Vec<RoomKeyRow>, StoreError> {
+        let keys = self.room_keys.range((room, 0)..=(room, u32::MAX));
+        Ok(keys.map(|(_, row)| row.clone()).collect())
+    }
+
+    fn forgetful_rooms(
+        &self,
+        after: RoomNumber,
+        n_rows_max: u32,
+    ) -> Result<Vec<RoomRow>, StoreError> {
+        let is_listed = |row: &&RoomRow| row.retention_days > 0 && row.number > after;
+        Ok(self.rooms.iter().filter(is_listed).take(at_most(n_rows_max)).cloned().collect())
     }
 
     fn head(&self, room: RoomNumber) -> Result<HeadRow, StoreError> {

@@ -10,7 +10,7 @@ use super::Shared;
 use super::tables::Tables;
 use crate::store::{
     AccountRow, Counts, EntryRange, EntryRow, GrantRow, HeadRow, InviteRow, JoinRow, KeyAskRow,
-    LaneRow, LinkRow, MarkRow, Read, RoomRow, ScheduleRow, StoreError, WrapRow,
+    LaneRow, LinkRow, MarkRow, Read, RoomKeyRow, RoomRow, ScheduleRow, StoreError, WrapRow,
 };
 
 /// Sees every batch whose commit has returned, and nothing of one under way.
@@ -93,6 +93,18 @@ impl Read for MemoryReader {
 
     fn is_member(&self, room: RoomNumber, account: AccountId) -> Result<bool, StoreError> {
         self.now().is_member(room, account)
+    }
+
+    fn room_keys(&self, room: RoomNumber) -> Result<Vec<RoomKeyRow>, StoreError> {
+        self.now().room_keys(room)
+    }
+
+    fn forgetful_rooms(
+        &self,
+        after: RoomNumber,
+        n_rows_max: u32,
+    ) -> Result<Vec<RoomRow>, StoreError> {
+        self.now().forgetful_rooms(after, n_rows_max)
     }
 
     fn head(&self, room: RoomNumber) -> Result<HeadRow, StoreError> {

@@ -7,8 +7,8 @@ use mathia_protocol::id::{
 };
 
 use crate::store::{
-    AccountRow, EntryRow, GrantRow, InviteRow, JoinRow, KeyAskRow, LinkRow, MarkRow, RoomRow,
-    ScheduleRow, StoreError, WrapRow, tag,
+    AccountRow, EntryRow, GrantRow, InviteRow, JoinRow, KeyAskRow, LinkRow, MarkRow, RoomKeyRow,
+    RoomRow, ScheduleRow, StoreError, WrapRow, tag,
 };
 
 /// Everything there is. Maps are ordered the way the contract lists rows, as far as keys can.
@@ -20,6 +20,9 @@ pub(super) struct Tables {
     pub(super) links: BTreeMap<(AccountId, u32), LinkRow>,
     /// Room number 1 is the first.
     pub(super) rooms: Vec<RoomRow>,
+    /// Up to where the bodies of a room's messages are gone.
+    pub(super) expired_upto: BTreeMap<RoomNumber, Seq>,
+    pub(super) room_keys: BTreeMap<(RoomNumber, u32), RoomKeyRow>,
     pub(super) members: BTreeSet<(RoomNumber, AccountId)>,
     pub(super) entries: BTreeMap<(RoomNumber, Seq), EntryRow>,
     pub(super) marks: BTreeMap<(RoomNumber, AccountId), MarkRow>,
@@ -42,6 +45,8 @@ impl Tables {
             accounts: BTreeMap::new(),
             links: BTreeMap::new(),
             rooms: Vec::new(),
+            expired_upto: BTreeMap::new(),
+            room_keys: BTreeMap::new(),
             members: BTreeSet::new(),
             entries: BTreeMap::new(),
             marks: BTreeMap::new(),

@@ -6,8 +6,8 @@ use mathia_protocol::id::{AccountId, Counter, DeviceId, Hash, RoomNumber, Seq, T
 
 use super::tables::Tables;
 use crate::store::{
-    AccountRow, EntryRow, GrantRow, InviteRow, JoinRow, KeyAskRow, LinkRow, MarkRow, RoomRow,
-    ScheduleRow, StoreError, WrapRow, Write, tag,
+    AccountRow, EntryRow, Expired, GrantRow, InviteRow, JoinRow, KeyAskRow, LinkRow, MarkRow,
+    RoomKeyRow, RoomRow, ScheduleRow, StoreError, WrapRow, Write, tag,
 };
 
 impl Tables {
@@ -88,11 +88,51 @@ impl Write for Tables {
             return Err(StoreError::Exists);
         }
         if let Some(old) = self.rooms.iter_mut().find(|old| old.number == row.number) {
-            old.sealed_key.clone_from(&row.sealed_key);
             old.name_tag = row.name_tag;
             old.sealed_name.clone_from(&row.sealed_name);
         }
         Ok(())
+    }
+
+    fn set_retention(&mut self, room: RoomNumber, days: u32) -> Result<(), StoreError> {
+        if let Some(row) = self.rooms.iter_mut().find(|row| row.number == room) {
+            row.retention_days = days;
+        }
+        Ok(())
+    }
+
+    fn expire(
+        &mut self,
+        room: RoomNumber,
+        before: TimeMs,
+        n_rows_max: u32,
+    ) -> Result<Expired, StoreError> {
+        self.room_at(room)?;
+        let upto = self.expired_upto.entry(room).or_insert(Seq(0));
+        let mut expired = Expired::default();
+        let rest = self.entries.range_mut((room, upto.next())..=(room, Seq(u64::MAX)));
+        for (_, row) in rest {
+            if row.time >= before || expired.n_seen == n_rows_max {
+                break;
+            }
+            expired.n_seen += 1;
+            *upto = row.seq;
+            if row.tag != tag::COMMIT && row.body.take().is_some() {
+                expired.n_removed += 1;
+            }
+        }
+        Ok(expired)
+    }
+
+    fn insert_room_key(&mut self, row: &RoomKeyRow) -> Result<(), StoreError> {
+        self.room_at(row.room)?;
+        match self.room_keys.entry((row.room, row.generation)) {
+            Slot::Occupied(_) => Err(StoreError::Exists),
+            Slot::Vacant(slot) => {
+                slot.insert(row.clone());
+                Ok(())
+            }
+        }
     }
 
     fn insert_entry(&mut self, row: &EntryRow) -> Result<(), StoreError> {

@@ -8,7 +8,7 @@ use rusqlite::Row;
 use super::columns::{SEQ_MAX, bits, new_place, number, parts, place, stored};
 use super::database::Database;
 use super::rooms;
-use crate::store::{EntryRange, EntryRow, HeadRow, LANE_LEN, LaneRow, StoreError, tag};
+use crate::store::{EntryRange, EntryRow, Expired, HeadRow, LANE_LEN, LaneRow, StoreError, tag};
 
 /// The columns of an entry, completed by a condition.
 macro_rules! select_entries {
@@ -159,6 +159,41 @@ pub(super) fn insert(db: &Database, row: &EntryRow) -> Result<(), StoreError> {
         }
         _ => insert_message(db, row, place),
     }
+}
+
+pub(super) fn expire(
+    db: &Database,
+    room: RoomNumber,
+    before: TimeMs,
+    n_rows_max: u32,
+) -> Result<Expired, StoreError> {
+    let upto = db.one("SELECT expired_upto FROM room WHERE number = ?1", [room.0], |row| {
+        number(row, 0).map(Seq)
+    })?;
+    let upto = upto.ok_or_else(|| StoreError::broken(format!("there is no room {room}")))?;
+    let sql = "SELECT place, time, tag <> 1 AND body IS NOT NULL FROM entry
+        WHERE place > ?1 AND place <= ?2 ORDER BY place LIMIT ?3";
+    let mut old: Vec<(i64, bool)> = Vec::new();
+    db.each(sql, (place(room, upto), place(room, Seq(SEQ_MAX)), n_rows_max), |row| {
+        let is_old = number(row, 1)? < before.0;
+        if is_old {
+            old.push((row.get(0)?, row.get(2)?));
+        }
+        Ok(is_old)
+    })?;
+    let Some((last, _)) = old.last() else { return Ok(Expired::default()) };
+    let sql = "UPDATE room SET expired_upto = ?2 WHERE number = ?1";
+    db.run(sql, (room.0, stored(parts(*last).1.0)))?;
+    let mut expired = Expired { n_seen: count(old.len()), n_removed: 0 };
+    for (place, _) in old.into_iter().filter(|(_, has_body)| *has_body) {
+        db.run("UPDATE entry SET body = NULL WHERE place = ?1", [place])?;
+        expired.n_removed += 1;
+    }
+    Ok(expired)
+}
+
+fn count(n: usize) -> u32 {
+    u32::try_from(n).unwrap_or(u32::MAX)
 }
 
 fn insert_message(db: &Database, row: &EntryRow, place: i64) -> Result<(), StoreError> {

@@ -21,6 +21,11 @@ impl From<rusqlite::Error> for StoreError {
 }
 
 impl StoreError {
+    /// Says what is damaged.
+    pub(crate) fn rotten(cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        Self::Rotten(cause.into())
+    }
+
     /// Wraps a cause that is not SQLite's: a directory, a lock, a value out of bounds.
     pub(crate) fn broken(cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
         Self::Broken(cause.into())

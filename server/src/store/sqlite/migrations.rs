@@ -5,7 +5,11 @@ use rusqlite::{Connection, TransactionBehavior};
 use crate::store::StoreError;
 
 /// All migrations in order; the first has number 1. Files are never edited after a release.
-const MIGRATIONS: &[&str] = &[include_str!("../../../migrations/0001_foundation.sql")];
+const MIGRATIONS: &[&str] = &[
+    include_str!("../../../migrations/0001_foundation.sql"),
+    include_str!("../../../migrations/0002_room_keys.sql"),
+    include_str!("../../../migrations/0003_retention.sql"),
+];
 
 /// Applies what is missing.
 ///

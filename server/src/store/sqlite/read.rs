@@ -8,7 +8,7 @@ use super::database::Database;
 use super::{accounts, entries, invites, keys, marks, rooms, schedules, settings};
 use crate::store::{
     AccountRow, Counts, EntryRange, EntryRow, GrantRow, HeadRow, InviteRow, JoinRow, KeyAskRow,
-    LaneRow, LinkRow, MarkRow, Read, RoomRow, ScheduleRow, StoreError, WrapRow,
+    LaneRow, LinkRow, MarkRow, Read, RoomKeyRow, RoomRow, ScheduleRow, StoreError, WrapRow,
 };
 
 impl Read for Database {
@@ -75,6 +75,18 @@ impl Read for Database {
 
     fn is_member(&self, room: RoomNumber, account: AccountId) -> Result<bool, StoreError> {
         rooms::is_member(self, room, account)
+    }
+
+    fn room_keys(&self, room: RoomNumber) -> Result<Vec<RoomKeyRow>, StoreError> {
+        rooms::keys(self, room)
+    }
+
+    fn forgetful_rooms(
+        &self,
+        after: RoomNumber,
+        n_rows_max: u32,
+    ) -> Result<Vec<RoomRow>, StoreError> {
+        rooms::forgetful(self, after, n_rows_max)
     }
 
     fn head(&self, room: RoomNumber) -> Result<HeadRow, StoreError> {

@@ -1,18 +1,19 @@
 //! Rooms and who is present in them.
 
-use mathia_protocol::id::{AccountId, Hash, RoomId, RoomNumber, TimeMs, WorkspaceId};
+use mathia_protocol::id::{AccountId, Hash, RoomId, RoomNumber, Seq, TimeMs, WorkspaceId};
 use rusqlite::Row;
 
 use super::columns::{ROOM_MAX, number, stored};
 use super::database::Database;
-use crate::store::{RoomRow, StoreError};
+use crate::store::{RoomKeyRow, RoomRow, StoreError};
 
 /// The columns of a room, completed by a condition.
 macro_rules! select_rooms {
     ($condition:literal) => {
         concat!(
             "SELECT room.number, room.room, room.workspace, room.kind, room.mode, room.created,
-                room.sealed_key, room.name_tag, room.sealed_name, room.pair_low, room.pair_high
+                room.name_tag, room.sealed_name, room.pair_low, room.pair_high,
+                room.retention_days
             FROM room ",
             $condition
         )
@@ -20,8 +21,8 @@ macro_rules! select_rooms {
 }
 
 fn room(row: &Row<'_>) -> rusqlite::Result<RoomRow> {
-    let low: Option<[u8; 32]> = row.get(9)?;
-    let high: Option<[u8; 32]> = row.get(10)?;
+    let low: Option<[u8; 32]> = row.get(8)?;
+    let high: Option<[u8; 32]> = row.get(9)?;
     Ok(RoomRow {
         number: RoomNumber(row.get(0)?),
         room: RoomId(row.get(1)?),
@@ -29,10 +30,10 @@ fn room(row: &Row<'_>) -> rusqlite::Result<RoomRow> {
         kind: row.get(3)?,
         mode: row.get(4)?,
         created: TimeMs(number(row, 5)?),
-        sealed_key: row.get(6)?,
-        name_tag: row.get::<_, Option<_>>(7)?.map(Hash),
-        sealed_name: row.get(8)?,
+        name_tag: row.get::<_, Option<_>>(6)?.map(Hash),
+        sealed_name: row.get(7)?,
         pair: low.zip(high).map(|(low, high)| (AccountId(low), AccountId(high))),
+        retention_days: row.get(10)?,
     })
 }
 
@@ -100,7 +101,8 @@ pub(super) fn is_member(
 
 pub(super) fn insert(db: &Database, row: &RoomRow) -> Result<RoomNumber, StoreError> {
     let sql = "INSERT INTO room
-        (room, workspace, kind, mode, created, sealed_key, name_tag, sealed_name, pair_low, pair_high)
+        (room, workspace, kind, mode, created, name_tag, sealed_name, pair_low, pair_high,
+        retention_days)
         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)";
     let (low, high) = row.pair.map(|(low, high)| (low.0, high.0)).unzip();
     let params = (
@@ -109,11 +111,11 @@ pub(super) fn insert(db: &Database, row: &RoomRow) -> Result<RoomNumber, StoreEr
         row.kind,
         row.mode,
         stored(row.created.0),
-        &row.sealed_key,
         row.name_tag.map(|tag| tag.0),
         &row.sealed_name,
         low,
         high,
+        row.retention_days,
     );
     db.run(sql, params)?;
     // Without deletions SQLite numbers rows densely from 1.
@@ -125,9 +127,45 @@ pub(super) fn insert(db: &Database, row: &RoomRow) -> Result<RoomNumber, StoreEr
 }
 
 pub(super) fn update(db: &Database, row: &RoomRow) -> Result<(), StoreError> {
-    let sql = "UPDATE room SET sealed_key = ?2, name_tag = ?3, sealed_name = ?4 WHERE number = ?1";
+    let sql = "UPDATE room SET name_tag = ?2, sealed_name = ?3 WHERE number = ?1";
     let tag = row.name_tag.map(|tag| tag.0);
-    db.run(sql, (row.number.0, &row.sealed_key, tag, &row.sealed_name)).map(drop)
+    db.run(sql, (row.number.0, tag, &row.sealed_name)).map(drop)
+}
+
+pub(super) fn set_retention(db: &Database, id: RoomNumber, days: u32) -> Result<(), StoreError> {
+    db.run("UPDATE room SET retention_days = ?2 WHERE number = ?1", (id.0, days)).map(drop)
+}
+
+pub(super) fn forgetful(
+    db: &Database,
+    after: RoomNumber,
+    n_rows_max: u32,
+) -> Result<Vec<RoomRow>, StoreError> {
+    let sql = select_rooms!(
+        "WHERE room.retention_days > 0 AND room.number > ?1 ORDER BY room.number LIMIT ?2"
+    );
+    db.all(sql, (after.0, n_rows_max), room)
+}
+
+pub(super) fn keys(db: &Database, id: RoomNumber) -> Result<Vec<RoomKeyRow>, StoreError> {
+    let sql = "SELECT room, generation, from_seq, made, sealed FROM room_key
+        WHERE room = ?1 ORDER BY generation";
+    db.all(sql, [id.0], |row| {
+        Ok(RoomKeyRow {
+            room: RoomNumber(row.get(0)?),
+            generation: row.get(1)?,
+            from: Seq(number(row, 2)?),
+            made: TimeMs(number(row, 3)?),
+            sealed: row.get(4)?,
+        })
+    })
+}
+
+pub(super) fn insert_key(db: &Database, row: &RoomKeyRow) -> Result<(), StoreError> {
+    let sql = "INSERT INTO room_key (room, generation, from_seq, made, sealed)
+        VALUES (?1, ?2, ?3, ?4, ?5)";
+    let (from, made) = (stored(row.from.0), stored(row.made.0));
+    db.run(sql, (row.room.0, row.generation, from, made, &row.sealed)).map(drop)
 }
 
 pub(super) fn change_members(

@@ -5,8 +5,8 @@ use mathia_protocol::id::{AccountId, DeviceId, Hash, RoomNumber, Seq, TimeMs};
 use super::database::Database;
 use super::{accounts, entries, invites, keys, marks, rooms, schedules, settings};
 use crate::store::{
-    AccountRow, EntryRow, GrantRow, InviteRow, JoinRow, KeyAskRow, LinkRow, RoomRow, ScheduleRow,
-    StoreError, WrapRow, Write,
+    AccountRow, EntryRow, Expired, GrantRow, InviteRow, JoinRow, KeyAskRow, LinkRow, RoomKeyRow,
+    RoomRow, ScheduleRow, StoreError, WrapRow, Write,
 };
 
 impl Write for Database {
@@ -32,6 +32,23 @@ impl Write for Database {
 
     fn update_room(&mut self, row: &RoomRow) -> Result<(), StoreError> {
         rooms::update(self, row)
+    }
+
+    fn set_retention(&mut self, room: RoomNumber, days: u32) -> Result<(), StoreError> {
+        rooms::set_retention(self, room, days)
+    }
+
+    fn expire(
+        &mut self,
+        room: RoomNumber,
+        before: TimeMs,
+        n_rows_max: u32,
+    ) -> Result<Expired, StoreError> {
+        entries::expire(self, room, before, n_rows_max)
+    }
+
+    fn insert_room_key(&mut self, row: &RoomKeyRow) -> Result<(), StoreError> {
+        rooms::insert_key(self, row)
     }
 
     fn insert_entry(&mut self, row: &EntryRow) -> Result<(), StoreError> {

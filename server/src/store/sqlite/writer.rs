@@ -108,6 +108,20 @@ impl SqliteWriter {
         unless_full(outcome)
     }
 
+    /// Makes the write-ahead log empty, so that nothing of what was removed is left in it.
+    fn empty_log(&mut self) -> Result<bool, StoreError> {
+        // Most of the work needs nobody to wait.
+        self.move_pages()?;
+        let is_busy = self.db.waiting_at_most(RESTART_TIMEOUT, |db| {
+            db.one("PRAGMA wal_checkpoint(TRUNCATE)", (), |row| row.get(0))
+        });
+        match is_busy {
+            Ok(is_busy) => Ok(is_busy == Some(false)),
+            Err(StoreError::Full(_)) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
     /// Moves what can be moved without waiting for anybody.
     fn move_pages(&self) -> Result<(), StoreError> {
         unless_full(self.db.one("PRAGMA wal_checkpoint(PASSIVE)", (), |_| Ok(())))
@@ -123,6 +137,16 @@ fn unless_full(outcome: Result<Option<()>, StoreError>) -> Result<(), StoreError
 }
 
 impl Writer for SqliteWriter {
+    fn erase_traces(&mut self) -> Result<bool, StoreError> {
+        let is_empty = self.empty_log()?;
+        if is_empty {
+            self.n_wal_pages.store(0, Ordering::Relaxed);
+            self.n_wal_pages_before = 0;
+            self.checkpoint_at = CHECKPOINT_PAGES;
+        }
+        Ok(is_empty)
+    }
+
     fn batch(
         &mut self,
         work: &mut dyn FnMut(&mut dyn Write) -> Result<(), StoreError>,

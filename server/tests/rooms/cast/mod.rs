@@ -15,6 +15,7 @@ use mathia_protocol::id::{InviteToken, Realm, RoomId, TimeMs};
 use mathia_protocol::wire::{Fault, Recover, Register, Registration};
 use mathia_server::accounts::{Chains, Registered};
 use mathia_server::clock::{Clock as _, ManualClock};
+use mathia_server::damage::Damage;
 use mathia_server::hub::Hub;
 use mathia_server::limits::Limits;
 use mathia_server::rooms::{AdminJob, AnswerTo, Desk, DeskParts, Fatal, Job, MasterKey, Reads};
@@ -38,6 +39,7 @@ pub(crate) struct Town {
     pub(crate) hub: Arc<Hub>,
     pub(crate) reads: Arc<Reads>,
     pub(crate) chains: Arc<Chains>,
+    pub(crate) damage: Arc<Damage>,
     pub(crate) limits: Limits,
     pub(crate) registration: Registration,
     desk: Option<Desk>,
@@ -81,6 +83,7 @@ impl Town {
             reads: Arc::new(reads(&limits, &clock, &Arc::default())),
             chains: Arc::default(),
             clock,
+            damage: Arc::default(),
             limits,
             registration: Registration::Open,
             desk: None,
@@ -116,6 +119,7 @@ impl Town {
             registration: self.registration,
             clock: self.clock.clone(),
             fatal: Fatal::new(move |error| stage.strike(error)),
+            damage: Arc::clone(&self.damage),
         };
         self.desk = Some(Desk::start(&*self.store, Arc::clone(&self.hub), parts).unwrap());
     }
@@ -195,7 +199,8 @@ fn generous() -> Limits {
     Limits { commits_per_hour: 10_000, messages_burst: 1_000, ..Limits::default() }
 }
 
-fn master() -> MasterKey {
+/// The key of everything at rest.
+pub(crate) fn master() -> MasterKey {
     MasterKey::from_bytes(&[9; 32])
 }
 

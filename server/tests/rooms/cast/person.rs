@@ -36,6 +36,7 @@ use super::{DEADLINE, Town};
 pub(crate) struct RoomView {
     pub(crate) state: RoomState,
     pub(crate) log: LogHash,
+    /// Empty where retention has removed the bytes.
     pub(crate) entries: Vec<Vec<u8>>,
 }
 
@@ -236,8 +237,14 @@ impl Person {
             };
             assert_eq!(hash_before, log.hash());
             for entry in page {
-                let EntryBody::Whole(bytes) = entry.body else { panic!("a gone body") };
-                log = log.extend(&bytes);
+                let (bytes, entry_hash) = match entry.body {
+                    EntryBody::Whole(bytes) => {
+                        let entry_hash = sha256(&[&bytes]);
+                        (bytes, entry_hash)
+                    }
+                    EntryBody::Gone(entry_hash) => (Vec::new(), entry_hash),
+                };
+                log = log.extend_hash(entry_hash);
                 assert_eq!(entry.seq, log.seq());
                 if let Ok(commit) = Commit::decode(bytes.clone()) {
                     match &mut state {

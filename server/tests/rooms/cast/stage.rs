@@ -74,6 +74,11 @@ impl Stage {
         self.changed.notify_all();
     }
 
+    /// Whether the server has ended itself.
+    pub(crate) fn has_ended(&self) -> bool {
+        self.fatal.lock().unwrap().is_some()
+    }
+
     /// Waits until the server has ended itself, and says why.
     pub(crate) fn last_words(&self) -> String {
         let deadline = std::time::Instant::now() + DEADLINE;
@@ -121,6 +126,10 @@ struct StageWriter {
 }
 
 impl Writer for StageWriter {
+    fn erase_traces(&mut self) -> Result<bool, StoreError> {
+        self.inner.erase_traces()
+    }
+
     fn batch(
         &mut self,
         work: &mut dyn FnMut(&mut dyn Write) -> Result<(), StoreError>,

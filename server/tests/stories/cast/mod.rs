@@ -1,17 +1,17 @@
 //! The cast of the stories: a town with a server, and people who live in it.
 
+mod clock;
 mod office;
 mod person;
 mod session;
 mod town;
 mod witness;
 
+pub(crate) use crate::bare::{Frames, TestResult};
+pub(crate) use clock::TownClock;
 pub(crate) use person::Person;
-pub(crate) use session::{Frames, Session, dial, hello};
+pub(crate) use session::{Session, dial, hello};
 pub(crate) use town::{Town, Trusting, enrols};
-
-/// What a story returns: anything that goes wrong ends it.
-pub(crate) type TestResult<T = ()> = Result<T, Box<dyn std::error::Error + Send + Sync>>;
 
 /// The machine's clock.
 pub(crate) fn now() -> mathia_protocol::id::TimeMs {

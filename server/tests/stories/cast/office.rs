@@ -11,7 +11,7 @@ use mathia_protocol::crypto::user_chain::{
 use mathia_protocol::id::{AccountId, DeviceId, Epoch, RoomId, RoomNumber, Seq, TimeMs};
 use mathia_protocol::log::RoomState;
 use mathia_protocol::wire::Request;
-use mathia_server::admin::operator::Operator;
+use mathia_server::admin::operator::{LiveStatus, Operator};
 use mathia_server::admin::socket::{AdminReply, AdminRequest};
 use mathia_server::serve::Server;
 use mathia_server::store::{EntryRow, Read};
@@ -35,6 +35,18 @@ impl Town {
         }
     }
 
+    /// Asks the operator how often damaged data was met.
+    pub(crate) async fn damage_found(&self) -> TestResult<u64> {
+        let foundation = self.server()?.foundation();
+        let (listening, started) = (self.address.to_string(), now());
+        let live = Some(LiveStatus { listening, n_sessions: 0, started });
+        let operator = Operator { foundation, address: self.address.to_string(), live };
+        match operator.carry_out(AdminRequest::Status).await {
+            AdminReply::Lines(lines) => Ok(lines[0]["damage_found"].as_u64().ok_or("no count")?),
+            AdminReply::Failed { error, .. } => Err(error.into()),
+        }
+    }
+
     /// Gives somebody a second device and starts its client.
     pub(crate) async fn second_device(&self, person: &Person) -> TestResult<Person> {
         let mut rng = rand::rng();
@@ -54,7 +66,7 @@ impl Town {
         if let Some(server) = person.replica.server()? {
             replica.put_server(&server)?;
         }
-        Person::start(&person.handle, self.address, identity, replica)
+        Person::start(&person.handle, self.address, identity, replica, self.clock.clone())
     }
 
     /// The user chain of an account, as the server has it.

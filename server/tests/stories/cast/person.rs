@@ -8,10 +8,10 @@ use mathia_protocol::client::{
     Client, ClientConfig, ClientEvent, Clock, Command, Done, EntryBodyView, EntryView, Events,
     Forgetful, Identity, NewRoom, OutboxState, PersonRef, Replica, RoomView,
 };
-use mathia_protocol::id::{RoomId, Seq, TimeMs};
+use mathia_protocol::id::{RoomId, Seq};
 use tokio::time::timeout;
 
-use super::{TestResult, now};
+use super::TestResult;
 
 /// How long anything may take before a story fails.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -24,6 +24,8 @@ pub(crate) struct Person {
     address: SocketAddr,
     pub(crate) identity: Identity,
     pub(crate) replica: Arc<dyn Replica>,
+    /// What this person's machine believes to be the time.
+    clock: Arc<dyn Clock>,
 }
 
 impl Person {
@@ -33,9 +35,11 @@ impl Person {
         address: SocketAddr,
         identity: Identity,
         replica: Arc<dyn Replica>,
+        clock: Arc<dyn Clock>,
     ) -> TestResult<Self> {
-        let (client, events) = Client::start(config(address, &identity), Arc::clone(&replica))?;
-        Ok(Self { handle: handle.to_owned(), client, events, address, identity, replica })
+        let config = config(address, &identity, &clock);
+        let (client, events) = Client::start(config, Arc::clone(&replica))?;
+        Ok(Self { handle: handle.to_owned(), client, events, address, identity, replica, clock })
     }
 
     /// Ends the client.
@@ -47,25 +51,20 @@ impl Person {
 
     /// Starts the client again with what it kept.
     pub(crate) fn starts(&mut self) -> TestResult {
-        let replica = Arc::clone(&self.replica);
-        *self = Self::start(&self.handle, self.address, self.identity.duplicate(), replica)?;
+        *self = self.again()?;
         Ok(())
     }
 
-    /// Starts the client again, with a clock that is ahead.
-    pub(crate) fn starts_ahead(&mut self, by: Duration) -> TestResult {
-        let identity = self.identity.duplicate();
-        let mut config = config(self.address, &identity);
-        config.clock = Arc::new(Ahead(by));
-        let (client, events) = Client::start(config, Arc::clone(&self.replica))?;
-        (self.client, self.events) = (client, events);
-        Ok(())
+    /// Starts the client again, with another clock.
+    pub(crate) fn starts_at(&mut self, clock: Arc<dyn Clock>) -> TestResult {
+        self.clock = clock;
+        self.starts()
     }
 
     /// Starts another process of the same device, on the same replica.
     pub(crate) fn again(&self) -> TestResult<Self> {
-        let replica = Arc::clone(&self.replica);
-        Self::start(&self.handle, self.address, self.identity.duplicate(), replica)
+        let (replica, clock) = (Arc::clone(&self.replica), Arc::clone(&self.clock));
+        Self::start(&self.handle, self.address, self.identity.duplicate(), replica, clock)
     }
 
     /// Ends the client and starts it again.
@@ -198,20 +197,11 @@ impl Person {
     }
 }
 
-/// A clock that is ahead of the machine's.
-#[derive(Debug)]
-struct Ahead(Duration);
-
-impl Clock for Ahead {
-    fn now(&self) -> TimeMs {
-        TimeMs(now().0 + u64::try_from(self.0.as_millis()).unwrap_or(0))
-    }
-}
-
-fn config(address: SocketAddr, identity: &Identity) -> ClientConfig {
+fn config(address: SocketAddr, identity: &Identity, clock: &Arc<dyn Clock>) -> ClientConfig {
     let keeper = Arc::new(Forgetful);
     let mut config = ClientConfig::new(address.to_string(), identity.duplicate(), keeper);
     config.patience = PATIENCE;
+    config.clock = Arc::clone(clock);
     config
 }
 

@@ -4,22 +4,30 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use mathia_protocol::client::{Applicant, Identity, MemoryReplica, Replica, TrustAsk, Visit};
+use mathia_protocol::client::{
+    Applicant, Clock as _, Identity, MemoryReplica, Replica, TrustAsk, Visit,
+};
 use mathia_protocol::crypto::user_chain::{AccountKind, DeviceLabel};
-use mathia_protocol::id::Hash;
+use mathia_protocol::id::{Hash, Realm, TimeMs};
+use mathia_server::admin::data_dir::DATABASE_FILE;
 use mathia_server::config::RegistrationPolicy;
 use mathia_server::limits::Limits;
-use mathia_server::serve::{ServeConfig, Server};
+use mathia_server::rooms::Fatal;
+use mathia_server::serve::{Ground, ServeConfig, Server};
+use mathia_server::store::sqlite::SqliteStore;
+use rand::RngExt as _;
 use tempfile::TempDir;
 use tokio::time::{Instant, sleep};
 
-use super::{Person, TestResult, now};
+use super::{Person, TestResult, TownClock, now};
 
 /// A running server with its directory.
 pub(crate) struct Town {
     pub(super) server: Option<Server>,
     pub(crate) dir: TempDir,
     pub(crate) address: SocketAddr,
+    /// Tells the server and its people the time.
+    pub(crate) clock: Arc<TownClock>,
     limits: Limits,
 }
 
@@ -44,9 +52,10 @@ impl Town {
         let dir = tempfile::tempdir()?;
         let mut limits = Limits::default();
         change(&mut limits);
-        let server = serve(&dir, (Ipv4Addr::LOCALHOST, 0).into(), &limits)?;
+        let clock = Arc::new(TownClock::default());
+        let server = serve(&dir, (Ipv4Addr::LOCALHOST, 0).into(), &limits, &clock)?;
         let address = server.local_addr();
-        Ok(Self { server: Some(server), dir, address, limits })
+        Ok(Self { server: Some(server), dir, address, clock, limits })
     }
 
     /// Where it listens.
@@ -71,7 +80,7 @@ impl Town {
     pub(crate) async fn wakes(&mut self) -> TestResult {
         let deadline = Instant::now() + Duration::from_secs(10);
         loop {
-            match serve(&self.dir, self.address, &self.limits) {
+            match serve(&self.dir, self.address, &self.limits, &self.clock) {
                 Ok(server) => {
                     self.server = Some(server);
                     return Ok(());
@@ -90,21 +99,25 @@ impl Town {
 
     /// Makes an account by an invite and starts its client.
     pub(crate) async fn newcomer_by(&self, handle: &str, invite: &str) -> TestResult<Person> {
-        let (identity, replica) = enrols(handle, invite).await?;
-        Person::start(handle, self.address, identity, replica)
+        let (identity, replica) = enrols_at(handle, invite, self.clock.now()).await?;
+        Person::start(handle, self.address, identity, replica, self.clock.clone())
     }
 }
 
 /// Makes an account by an invite, without a client yet.
 pub(crate) async fn enrols(handle: &str, invite: &str) -> TestResult<(Identity, Arc<dyn Replica>)> {
+    enrols_at(handle, invite, now()).await
+}
+
+async fn enrols_at(
+    handle: &str,
+    invite: &str,
+    created: TimeMs,
+) -> TestResult<(Identity, Arc<dyn Replica>)> {
     let visit = Visit::begin(invite.parse()?, Some(Arc::new(Trusting))).await?;
     let applicant = Applicant {
         handle: handle.parse()?,
-        label: DeviceLabel {
-            name: format!("{handle}'s laptop"),
-            os: "linux".to_owned(),
-            created: now(),
-        },
+        label: DeviceLabel { name: format!("{handle}'s laptop"), os: "linux".to_owned(), created },
         kind: AccountKind::Human,
         operator: String::new(),
     };
@@ -114,9 +127,17 @@ pub(crate) async fn enrols(handle: &str, invite: &str) -> TestResult<(Identity, 
     Ok((registered.identity, replica))
 }
 
-fn serve(dir: &TempDir, address: SocketAddr, limits: &Limits) -> TestResult<Server> {
+fn serve(
+    dir: &TempDir,
+    address: SocketAddr,
+    limits: &Limits,
+    clock: &Arc<TownClock>,
+) -> TestResult<Server> {
     let mut config = ServeConfig::new(address, dir.path());
     config.registration = RegistrationPolicy::Open;
     config.limits = limits.clone();
-    Ok(Server::start(&config)?)
+    let database = dir.path().join(DATABASE_FILE);
+    let store = Arc::new(SqliteStore::open(&database, || Realm(rand::rng().random()))?);
+    let ground = Ground { store, clock: clock.clone(), fatal: Fatal::abort() };
+    Ok(Server::start_on(ground, &config)?)
 }

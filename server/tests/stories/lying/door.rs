@@ -13,7 +13,7 @@ async fn another_certificate_is_a_hard_stop() -> TestResult {
     let town = Town::start()?;
     let impostor = Liar::with_key(&town, &rcgen::KeyPair::generate()?)?;
     let (identity, replica) = enrols("ann", &format!("mathia://{}", town.address)).await?;
-    let mut ann = Person::start("ann", impostor.address, identity, replica)?;
+    let mut ann = Person::start("ann", impostor.address, identity, replica, town.clock.clone())?;
     let (cause, text) = ann.is_alarmed().await?;
     assert_eq!(cause, AlarmCause::ServerChanged);
     assert!(!text.is_empty());

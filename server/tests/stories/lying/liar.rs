@@ -10,7 +10,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use mathia_protocol::client::Identity;
+use mathia_protocol::client::{Identity, SystemClock};
 use mathia_protocol::id::{AccountId, DeviceId, RoomId};
 use mathia_protocol::limits::{ALPN, STREAM_VERSION};
 use mathia_protocol::wire::{
@@ -105,7 +105,7 @@ impl Liar {
     pub(super) async fn newcomer(&self, handle: &str) -> TestResult<Person> {
         let (identity, replica) = enrols(handle, &format!("mathia://{}", self.den.honest)).await?;
         held(&self.den.keys).insert(identity.device(), identity.duplicate());
-        Person::start(handle, self.address, identity, replica)
+        Person::start(handle, self.address, identity, replica, Arc::new(SystemClock))
     }
 
     /// Changes what the honest server says: each frame becomes these.

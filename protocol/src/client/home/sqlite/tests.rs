@@ -3,10 +3,9 @@
 use crate::client::PinSource;
 use crate::client::SealedMessage;
 use crate::client::TrustState;
-use crate::crypto::commit::{RoomKind, RoomMode};
 use crate::crypto::hash::sha256;
 use crate::crypto::user_chain::ChainHead;
-use crate::id::{Realm, RoomNumber, WorkspaceId};
+use crate::id::{Realm, RoomNumber};
 use crate::wire::{EntryBody, MarkStep};
 use zeroize::Zeroizing;
 
@@ -23,21 +22,15 @@ fn says(text: &str) -> Plaintext {
 fn facts(name: &str) -> RoomFacts {
     RoomFacts {
         number: Some(RoomNumber(7)),
-        workspace: WorkspaceId::MAIN,
-        kind: RoomKind::Group,
-        mode: RoomMode::E2ee,
         name: name.to_owned(),
         topic: "topic".to_owned(),
-        is_member: true,
         announced: Seq(9),
         read_upto: Seq(3),
         delivered_upto: Seq(4),
         n_unread: 2,
         active_at: TimeMs(1_000),
         delivered: vec![MarkStep { upto: Seq(9), n_accounts: 2 }],
-        read: vec![],
-        held_from: Seq(1),
-        stopped: None,
+        ..RoomFacts::unknown()
     }
 }
 

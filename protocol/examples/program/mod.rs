@@ -1,0 +1,53 @@
+//! The server's real program, started for a proof: shared by the proofs of the disk and of the network.
+
+use std::error::Error;
+use std::fs::File;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::Duration;
+
+use tokio::io::{AsyncBufReadExt as _, BufReader};
+use tokio::process::{Child, Command};
+use tokio::time::timeout;
+
+/// How long a start may take on a busy machine, with a log to recover.
+const START_TIMEOUT: Duration = Duration::from_mins(1);
+
+/// What `serve` is told.
+pub(crate) struct Serve<'a> {
+    pub(crate) program: &'a Path,
+    pub(crate) data: PathBuf,
+    pub(crate) config: PathBuf,
+    pub(crate) listen: String,
+    /// Takes what the server has to say; it is appended to.
+    pub(crate) log: PathBuf,
+}
+
+impl Serve<'_> {
+    /// Starts the server and waits until it listens. It ends with the child.
+    pub(crate) async fn start(
+        self,
+        change: impl FnOnce(&mut Command),
+    ) -> Result<(Child, SocketAddr), Box<dyn Error + Send + Sync>> {
+        let mut command = Command::new(self.program);
+        command.arg("serve").arg("--data").arg(self.data).args(["--listen", &self.listen]);
+        command.arg("--config").arg(self.config).stdin(Stdio::null()).stdout(Stdio::piped());
+        let log = File::options().create(true).append(true).open(self.log)?;
+        command.stderr(log).kill_on_drop(true);
+        change(&mut command);
+        let mut child = command.spawn()?;
+        let mut lines = BufReader::new(child.stdout.take().ok_or("no standard output")?).lines();
+        let listening = async {
+            while let Some(line) = lines.next_line().await? {
+                if let Some(address) = line.strip_prefix("listening ") {
+                    return Ok(address.parse()?);
+                }
+            }
+            Err("the server ended before it listened; see server.log".into())
+        };
+        let address: Result<SocketAddr, Box<dyn Error + Send + Sync>> =
+            timeout(START_TIMEOUT, listening).await?;
+        Ok((child, address?))
+    }
+}
