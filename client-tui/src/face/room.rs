@@ -88,8 +88,19 @@ async fn members(call: &mut Call<'_>, session: &mut Session, word: &str) -> Resu
 }
 
 fn member_line(room: &RoomView, member: &MemberView) -> Line {
-    let agent = if member.is_agent { "  agent" } else { "" };
     let role = line::role_word(member.role);
+    let card = member.card.as_ref();
+    let operator = card.map_or(&member.operator, |card| &card.operator);
+    let some = |text: &str| (!text.is_empty()).then(|| text.to_owned());
+    let (provider, model) = card.map_or(("", ""), |card| (&card.provider, &card.model));
+    let goes_to = match card {
+        Some(card) if card.provider.is_empty() => Some("no model".to_owned()),
+        Some(card) => Some(format!("{} at {}", card.model, card.provider)),
+        None => None,
+    };
+    let scope = member.is_agent.then(|| "reads only what is shown to it".to_owned());
+    let words =
+        [Some(member.handle.clone()), Some(role.to_owned()), scope, goes_to, some(operator)];
     Line::new("room_member")
         .with("room", room.name.as_str())
         .with("room_id", room.room.to_hex())
@@ -97,8 +108,10 @@ fn member_line(room: &RoomView, member: &MemberView) -> Line {
         .with("account", member.account.to_hex())
         .with("role", role)
         .with("is_agent", member.is_agent)
-        .with_some("operator", (!member.operator.is_empty()).then_some(member.operator.as_str()))
-        .text(format!("{}  {role}{agent}  {}", member.handle, member.operator).trim_end())
+        .with_some("operator", some(operator))
+        .with_some("provider", some(provider))
+        .with_some("model", some(model))
+        .text(words.into_iter().flatten().collect::<Vec<_>>().join("  "))
 }
 
 async fn code(call: &mut Call<'_>, session: &mut Session, word: &str) -> Result<(), Failure> {

@@ -44,6 +44,7 @@ fn member(account: AccountId, role: Role) -> MemberView {
         role,
         is_agent: account == MATHIA,
         operator: String::new(),
+        card: None,
     }
 }
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use crate::crypto::answer::Answer;
 use crate::crypto::ask::{Ask, Stop};
+use crate::crypto::card::AgentCard;
 use crate::crypto::commit::{AgentScope, CommitKind, HistoryRule, Role, RoomKind, RoomMode};
 use crate::id::{AccountId, DeviceId, Epoch, RoomId, Seq, TimeMs};
 use crate::wire::MarkStep;
@@ -157,6 +158,8 @@ pub struct MemberView {
     pub is_agent: bool,
     /// Operator text of an agent, empty for people.
     pub operator: String,
+    /// What an agent says of itself, as far as it is known here.
+    pub card: Option<AgentCard>,
 }
 
 /// A person as `people` lists them.

@@ -346,7 +346,7 @@ impl Core {
         let account = self.account;
         let identity = self.identity.borrow();
         let said = room.open(run.replica, &identity, &message, &checked.context, seq)?;
-        let said = fitting_answer(run.replica, run.id, said, seq)?;
+        let said = fitting_answer(run.replica, run.id, said, (author, seq))?;
         run.done.lacks_keys |= said == Content::Unreadable(UnreadableCause::KeyAsked);
         let is_mention = author != account && says_name(&said, &self.handle);
         Ok(Ok(Judged { is_mention, ..judged(said) }))
@@ -396,8 +396,13 @@ fn open_shown(
     keys.find_map(|key| message.open(context, OpenWith::Slot { device, secret: &key.secret }).ok())
 }
 
-/// An answer must name the very entry that it answers.
-fn fitting_answer(replica: &dyn Replica, id: RoomId, said: Content, seq: Seq) -> Stored<Content> {
+/// An answer must name the very entry that it answers, and be the asked agent's.
+fn fitting_answer(
+    replica: &dyn Replica,
+    id: RoomId,
+    said: Content,
+    (author, seq): (AccountId, Seq),
+) -> Stored<Content> {
     let Content::Message { kind: content::ANSWER, body } = &said else { return Ok(said) };
     let rejected = || Content::Rejected { check: format!("message {seq} failed check answer") };
     let Ok(answer) = Answer::decode(body) else { return Ok(rejected()) };
@@ -408,7 +413,13 @@ fn fitting_answer(replica: &dyn Replica, id: RoomId, said: Content, seq: Seq) ->
         EntryBody::Whole(bytes) => sha256(&[bytes]).first_half(),
         EntryBody::Gone(hash) => hash.first_half(),
     };
-    Ok(if half == answer.ask_hash && answer.ask < seq { said } else { rejected() })
+    let is_asked = match super::asks::said(&asked) {
+        Some(content::Content::Ask(ask)) => ask.agent == author,
+        // Its key may come later.
+        _ => matches!(asked.content, Content::Unreadable(_)),
+    };
+    let fits = half == answer.ask_hash && answer.ask < seq && is_asked;
+    Ok(if fits { said } else { rejected() })
 }
 
 impl Room {

@@ -6,7 +6,7 @@
 use std::rc::Rc;
 use std::time::Duration;
 
-use super::super::record::EntryRecord;
+use super::super::record::{EntryRecord, OutboxRow, RowState};
 use super::super::replica::Stored;
 use super::core::Core;
 use super::{Engine, storage};
@@ -233,6 +233,28 @@ impl Engine {
         });
         if let Err(error) = told {
             self.storage_failed(&error);
+        }
+    }
+
+    /// What is queued for an agent that is no longer in the room is not sealed to it.
+    pub(super) fn fail_lost_asks(&self, id: RoomId) {
+        let rows = match self.replica.outbox(Some(id)) {
+            Ok(rows) => rows,
+            Err(error) => return self.storage_failed(&error),
+        };
+        let is_lost = |row: &OutboxRow| {
+            let agent = match Content::decode(row.says.clone()) {
+                Ok(Content::Ask(ask)) => ask.agent,
+                Ok(Content::Stop(stop)) => stop.agent,
+                _ => return false,
+            };
+            let core = self.core.borrow();
+            let state = core.rooms.get(&id).and_then(|room| room.state.as_ref());
+            row.state == RowState::Queued && state.is_some_and(|state| !state.is_member(agent))
+        };
+        for row in rows.iter().filter(|row| is_lost(row)) {
+            let cause = "the assistant is no longer in this room".to_owned();
+            self.settle_row(row, RowState::Failed { cause });
         }
     }
 

@@ -1,11 +1,15 @@
 //! What agents say of themselves: read fresh when it matters, verified, and never rolled back.
 
+use std::collections::BTreeSet;
 use std::rc::Rc;
 
+use super::super::replica::Replica;
 use super::{Engine, storage};
 use crate::client::{CommandError, NewCard};
 use crate::crypto::card::AgentCard;
-use crate::id::AccountId;
+use crate::crypto::commit::Role;
+use crate::id::{AccountId, RoomId};
+use crate::log::RoomState;
 use crate::wire::{Reply, Request};
 
 impl Engine {
@@ -42,6 +46,22 @@ impl Engine {
         Ok(Some(card))
     }
 
+    /// Reads what the agents of some rooms say of themselves, so that it is here when it is wanted.
+    pub(super) async fn meet_agents(self: Rc<Self>, rooms: Vec<RoomId>) {
+        let agents: BTreeSet<AccountId> = {
+            let core = self.core.borrow();
+            let states = rooms.iter().filter_map(|id| core.rooms.get(id)?.state.as_ref());
+            let members = states.flat_map(RoomState::members);
+            members.filter(|m| m.role == Role::Agent).map(|member| member.account).collect()
+        };
+        for agent in agents.into_iter().filter(|agent| *agent != self.account) {
+            match self.card_of(agent).await {
+                Ok(_) => self.tell_rooms_with(agent),
+                Err(error) => tracing::debug!(agent = agent.short(), %error, "no card was read"),
+            }
+        }
+    }
+
     fn verified(&self, agent: AccountId, signed: &[u8]) -> Option<AgentCard> {
         let core = self.core.borrow();
         let chain = core.people.chains.get(&agent)?;
@@ -58,6 +78,12 @@ impl Engine {
         let signed = card.sign(&self.identity.borrow().signing);
         self.call(Request::PutCard { card: signed }).await.map(drop)
     }
+}
+
+/// The card of an agent that is kept here, verified when it came.
+pub(super) fn kept_card(replica: &dyn Replica, agent: AccountId) -> Option<AgentCard> {
+    let bytes = replica.setting(&card_name(agent)).ok()??;
+    AgentCard::decode_unverified(&bytes).ok()
 }
 
 fn card_name(agent: AccountId) -> String {

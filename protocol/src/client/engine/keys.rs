@@ -11,9 +11,11 @@ use super::super::replica::Stored;
 use super::Engine;
 use super::agent_keys::{asking_agent, seal_agent_key};
 use super::apply::says_name;
+use super::asks::said;
 use super::room::Task;
 use crate::client::CommandError;
 use crate::crypto::commit::RoomMode;
+use crate::crypto::content::Content as Said;
 use crate::crypto::epoch::{EpochSecret, RoomKey};
 use crate::crypto::message::{Message, MessageContext};
 use crate::crypto::wrap::{GrantContext, WrapContext, open_grant, seal_grant, unwrap, wrap};
@@ -273,24 +275,28 @@ impl Engine {
         };
         let EntryBody::Whole(bytes) = &entry.body else { return Ok(false) };
         let Ok(message) = Message::decode(bytes) else { return Ok(false) };
-        let mut core = self.core.borrow_mut();
-        let core = &mut *core;
+        let mut borrowed = self.core.borrow_mut();
+        let core = &mut *borrowed;
         let Some(room) = core.rooms.get_mut(&id) else { return Ok(false) };
         let record = room.state.as_ref().and_then(|s| s.epoch_record(message.header().epoch));
         let Some(commit_hash) = record.map(|record| record.commit_hash) else { return Ok(false) };
         let (account, device) = (entry.author, entry.device);
         let context = MessageContext { room: id, commit_hash, account, device };
         let identity = self.identity.borrow();
-        let said = room.open(self.replica.as_ref(), &identity, &message, &context, entry.seq)?;
-        if said == super::super::Content::Unreadable(cause) {
+        let says = room.open(self.replica.as_ref(), &identity, &message, &context, entry.seq)?;
+        if says == super::super::Content::Unreadable(cause) {
             return Ok(false);
         }
-        let is_mention = account != self.account && says_name(&said, &core.handle);
-        self.replica.put_content(id, seq, &said, is_mention)?;
-        entry.content = said;
+        let is_mention = account != self.account && says_name(&says, &core.handle);
+        self.replica.put_content(id, seq, &says, is_mention)?;
+        entry.content = says;
         entry.is_mention = is_mention;
         let view = core.entry_view(id, &entry);
+        drop(borrowed);
         self.tell(ClientEvent::Entry(Box::new(view)));
+        if let Some(Said::Ask(ask)) = said(&entry) {
+            self.note_shown(id, &ask);
+        }
         Ok(true)
     }
 

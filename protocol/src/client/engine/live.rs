@@ -359,6 +359,8 @@ impl Engine {
         self.send_unsent_reads();
         self.tell_connection();
         self.go_drain();
+        let rooms: Vec<RoomId> = self.core.borrow().rooms.keys().copied().collect();
+        self.go(|engine| engine.meet_agents(rooms));
         if self.is_drainer() {
             self.go(Self::keep_promises);
         }

@@ -10,10 +10,12 @@ use super::super::event::UnreadableCause;
 use super::super::record::{Batch, Content, EntryRecord};
 use super::super::replica::{Replica, Stored};
 use super::apply::says_name;
+use super::asks::said;
 use super::core::Core;
 use super::pump::is_commit;
 use super::room::Placed;
 use crate::crypto::commit::Commit;
+use crate::crypto::content::Content as Said;
 use crate::crypto::message::Message;
 use crate::id::{AccountId, DeviceId, RoomId, Seq};
 use crate::log::{Arrived, Check, SenderLane, author_of, check_message};
@@ -35,6 +37,7 @@ impl Core {
         let mut lanes: HashMap<DeviceId, SenderLane> = HashMap::new();
         let mut batch = Batch::default();
         let mut n_gone = 0;
+        let mut shown = Vec::new();
         for Placed { entry, at, .. } in placed {
             let seq = at.seq();
             let (author, device, content) = match &entry.body {
@@ -66,11 +69,15 @@ impl Core {
                 is_mention,
                 is_shown: false,
             };
+            if let Some(Said::Ask(ask)) = said(&record) {
+                shown.extend(ask.attached.iter().map(|one| one.seq));
+            }
             batch.entries.push(record);
         }
         let asked = Content::Unreadable(UnreadableCause::KeyAsked);
         let lacks_keys = batch.entries.iter().any(|entry| entry.content == asked);
         replica.apply(id, &batch)?;
+        replica.note_shown(id, &shown)?;
         if let Some(room) = self.rooms.get_mut(&id) {
             room.facts.held_from = room.facts.held_from.min(first);
             replica.put_room(id, &room.facts)?;

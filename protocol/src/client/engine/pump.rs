@@ -180,7 +180,9 @@ impl Engine {
             self.note_asking(id, entry);
         }
         if has_change {
+            self.fail_lost_asks(id);
             self.go(|engine| engine.rotate_for_answers(id));
+            self.go(|engine| engine.meet_agents(vec![id]));
         }
         if applied.lacks_keys {
             self.go(|engine| engine.fetch_keys(id));

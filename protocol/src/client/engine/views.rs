@@ -16,6 +16,7 @@ use super::super::record::{Content, EntryRecord};
 use super::super::replica::Replica;
 use super::Engine;
 use super::asks::said;
+use super::cards::kept_card;
 use super::core::Core;
 use super::room::Room;
 use crate::crypto::commit::{Commit, CommitKind, Role, RoomKind};
@@ -154,8 +155,9 @@ impl Core {
     fn room_view(&self, replica: &dyn Replica, room: &Room) -> RoomView {
         let facts = &room.facts;
         let state = room.state.as_ref();
-        let mut members: Vec<MemberView> =
-            state.map(|s| s.members().map(|m| self.member_view(m)).collect()).unwrap_or_default();
+        let mut members: Vec<MemberView> = state
+            .map(|s| s.members().map(|m| self.member_view(replica, m)).collect())
+            .unwrap_or_default();
         members.sort_by(|left, right| left.handle.cmp(&right.handle));
         let own_role = state.and_then(|state| state.member(self.account)).map(|m| m.role);
         let code = state.map(|s| RoomCode::new(room.id, s.head(), s.members_hash()).to_string());
@@ -197,14 +199,20 @@ impl Core {
         }
     }
 
-    fn member_view(&self, member: &crate::crypto::commit::Member) -> MemberView {
+    fn member_view(
+        &self,
+        replica: &dyn Replica,
+        member: &crate::crypto::commit::Member,
+    ) -> MemberView {
         let chain = self.people.chains.get(&member.account);
+        let is_agent = member.role == Role::Agent;
         MemberView {
             account: member.account,
             handle: self.people.handle(member.account),
             role: member.role,
             is_agent: member.is_mention_agent(),
             operator: chain.map(|chain| chain.operator().to_owned()).unwrap_or_default(),
+            card: is_agent.then(|| kept_card(replica, member.account)).flatten(),
         }
     }
 
