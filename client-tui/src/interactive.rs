@@ -10,20 +10,21 @@ use jiff::tz::TimeZone;
 use mathia_protocol::client::{
     Client, ClientConfig, Command, CommandError, Done, Events, Replica, TrustAsk,
 };
+use mathia_protocol::crypto::invite::Invite;
 use mathia_protocol::crypto::recovery::RecoverySecret;
 use mathia_protocol::id::{Hash, RoomId};
 use tokio::sync::mpsc;
 use zeroize::Zeroizing;
 
-use crate::app::join::JoinAsk;
+use crate::app::join::{Begun, JoinAsk};
 use crate::app::keymap::Keymap;
 use crate::app::model::Me;
 use crate::app::runtime::{self, Begin, Ending, From};
 use crate::app::session::{Drafts, Engine, JoinEnd, Joiner, Pending, Session};
 use crate::app::stamp::Dial;
-use crate::app::theme::Theme;
+use crate::app::theme::{Theme, Tone};
 use crate::clock;
-use crate::config::Config;
+use crate::config::{Background, Config};
 use crate::enrol;
 use crate::exit::{Exit, Failure};
 use crate::known_servers::KnownServers;
@@ -35,30 +36,41 @@ use crate::replica::SqliteReplica;
 const EVENTS_MAX: usize = 64;
 
 /// Runs the interactive client of a profile; without an account it asks for link and name first.
+/// `warnings` are shown on the screen when it begins.
 ///
 /// # Errors
 ///
-/// Exit 2 without a terminal; others as the files of the profile say.
-pub async fn run(paths: Paths, config: &Config) -> Result<(), Failure> {
-    if !std::io::stdin().is_terminal() || !std::io::stdout().is_terminal() {
-        return Err(Failure::new(Exit::Usage, "the interactive client needs a terminal")
-            .hint("`mathia-tui --help` lists the commands for scripts"));
-    }
+/// Exit 2 without a terminal that can be drawn on; others as the files of the profile say.
+pub async fn run(
+    paths: Paths,
+    config: &Config,
+    keymap: Keymap,
+    warnings: Vec<String>,
+) -> Result<(), Failure> {
+    check_terminal()?;
     let mut drafts = Vec::new();
     let from = match Profile::find(&paths)? {
         Found::Joined(profile) => {
             drafts = kept_drafts(&profile.replica)?;
             From::Session(session(*profile)?)
         }
-        Found::Nothing | Found::Unfinished(..) => {
-            From::FirstStart { joiner: Arc::new(ProfileJoiner { paths }), link: None }
+        Found::Nothing => {
+            From::FirstStart { joiner: Arc::new(ProfileJoiner { paths }), begun: None }
+        }
+        Found::Unfinished(unfinished, _) => {
+            let name = unfinished.identity.handle;
+            let begun = Some(Begun { name, address: unfinished.address });
+            From::FirstStart { joiner: Arc::new(ProfileJoiner { paths }), begun }
         }
     };
+    let (theme, follows_background) = theme(config.background);
     let begin = Begin {
         from,
         dial: Dial { zone: TimeZone::system(), is_24h: config.is_24h },
-        theme: Theme::from_environment(|name| std::env::var(name).ok()),
-        keymap: Keymap::default(),
+        theme,
+        follows_background,
+        keymap,
+        warnings,
         drafts,
     };
     match runtime::run(begin).await {
@@ -68,6 +80,32 @@ pub async fn run(paths: Paths, config: &Config) -> Result<(), Failure> {
             Err(Failure::new(Exit::Failed, format!("the terminal cannot be used: {error}")))
         }
     }
+}
+
+/// A terminal must be there, and be one in which a cursor can be placed.
+fn check_terminal() -> Result<(), Failure> {
+    let refused = |why| {
+        Err(Failure::new(Exit::Usage, why)
+            .hint("`mathia-tui tail` and `mathia-tui send` work anywhere; --help lists them all"))
+    };
+    if !std::io::stdin().is_terminal() || !std::io::stdout().is_terminal() {
+        return refused("the interactive client needs a terminal");
+    }
+    if std::env::var_os("TERM").is_some_and(|term| term == "dumb") {
+        return refused("the interactive client cannot draw on a dumb terminal");
+    }
+    Ok(())
+}
+
+/// The looks, and whether they follow what the terminal says of its background.
+fn theme(background: Background) -> (Theme, bool) {
+    let mut theme = Theme::from_environment(|name| std::env::var(name).ok());
+    match background {
+        Background::Auto => return (theme, !theme.is_colorless()),
+        Background::Dark => theme.tone = Tone::Dark,
+        Background::Light => theme.tone = Tone::Light,
+    }
+    (theme, false)
 }
 
 fn kept_drafts(replica: &SqliteReplica) -> Result<Vec<(RoomId, String)>, Failure> {
@@ -202,7 +240,8 @@ async fn join(paths: &Paths, ask: JoinAsk) -> Result<JoinEnd, Failure> {
         Ok(registered) => registered,
         Err(error) => {
             if let Some((pin, _)) = error.unvouched() {
-                let address = "the server of this link".to_owned();
+                let invite = ask.link.parse::<Invite>();
+                let address = invite.map_or_else(|_| String::new(), |invite| invite.address());
                 return Ok(JoinEnd::UnknownServer { address, fingerprint: fingerprint(pin) });
             }
             let is_about_name = error.is_about_name();

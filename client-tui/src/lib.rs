@@ -6,7 +6,7 @@
 //! - [`replica`]: what this device keeps on disk, sealed;
 //! - [`safe_text`]: the one type through which remote text reaches a terminal;
 //! - [`cli`], [`config`], [`paths`], [`profile`], [`enrol`], [`known_servers`], [`output`], [`exit`],
-//!   [`clock`]: what both kinds of faces stand on.
+//!   [`clock`], [`nearest`]: what both kinds of faces stand on.
 
 pub mod app;
 pub mod cli;
@@ -17,6 +17,7 @@ pub mod exit;
 pub mod face;
 pub mod interactive;
 pub mod known_servers;
+pub mod nearest;
 pub mod output;
 pub mod paths;
 pub mod profile;

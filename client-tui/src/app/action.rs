@@ -131,7 +131,16 @@ fn edit_sentence(edit: Edit) -> &'static str {
 impl Action {
     /// The action of a name, if there is one.
     pub fn from_name(name: &str) -> Option<Self> {
+        Self::with_edits().find(|action| action.name() == name)
+    }
+
+    /// Every name there is.
+    pub fn names() -> impl Iterator<Item = &'static str> {
+        Self::with_edits().map(Self::name)
+    }
+
+    fn with_edits() -> impl Iterator<Item = Self> {
         let edits = EDITS.iter().map(|(edit, ..)| Self::Edit(*edit));
-        Self::ALL.iter().copied().chain(edits).find(|action| action.name() == name)
+        Self::ALL.iter().copied().chain(edits)
     }
 }

@@ -24,6 +24,15 @@ impl fmt::Debug for JoinAsk {
     }
 }
 
+/// A join that was begun here before and never answered: the same link and name take it up.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Begun {
+    /// As whom.
+    pub name: Handle,
+    /// At which server.
+    pub address: String,
+}
+
 /// How an attempt to join ended.
 pub enum JoinAnswer {
     /// The account is made. The engine is ready.

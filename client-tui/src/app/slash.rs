@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use mathia_protocol::name::{Handle, RoomName};
 
+use crate::nearest::nearest;
+
 /// What was written, understood.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Written {
@@ -309,29 +311,8 @@ fn room_name(text: &str) -> Result<RoomName, SlashError> {
 }
 
 fn unknown(word: &str) -> SlashError {
-    let like = ENTRIES
-        .iter()
-        .map(|entry| (distance(word, entry.word), entry.word))
-        .filter(|(distance, _)| *distance <= 2)
-        .min()
-        .map(|(_, word)| word.to_owned());
+    let like = nearest(word, ENTRIES.iter().map(|entry| entry.word)).map(str::to_owned);
     SlashError::Unknown { word: word.to_owned(), like }
-}
-
-/// How many letters must change to make one word of another (Levenshtein).
-fn distance(one: &str, other: &str) -> usize {
-    let other: Vec<char> = other.chars().collect();
-    let mut row: Vec<usize> = (0..=other.len()).collect();
-    for (i, a) in one.chars().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = i + 1;
-        for (j, b) in other.iter().enumerate() {
-            let substituted = diagonal + usize::from(a != *b);
-            diagonal = row[j + 1];
-            row[j + 1] = substituted.min(row[j] + 1).min(diagonal + 1);
-        }
-    }
-    row[other.len()]
 }
 
 #[cfg(test)]

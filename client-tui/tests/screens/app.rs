@@ -36,8 +36,9 @@ impl TestApp {
             theme: Theme { depth: Depth::True, tone: Tone::Dark },
             keymap: Keymap::default(),
             me,
-            link: None,
+            begun: None,
             drafts: Vec::new(),
+            warnings: Vec::new(),
         };
         let mut model = Model::new(setup);
         let effects = start(&mut model);

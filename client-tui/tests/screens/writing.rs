@@ -76,6 +76,27 @@ fn every_room_keeps_its_own_draft() {
 }
 
 #[test]
+fn what_is_typed_before_the_first_room_comes_along() {
+    let mut app = TestApp::new(Some(TestApp::ann()));
+    app.types("typed early");
+    app.answers(Ask::Rooms, Done::Rooms(vec![cast::team()]));
+    assert_eq!((app.model.place(), app.model.written()), (Some(TEAM), "typed early"));
+    app.types("<alt-down>");
+    app.waits(Duration::from_secs(2));
+    assert_eq!(app.model.written(), "typed early", "there is no other room to go to");
+}
+
+#[test]
+fn a_letter_that_is_bound_acts_only_where_nothing_is_written() {
+    let mut app = TestApp::in_team();
+    app.types("really");
+    app.types("?<enter>");
+    assert_eq!(sent(&mut app), ["really?"]);
+    app.types("?");
+    assert!(app.screen(80, 24).contains("╭ keys"));
+}
+
+#[test]
 fn a_draft_is_saved_on_a_pause_and_on_leaving() {
     let mut app = TestApp::in_team();
     let saved = |app: &mut TestApp| -> Vec<String> {

@@ -50,8 +50,9 @@ fn model(n_entries: u64) -> Model {
         theme: Theme::default(),
         keymap: Keymap::default(),
         me: Some(me),
-        link: None,
+        begun: None,
         drafts: Vec::new(),
+        warnings: Vec::new(),
     });
     let online = ConnectionState::Connecting;
     model.connection = model.connection.changed(&online, std::time::Duration::ZERO);

@@ -22,7 +22,9 @@ use self::overlay::Overlay;
 use self::people::People;
 use self::room::Room;
 use self::wizard::Wizard;
+use super::action::Action;
 use super::composer::Composer;
+use super::join::Begun;
 use super::keymap::{Keymap, Place};
 use super::now::Now;
 use super::stamp::Dial;
@@ -53,10 +55,12 @@ pub struct Setup {
     pub keymap: Keymap,
     /// The own person; `None` on the first start, which asks for link and name.
     pub me: Option<Me>,
-    /// A link that was given already, for the first start.
-    pub link: Option<String>,
+    /// A join that was begun before and not answered, for the first start.
+    pub begun: Option<Begun>,
     /// What was being written when the client last ended, by room.
     pub drafts: Vec<(RoomId, String)>,
+    /// What is wrong with the configuration.
+    pub warnings: Vec<String>,
 }
 
 /// Everything the screen shows and the keys act upon.
@@ -103,6 +107,8 @@ pub struct Model {
     pub(crate) next_key: u64,
     /// The title the terminal shows.
     pub(crate) title: String,
+    /// What is wrong with the configuration, until it is told.
+    pub(crate) warnings: Vec<String>,
 }
 
 /// What belongs to the draft being written.
@@ -147,10 +153,7 @@ pub(crate) enum Armed {
 impl Model {
     /// A client that has just begun.
     pub fn new(setup: Setup) -> Self {
-        let wizard = setup.me.is_none().then(|| Wizard {
-            link: Composer::with_text(setup.link.as_deref().unwrap_or_default()),
-            ..Wizard::default()
-        });
+        let wizard = setup.me.is_none().then(|| Wizard::new(setup.begun));
         Self {
             now: Now::default(),
             dial: setup.dial,
@@ -179,6 +182,7 @@ impl Model {
             armed: None,
             next_key: 1,
             title: String::new(),
+            warnings: setup.warnings,
         }
     }
 
@@ -217,6 +221,12 @@ impl Model {
         self.me.as_ref().map_or(AccountId::ZERO, |me| me.account)
     }
 
+    /// The key that does something where one writes, as people read it; `/help` if none does.
+    pub(crate) fn key(&self, action: Action) -> String {
+        let key = self.keymap.key_of(Place::Compose, action);
+        key.map_or_else(|| "/help".to_owned(), |key| key.to_string())
+    }
+
     /// Where keys are pressed now.
     pub(crate) fn key_place(&self) -> Place {
         match self.overlays.last() {
@@ -224,6 +234,15 @@ impl Model {
             Some(_) => Place::Panel,
             None if self.selected.is_some() => Place::Select,
             None => Place::Compose,
+        }
+    }
+
+    /// Says whether something is written where keys are pressed now: then letters are text.
+    pub(crate) fn is_written(&self) -> bool {
+        match self.overlays.last() {
+            Some(Overlay::Switcher(switcher)) => !switcher.filter.is_empty(),
+            Some(_) => false,
+            None => self.selected.is_none() && !self.composer.is_empty(),
         }
     }
 

@@ -38,10 +38,22 @@ const NOTICE_TIME: Duration = Duration::from_secs(8);
 /// What must be asked before the first message.
 pub fn start(model: &mut Model) -> Vec<Effect> {
     let mut effects = vec![title(model)];
+    warn(model);
     if model.wizard.is_none() {
         effects.extend(begin());
     }
     effects
+}
+
+/// Tells what is wrong with the configuration, where it is seen.
+fn warn(model: &mut Model) {
+    let warnings = std::mem::take(&mut model.warnings);
+    let Some(first) = warnings.first() else { return };
+    let more = match warnings.len() - 1 {
+        0 => String::new(),
+        n => format!(" ({n} more: mathia-tui config check)"),
+    };
+    complain(model, &format!("configuration: {first}{more}"));
 }
 
 /// What is asked of the engine when there is one.
@@ -77,6 +89,10 @@ fn fold(model: &mut Model, msg: Msg) -> Vec<Effect> {
             Vec::new()
         }
         Msg::Focus(is_focused) => reading::focus(model, is_focused),
+        Msg::Background(tone) => {
+            model.theme.tone = tone;
+            Vec::new()
+        }
         Msg::Tick => Vec::new(),
         Msg::Resumed => vec![Effect::Title(model.title.clone()), Effect::Redraw],
         Msg::Client(event) => events::told(model, event),
