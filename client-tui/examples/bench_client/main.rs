@@ -106,6 +106,8 @@ fn keystrokes(town: &Town, plan: &Plan) -> Result<(Vec<f64>, u64), Box<dyn Error
     let n_seen = newest(town)?.0 - before.0;
     screen.types("\u{4}");
     screen.ends_with(0);
+    // The next screen begins with the newest, not with the first unread.
+    town.ann(&["read", "team"])?;
     times.sort_by(f64::total_cmp);
     Ok((times, n_seen))
 }

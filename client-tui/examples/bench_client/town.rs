@@ -83,6 +83,11 @@ impl Town {
         command
     }
 
+    /// Runs a command as ann; returns what it printed.
+    pub(crate) fn ann(&self, args: &[&str]) -> Result<String, Box<dyn Error>> {
+        run(&self.client, self.scratch.path(), args)
+    }
+
     /// Ends the server.
     pub(crate) fn stop_server(&mut self) {
         // One that has ended already does not mind.
