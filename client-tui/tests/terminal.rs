@@ -109,6 +109,37 @@ fn a_signal_gives_the_terminal_back() {
     screen.ends_with(143);
 }
 
+/// What is said in rooms one is not in is counted while one looks elsewhere, and no more once read.
+#[test]
+fn other_rooms_count_what_is_unread_as_it_comes() {
+    let town = Town::start();
+    let people = town.team(&["ann", "bob"]);
+    people[0].run(&["room", "create", "garden"]).succeeds();
+    people[0].run(&["room", "add", "garden", "bob"]).succeeds();
+    people[1].waits_until("the garden", |bob| bob.texts("garden").is_empty());
+    people[0].says("team", "here");
+    let mut screen = screen_of(&people[0]);
+    screen.shows("all sent");
+    screen.shows("› Write to team");
+    let garden = |seen: &str| -> String {
+        let row = seen.lines().map(|row| row.split('│').next().unwrap());
+        let mut rows = row.map(|row| row.trim_start_matches('▌').trim().to_owned());
+        rows.find(|row| row.starts_with("garden")).unwrap_or_default()
+    };
+    for n_unread in 1..=3 {
+        people[1].says("garden", "look @ann");
+        let expected = format!("{n_unread} @{n_unread}");
+        screen.until(&expected, |seen| garden(seen).ends_with(&expected));
+    }
+    screen.types("\x1ba");
+    screen.shows("3 new since");
+    screen.until("nothing unread", |seen| garden(seen) == "garden");
+    people[1].says("garden", "and again");
+    screen.shows("and again");
+    screen.types("\x04");
+    screen.ends_with(0);
+}
+
 /// The colors follow the background, and keys typed before and while it is asked arrive.
 #[test]
 fn the_terminal_is_asked_for_its_background_and_no_key_is_lost() {
