@@ -49,14 +49,22 @@ impl From<PathError> for JoinError {
 }
 
 impl JoinError {
-    /// Whether another name is all that is needed.
-    pub fn is_about_name(&self) -> bool {
-        matches!(
-            self,
-            Self::Register(RegisterError::Login(LoginError::Refused(
-                Fault::NameTaken | Fault::NameInvalid
-            )))
-        )
+    /// Whether another link is needed; all else may be tried again with the same.
+    pub fn is_about_link(&self) -> bool {
+        match self {
+            Self::Link(_) => true,
+            Self::Register(error) => match error {
+                RegisterError::OtherRealm | RegisterError::InviteNeeded => true,
+                RegisterError::Connect(error) => {
+                    matches!(error, ConnectError::Resolve { .. } | ConnectError::Untrusted(_))
+                }
+                RegisterError::Login(LoginError::Refused(fault)) => {
+                    matches!(fault, Fault::InviteInvalid | Fault::InviteNeeded)
+                }
+                RegisterError::Login(_) => false,
+            },
+            Self::JoinedAlready(_) | Self::OtherBegun(_) | Self::Profile(_) => false,
+        }
     }
 
     /// The key and its words, if all that is missing is a person who vouches for the server.
@@ -267,7 +275,8 @@ mod tests {
         assert!(is_final(&refused(Fault::NameTaken)) && is_final(&refused(Fault::InviteInvalid)));
         assert!(!is_final(&refused(Fault::ServerBusy { retry_after_ms: 1 })));
         assert!(!is_final(&RegisterError::Login(LoginError::OutOfTurn)));
-        assert!(JoinError::from(refused(Fault::NameTaken)).is_about_name());
+        assert!(!JoinError::from(refused(Fault::NameTaken)).is_about_link());
+        assert!(JoinError::from(refused(Fault::InviteInvalid)).is_about_link());
     }
 
     #[test]

@@ -8,11 +8,13 @@ use std::sync::Arc;
 
 use jiff::tz::TimeZone;
 use mathia_protocol::client::{
-    Client, ClientConfig, Command, CommandError, Done, Events, Replica, TrustAsk,
+    Client, ClientConfig, Command, CommandError, Done, Events, LoginError, RegisterError, Replica,
+    TrustAsk,
 };
 use mathia_protocol::crypto::invite::Invite;
 use mathia_protocol::crypto::recovery::RecoverySecret;
 use mathia_protocol::id::{Hash, RoomId};
+use mathia_protocol::wire::Fault;
 use tokio::sync::mpsc;
 use zeroize::Zeroizing;
 
@@ -25,7 +27,7 @@ use crate::app::stamp::Dial;
 use crate::app::theme::{Theme, Tone};
 use crate::clock;
 use crate::config::{Background, Config};
-use crate::enrol;
+use crate::enrol::{self, JoinError};
 use crate::exit::{Exit, Failure};
 use crate::known_servers::KnownServers;
 use crate::paths::Paths;
@@ -208,12 +210,35 @@ fn fingerprint(pin: Hash) -> String {
     groups.join(" ")
 }
 
-/// What happened and what to do, in one line for the screen.
-fn sentence(failure: &Failure) -> String {
-    match &failure.hint {
-        Some(hint) => format!("{}: {hint}", failure.message),
-        None => failure.message.clone(),
-    }
+/// What happened and what to do, as sentences for the first screen. A shell's words name options
+/// and commands, which do not help there.
+fn told(error: JoinError) -> String {
+    let fault = match &error {
+        JoinError::Register(RegisterError::Login(LoginError::Refused(fault))) => Some(fault),
+        _ => None,
+    };
+    let words = match fault {
+        Some(Fault::NameTaken) => "Somebody has this name. Take another; the link is still good.",
+        Some(Fault::NameInvalid) => "The server does not take this name. Take another.",
+        Some(Fault::InviteInvalid) => "This link is used up or too old. Ask for a new one.",
+        Some(Fault::ServerBusy { .. } | Fault::Stopping | Fault::RateLimited { .. }) => {
+            "The server is busy. Wait a moment, then press Enter again."
+        }
+        _ => return sentences(&error.into()),
+    };
+    words.to_owned()
+}
+
+/// A failure as sentences.
+fn sentences(failure: &Failure) -> String {
+    let sentence = |text: &str| {
+        let mut chars = text.chars();
+        let first = chars.next().map(|c| c.to_uppercase().to_string()).unwrap_or_default();
+        let end = if text.ends_with(['.', '!', '?']) { "" } else { "." };
+        format!("{first}{}{end}", chars.as_str())
+    };
+    let hint = failure.hint.as_deref().map(|hint| format!(" {}", sentence(hint)));
+    format!("{}{}", sentence(&failure.message), hint.unwrap_or_default())
 }
 
 struct ProfileJoiner {
@@ -226,7 +251,7 @@ impl Joiner for ProfileJoiner {
         Box::pin(async move {
             match join(&paths, ask).await {
                 Ok(end) => end,
-                Err(failure) => JoinEnd::Failed { text: sentence(&failure), is_about_name: false },
+                Err(failure) => JoinEnd::Failed { text: sentences(&failure), is_about_link: false },
             }
         })
     }
@@ -244,8 +269,8 @@ async fn join(paths: &Paths, ask: JoinAsk) -> Result<JoinEnd, Failure> {
                 let address = invite.map_or_else(|_| String::new(), |invite| invite.address());
                 return Ok(JoinEnd::UnknownServer { address, fingerprint: fingerprint(pin) });
             }
-            let is_about_name = error.is_about_name();
-            return Ok(JoinEnd::Failed { text: sentence(&error.into()), is_about_name });
+            let is_about_link = error.is_about_link();
+            return Ok(JoinEnd::Failed { text: told(error), is_about_link });
         }
     };
     let words = registered.identity.recovery.as_ref().map_or_else(Vec::new, |secret| {

@@ -353,7 +353,7 @@ impl Shell {
             JoinEnd::UnknownServer { address, fingerprint } => {
                 JoinAnswer::UnknownServer { address, fingerprint }
             }
-            JoinEnd::Failed { text, is_about_name } => JoinAnswer::Failed { text, is_about_name },
+            JoinEnd::Failed { text, is_about_link } => JoinAnswer::Failed { text, is_about_link },
         }
     }
 

@@ -13,8 +13,9 @@ use crossterm::event::{
 };
 use crossterm::style::Print;
 use crossterm::terminal::{
-    BeginSynchronizedUpdate, EndSynchronizedUpdate, EnterAlternateScreen, LeaveAlternateScreen,
-    SetTitle, disable_raw_mode, enable_raw_mode, supports_keyboard_enhancement,
+    BeginSynchronizedUpdate, Clear, ClearType, EndSynchronizedUpdate, EnterAlternateScreen,
+    LeaveAlternateScreen, SetTitle, disable_raw_mode, enable_raw_mode,
+    supports_keyboard_enhancement,
 };
 use crossterm::{cursor, execute, queue};
 use ratatui::Terminal;
@@ -161,6 +162,8 @@ fn switch_on() -> io::Result<()> {
         stdout(),
         Print(PUSH_TITLE),
         EnterAlternateScreen,
+        // The other page may hold what a killed program left there.
+        Clear(ClearType::All),
         EnableBracketedPaste,
         EnableFocusChange,
         Print(WHEEL_OFF),

@@ -76,7 +76,7 @@ fn what_is_wrong_is_said_where_it_can_be_mended() {
     joins(&mut app);
     app.send(Msg::Joined(JoinAnswer::Failed {
         text: "Somebody is called bob already.".to_owned(),
-        is_about_name: true,
+        is_about_link: false,
     }));
     insta::assert_snapshot!("first_start_name_taken", app.screen(80, 24));
     app.types("<ctrl-u>ann<enter>");

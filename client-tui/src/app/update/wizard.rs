@@ -91,9 +91,9 @@ pub(super) fn joined(model: &mut Model, answer: JoinAnswer) -> Vec<Effect> {
                 typed: Composer::default(),
             };
         }
-        JoinAnswer::Failed { text, is_about_name } => {
+        JoinAnswer::Failed { text, is_about_link } => {
             wizard.error = Some(SafeText::line(&text));
-            wizard.step = if is_about_name { Step::Name } else { Step::Link };
+            wizard.step = if is_about_link { Step::Link } else { Step::Name };
         }
     }
     Vec::new()

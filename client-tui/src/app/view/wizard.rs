@@ -125,7 +125,7 @@ impl Page<'_, '_> {
         }
         if let Some(Destination { address, has_key }) = destination {
             let key = match (is_asked, has_key) {
-                (_, true) => "The link holds that server's key, so no other can answer for it.",
+                (_, true) => "It holds that server's key, so no other can take its place.",
                 (true, false) => "You may be shown that server's key before anything is sent.",
                 (false, false) => "You may be shown its key before anything is sent.",
             };
