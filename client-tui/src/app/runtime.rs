@@ -24,7 +24,7 @@ use super::model::{Model, Setup};
 use super::session::{JoinEnd, Joiner, Session};
 use super::signals::Signals;
 use super::stamp::Dial;
-use super::terminal::{CLIPBOARD_LEN_MAX, Screen, ask_about_keys};
+use super::terminal::{Screen, ask_about_keys};
 use super::theme::Theme;
 use super::update::{next_deadline, start, update};
 
@@ -244,6 +244,9 @@ impl Shell {
                 self.take(told)?;
                 continue;
             }
+            if self.is_urgent {
+                return Ok(());
+            }
             let answer = self.answers.1.try_recv().ok();
             let mut told = || self.events.as_mut().and_then(|events| events.try_recv().ok());
             match answer.or_else(|| told().map(Msg::Client)) {
@@ -312,9 +315,6 @@ impl Shell {
                 Effect::Join(ask) => self.join(ask),
                 Effect::Bell => self.screen.bell()?,
                 Effect::Title(title) => self.screen.title(&title)?,
-                Effect::Copy(text) if text.len() > CLIPBOARD_LEN_MAX => {
-                    tracing::warn!("a text was too long for the clipboard");
-                }
                 Effect::Copy(text) => self.screen.copy(&text)?,
                 Effect::Redraw => self.screen.forget()?,
                 Effect::Suspend => {

@@ -30,8 +30,6 @@ use crate::safe_text::SafeText;
 
 /// Bytes gathered before they are written: a whole frame in one piece.
 const FRAME_LEN: usize = 64 * 1024;
-/// Bytes of text that terminals take into the clipboard; more is silently dropped by some.
-pub(crate) const CLIPBOARD_LEN_MAX: usize = 74_000;
 
 const PUSH_TITLE: &str = "\u{1b}[22;0t";
 const POP_TITLE: &str = "\u{1b}[23;0t";

@@ -4,6 +4,7 @@ use mathia_protocol::id::{Epoch, Hash, RoomId};
 
 use super::*;
 use crate::app::keymap::Keymap;
+use crate::app::model::entry::{Body, Entry};
 use crate::app::model::room::RoomFacts;
 use crate::app::model::{Me, Setup};
 use crate::app::theme::Theme;

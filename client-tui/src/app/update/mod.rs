@@ -21,7 +21,7 @@ use std::time::Duration;
 
 use mathia_protocol::client::Command;
 
-use super::effect::{Ask, Effect};
+use super::effect::{Ask, CLIPBOARD_LEN_MAX, Effect};
 use super::message::Msg;
 use super::model::{Model, Notice};
 use super::now::Now;
@@ -125,6 +125,17 @@ fn title(model: &mut Model) -> Effect {
     let title = if n_unread > 0 { format!("({n_unread}) mathia") } else { "mathia".to_owned() };
     model.title.clone_from(&title);
     Effect::Title(title)
+}
+
+/// Hands a text to the terminal's clipboard and says so; too long a text stays, and that is said.
+fn copy(model: &mut Model, what: &str, text: String) -> Vec<Effect> {
+    if text.len() > CLIPBOARD_LEN_MAX {
+        complain(model, "This is too long for the terminal's clipboard; nothing was copied.");
+        return Vec::new();
+    }
+    // Terminals do not answer: some keep the clipboard to themselves.
+    notice(model, &format!("Copied {what} through the terminal (OSC 52)."));
+    vec![Effect::Copy(text)]
 }
 
 /// Shows a sentence above the composer for a while.

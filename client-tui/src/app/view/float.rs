@@ -30,11 +30,12 @@ pub(super) fn panel(pen: &mut Pen<'_>, model: &Model, topic: &Topic, scroll: usi
     let is_scrolled = rows.len() > n_shown;
     let moving = model.keymap.moving_keys(Place::Panel).filter(|_| is_scrolled);
     let scrolling = moving.map(|keys| (keys, "scroll"));
-    keys_row(pen, inner, scrolling.into_iter().chain(bound(model, &panel.actions)));
+    let mut keys = inner;
     if rows.len() - scroll > n_shown {
         let last = Rect { y: inner.bottom().saturating_sub(1), height: 1, ..inner };
-        pen.put_right(last, 0, "↓ more", Role::Dim);
+        keys.width = pen.put_right(last, 0, "↓ more", Role::Dim).saturating_sub(2);
     }
+    keys_row(pen, keys, bound(model, &panel.actions).chain(scrolling));
 }
 
 /// Moves a place so that it does not cover the thing it explains, if there is room.
