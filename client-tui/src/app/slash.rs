@@ -84,6 +84,11 @@ pub enum Slash {
         /// To what.
         value: String,
     },
+    /// Marks this room as read, or all of them.
+    Read {
+        /// All of them.
+        is_all: bool,
+    },
     /// Lists the own devices.
     Devices,
     /// Says how the connection stands.
@@ -156,6 +161,7 @@ pub const ENTRIES: &[Entry] = entries! {
     "safety", "NAME", "the safety number with a person";
     "verify", "NAME", "compare it and remember that you did";
     "devices", "", "your own devices";
+    "read", "[all]", "mark this room, or all, as read";
     "outbox", "", "what waits to be sent";
     "retry", "", "send again what was refused";
     "net", "", "how the connection stands";
@@ -208,6 +214,9 @@ fn command(word: &str, rest: &str) -> Result<Slash, SlashError> {
         "devices" => nothing_behind(Slash::Devices),
         "net" => nothing_behind(Slash::Net),
         "quit" => nothing_behind(Slash::Quit),
+        "read" if rest == "all" => Ok(Slash::Read { is_all: true }),
+        "read" if rest.is_empty() => Ok(Slash::Read { is_all: false }),
+        "read" => Err(SlashError::Usage("this room, or all of them? /read [all]")),
         "join" if rest.is_empty() => Ok(Slash::Join(None)),
         "join" => Ok(Slash::Join(Some(room_name(rest)?))),
         "create" => create(rest),

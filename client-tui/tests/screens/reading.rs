@@ -7,7 +7,7 @@ use mathia_protocol::id::Seq;
 use mathia_tui::app::effect::Effect;
 use mathia_tui::app::message::Msg;
 
-use crate::app::TestApp;
+use crate::app::{TestApp, cast_rooms};
 use crate::cast::{self, BOB, CLEO, NOW};
 
 const DWELL: Duration = Duration::from_millis(700);
@@ -179,4 +179,21 @@ fn five_minutes_without_a_key_are_away_and_the_next_key_is_back() {
     assert_eq!(told(&mut app), [false; 0]);
     app.types("y");
     assert_eq!(told(&mut app), [false]);
+}
+
+#[test]
+fn all_rooms_can_be_marked_as_read_at_once() {
+    let mut app = TestApp::in_rooms(cast_rooms(), cast::conversation());
+    app.effects.clear();
+    app.types("/read all<enter>");
+    let commands = app.commands();
+    let marked: Vec<_> = commands
+        .iter()
+        .filter_map(|command| match command {
+            Command::MarkRead { room, .. } => Some(*room),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(marked, [cast::TEAM, cast::LOBBY, cast::WITH_CLEO]);
+    assert!(app.screen(80, 24).contains("3 rooms are marked as read."));
 }

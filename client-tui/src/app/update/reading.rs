@@ -3,11 +3,12 @@
 use std::time::Duration;
 
 use mathia_protocol::client::Command;
-use mathia_protocol::id::RoomId;
+use mathia_protocol::id::{RoomId, Seq};
 
 use super::editing;
 use crate::app::effect::{Ask, Effect};
 use crate::app::model::connection::Connection;
+use crate::app::model::room::Room;
 use crate::app::model::timeline::Scroll;
 use crate::app::model::{Armed, Model};
 
@@ -79,12 +80,23 @@ fn dwell(model: &mut Model) -> Option<Effect> {
         return None;
     }
     model.dwell_since = None;
-    model.room_mut()?.marked = upto;
-    let command = Command::MarkRead { room, upto };
-    Some(Effect::Command { ask: Ask::Mark(room), command })
+    Some(mark_upto(model.rooms.get_mut(&room)?, upto))
 }
 
-fn looked_at(model: &Model) -> Option<(RoomId, mathia_protocol::id::Seq)> {
+/// Moves the read mark of a room to the newest that is here, whether it was looked at or not.
+pub(super) fn mark(model: &mut Model, id: RoomId) -> Option<Effect> {
+    let room = model.rooms.get_mut(&id)?;
+    let upto = room.facts.head;
+    Some(mark_upto(room, upto))
+}
+
+fn mark_upto(room: &mut Room, upto: Seq) -> Effect {
+    room.marked = room.marked.max(upto);
+    let command = Command::MarkRead { room: room.facts.room, upto };
+    Effect::Command { ask: Ask::Mark(room.facts.room), command }
+}
+
+fn looked_at(model: &Model) -> Option<(RoomId, Seq)> {
     let room = model.room()?;
     let is_open = model.is_focused
         && model.overlays.is_empty()
