@@ -197,3 +197,22 @@ fn all_rooms_can_be_marked_as_read_at_once() {
     assert_eq!(marked, [cast::TEAM, cast::LOBBY, cast::WITH_CLEO]);
     assert!(app.screen(80, 24).contains("3 rooms are marked as read."));
 }
+
+/// A terminal that tells nothing of focus may be hidden: what nobody can have seen is not read.
+#[test]
+fn without_a_word_about_focus_only_keys_tell_that_somebody_looks() {
+    let mut app = TestApp::in_team();
+    app.waits(Duration::from_mins(3));
+    assert_eq!(marks(&mut app), [Seq(8)], "there was a key when it began");
+    app.tells(ClientEvent::Entry(Box::new(cast::said(9, NOW, CLEO, "@ann are you there?"))));
+    app.waits(Duration::from_mins(1));
+    let effects = std::mem::take(&mut app.effects);
+    assert!(effects.iter().any(|effect| matches!(effect, Effect::Bell)));
+    let is_mark = |effect: &Effect| {
+        matches!(effect, Effect::Command { command: Command::MarkRead { .. }, .. })
+    };
+    assert!(!effects.iter().any(is_mark), "nobody has pressed a key for long");
+    app.types("<end>");
+    app.waits(DWELL);
+    assert_eq!(marks(&mut app), [Seq(9)]);
+}

@@ -31,6 +31,10 @@ use super::stamp::Dial;
 use super::theme::Theme;
 use crate::safe_text::SafeText;
 
+/// How long after a key somebody is taken to look at a terminal that tells nothing of focus: a
+/// screen of text is read in less.
+const WATCHED_TIME: Duration = Duration::from_mins(2);
+
 /// The own person.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Me {
@@ -69,7 +73,8 @@ pub struct Model {
     pub(crate) now: Now,
     pub(crate) dial: Dial,
     pub(crate) screen: (u16, u16),
-    pub(crate) is_focused: bool,
+    /// Whether the window has the focus, as far as the terminal told; `None` until it tells.
+    pub(crate) has_focus: Option<bool>,
     pub(crate) theme: Theme,
     pub(crate) keymap: Keymap,
     /// The own person; empty until the first start is over.
@@ -158,7 +163,7 @@ impl Model {
             now: Now::default(),
             dial: setup.dial,
             screen: setup.screen,
-            is_focused: true,
+            has_focus: None,
             theme: setup.theme,
             keymap: setup.keymap,
             me: setup.me,
@@ -225,6 +230,12 @@ impl Model {
     pub(crate) fn key(&self, action: Action) -> String {
         let key = self.keymap.key_of(Place::Compose, action);
         key.map_or_else(|| "/help".to_owned(), |key| key.to_string())
+    }
+
+    /// Says whether somebody looks at this screen, as far as that can be known. A terminal that
+    /// never tells of focus (tmux without `focus-events`) may be hidden: there, only keys tell.
+    pub(crate) fn is_watched(&self) -> bool {
+        self.has_focus.unwrap_or(self.now.run < self.active_at + WATCHED_TIME)
     }
 
     /// Where keys are pressed now.

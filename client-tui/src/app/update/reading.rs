@@ -29,7 +29,7 @@ const MINUTE: Duration = Duration::from_mins(1);
 
 /// Takes over whether the window has the focus.
 pub(super) fn focus(model: &mut Model, is_focused: bool) -> Vec<Effect> {
-    model.is_focused = is_focused;
+    model.has_focus = Some(is_focused);
     if is_focused { active(model).into_iter().collect() } else { editing::pause(model) }
 }
 
@@ -68,8 +68,8 @@ pub(super) fn watch(model: &mut Model) -> Vec<Effect> {
     effects
 }
 
-/// Moves the read mark when unread messages were looked at long enough: the window has the focus,
-/// the newest is in view, and nothing covers it.
+/// Moves the read mark when unread messages were looked at long enough: somebody watches the
+/// screen, the newest is in view, and nothing covers it.
 fn dwell(model: &mut Model) -> Option<Effect> {
     let Some((room, upto)) = looked_at(model) else {
         model.dwell_since = None;
@@ -98,7 +98,7 @@ fn mark_upto(room: &mut Room, upto: Seq) -> Effect {
 
 fn looked_at(model: &Model) -> Option<(RoomId, Seq)> {
     let room = model.room()?;
-    let is_open = model.is_focused
+    let is_open = model.is_watched()
         && model.overlays.is_empty()
         && model.selected.is_none()
         && room.timeline.is_loaded
