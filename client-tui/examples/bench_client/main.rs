@@ -122,10 +122,13 @@ fn pause(screen: &mut Screen, time: Duration) {
     }
 }
 
-fn replica(town: &Town) -> Result<(impl Replica + use<>, RoomId), Box<dyn Error>> {
+fn paths(town: &Town) -> Result<Paths, Box<dyn Error>> {
     let home = town.home().into_os_string();
-    let paths = Paths::find(|name| (name == "MATHIA_HOME").then(|| home.clone()), None)?;
-    let replica = Profile::open(&paths)?.replica;
+    Ok(Paths::find(|name| (name == "MATHIA_HOME").then(|| home.clone()), None)?)
+}
+
+fn replica(town: &Town) -> Result<(impl Replica + use<>, RoomId), Box<dyn Error>> {
+    let replica = Profile::open(&paths(town)?)?.replica;
     let room = replica.rooms()?.first().ok_or("there is no room")?.room;
     Ok((std::sync::Arc::into_inner(replica).ok_or("the replica is in use")?, room))
 }
@@ -157,6 +160,9 @@ fn fill(town: &Town, n_messages: u64) -> Result<(), Box<dyn Error>> {
         batch.cursor = Some((Seq(seq), Hash([7; 32])));
         replica.apply(room, &batch)?;
     }
+    drop(replica);
+    // What is still on its way to the disk would be waited for by the first that is measured.
+    std::fs::File::open(paths(town)?.store())?.sync_all()?;
     Ok(())
 }
 

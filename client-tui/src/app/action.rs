@@ -44,7 +44,7 @@ actions! {
     Down = "down", "one row down";
     /// Completes a name, a room or a command.
     Complete = "complete", "complete a @name, #room or /command";
-    /// Opens the quick switcher; with text behind the caret, kills it as readline does.
+    /// Opens the quick switcher.
     Switcher = "switcher", "go to a room or person";
     /// Shows the keys of this place.
     Keys = "keys", "keys of this place";

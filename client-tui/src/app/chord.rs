@@ -52,6 +52,10 @@ const ALIASES: [(&str, &str); 5] = [
 ];
 
 impl Chord {
+    /// The key that kills to the end of the line in every shell, whatever else it does here.
+    pub(crate) const KILL: Self =
+        Self { code: KeyCode::Char('k'), modifiers: KeyModifiers::CONTROL };
+
     /// The chord of a key press.
     pub fn of(key: KeyEvent) -> Self {
         Self::one_form(key.code, key.modifiers)

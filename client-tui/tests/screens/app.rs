@@ -211,6 +211,7 @@ fn named(name: &str) -> KeyEvent {
         "end" => KeyCode::End,
         "backspace" => KeyCode::Backspace,
         "f1" => KeyCode::F(1),
+        "f2" => KeyCode::F(2),
         one => KeyCode::Char(one.chars().next().expect("a key has a name")),
     };
     KeyEvent::new(code, modifiers)

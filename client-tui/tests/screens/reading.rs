@@ -75,7 +75,7 @@ fn the_line_above_what_is_new_stays_until_the_room_is_left() {
 
 #[test]
 fn what_arrives_while_one_is_away_gets_a_line_that_counts() {
-    let mut rooms = crate::app::cast_rooms();
+    let mut rooms = cast_rooms();
     rooms[0].n_unread = 0;
     rooms[0].read_upto = Seq(8);
     let mut app = TestApp::in_rooms(rooms, cast::conversation());
@@ -88,7 +88,7 @@ fn what_arrives_while_one_is_away_gets_a_line_that_counts() {
 
 #[test]
 fn the_line_points_at_something_that_counts() {
-    let mut rooms = crate::app::cast_rooms();
+    let mut rooms = cast_rooms();
     rooms[0].read_upto = Seq(6);
     let mut entries = cast::conversation();
     entries[6] = cast::changed(7, NOW, CLEO, "renamed the room");
@@ -137,7 +137,7 @@ fn the_title_counts_what_is_unread() {
         titles.collect()
     };
     assert_eq!(titles(&mut app).last().map(String::as_str), Some("(15) mathia"));
-    for mut view in crate::app::cast_rooms() {
+    for mut view in cast_rooms() {
         view.n_unread = 0;
         app.tells(ClientEvent::Room(Box::new(view)));
     }

@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use mathia_protocol::client::{ClientEvent, Command, Done, LobbyRoom};
 use mathia_tui::app::effect::{Ask, Effect};
+use mathia_tui::app::keymap::Keymap;
 use mathia_tui::app::message::Msg;
+use mathia_tui::config::KeySetting;
 use proptest::prelude::*;
 
 use crate::app::TestApp;
@@ -84,6 +86,22 @@ fn what_is_typed_before_the_first_room_comes_along() {
     app.types("<alt-down>");
     app.waits(Duration::from_secs(2));
     assert_eq!(app.model.written(), "typed early", "there is no other room to go to");
+}
+
+#[test]
+fn a_key_set_for_the_switcher_kills_nothing() {
+    let setting = KeySetting {
+        place: "compose".to_owned(),
+        action: "switcher".to_owned(),
+        keys: vec!["f2".to_owned()],
+    };
+    let mut app = TestApp::in_team();
+    app.model.set_keymap(Keymap::configured(&[setting]).0);
+    app.types("keep all<ctrl-a>");
+    assert!(app.screen(80, 24).contains("F2 go"));
+    app.types("<f2>");
+    assert!(app.screen(80, 24).contains("╭ go to"));
+    assert_eq!(app.model.written(), "keep all");
 }
 
 #[test]

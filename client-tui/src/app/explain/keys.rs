@@ -2,6 +2,7 @@
 
 use super::{BACK, Panel, PanelRow};
 use crate::app::action::Action;
+use crate::app::chord::Chord;
 use crate::app::composer::Edit;
 use crate::app::keymap::Place;
 use crate::app::model::Model;
@@ -57,8 +58,8 @@ pub(super) fn panel(model: &Model) -> Panel {
     let mut rows = Vec::new();
     section(&mut rows, model, "Write", Place::Compose, WRITING);
     section(&mut rows, model, "Go", Place::Compose, GOING);
-    if let Some(key) = model.keymap.key_of(Place::Compose, Action::Switcher) {
-        let kills = format!("{key} before some text kills that text, as in a shell.");
+    if model.keymap.action(Place::Compose, Chord::KILL).is_some() {
+        let kills = format!("{} before some text kills that text, as in a shell.", Chord::KILL);
         rows.push(PanelRow::Quiet(kills));
     }
     section(&mut rows, model, "With a message selected", Place::Select, SELECTED);

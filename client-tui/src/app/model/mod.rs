@@ -196,6 +196,11 @@ impl Model {
         self.theme = theme;
     }
 
+    /// Changes the keys.
+    pub fn set_keymap(&mut self, keymap: Keymap) {
+        self.keymap = keymap;
+    }
+
     /// Changes how stamps are shown.
     pub fn set_dial(&mut self, dial: Dial) {
         self.dial = dial;

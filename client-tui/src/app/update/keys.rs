@@ -32,6 +32,10 @@ pub(super) fn key(model: &mut Model, key: KeyEvent) -> Vec<Effect> {
             overlays::act(model, action, armed)
         }
         Some(action) if place == Place::Select => selecting(model, action, armed),
+        // Readline's kill where there is something to kill, whatever the key is bound to.
+        Some(_) if chord == Chord::KILL && !model.composer.after_caret().is_empty() => {
+            editing::edit(model, Edit::KillToEnd)
+        }
         Some(action) => composing(model, action, armed),
         None => match chord.typed() {
             Some(c) if place == Place::Compose => editing::type_char(model, c),
@@ -63,10 +67,6 @@ fn composing(model: &mut Model, action: Action, armed: Option<Armed>) -> Vec<Eff
         Action::End if has_text => editing::edit(model, Edit::LineEnd),
         Action::Home => scrolling::first_unread(model),
         Action::End => scrolling::newest(model),
-        // Readline's kill where there is something to kill, the switcher otherwise.
-        Action::Switcher if !model.composer.after_caret().is_empty() => {
-            editing::edit(model, Edit::KillToEnd)
-        }
         Action::QuitOrDelete if has_text => editing::edit(model, Edit::Delete),
         Action::Back => {
             let run = model.now.run;

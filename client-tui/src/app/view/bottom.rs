@@ -6,6 +6,7 @@ use ratatui::layout::Rect;
 
 use super::pen::{Pen, columns};
 use crate::app::action::Action;
+use crate::app::chord::Chord;
 use crate::app::composer::Edit;
 use crate::app::keymap::Place;
 use crate::app::model::Model;
@@ -135,11 +136,15 @@ fn wanted(model: &Model) -> Vec<(String, String)> {
 
 type Hint = Option<(String, String)>;
 
-/// The first key that does something here and now: a letter is text where something is written.
+/// The first key that does something here and now: a letter is text where something is written,
+/// and one key kills what stands behind the caret.
 fn hint(model: &Model, place: Place, action: Action, does: &str) -> Hint {
-    let is_written = model.is_written();
+    let is_text = |chord: &Chord| model.is_written() && chord.typed().is_some();
+    let kills = |chord: &Chord| {
+        place == Place::Compose && *chord == Chord::KILL && !model.composer.after_caret().is_empty()
+    };
     let mut keys = model.keymap.keys_of(place, action).into_iter();
-    let key = keys.find(|chord| !is_written || chord.typed().is_none())?;
+    let key = keys.find(|chord| !is_text(chord) && !kills(chord))?;
     Some((key.to_string(), does.to_owned()))
 }
 
@@ -159,7 +164,7 @@ fn composing(model: &Model) -> Vec<Hint> {
         hint(newest, "newest").filter(|_| !is_live),
         hint(Action::ConnectNow, "now").filter(|_| is_waiting),
         hint(Action::RoomUnread, &format!("{n_elsewhere} unread")).filter(|_| n_elsewhere > 0),
-        hint(Action::Switcher, "go").filter(|_| model.composer.after_caret().is_empty()),
+        hint(Action::Switcher, "go"),
         hint(Action::Select, "select").filter(|_| may_select),
         hint(Action::Keys, "keys"),
     ]
