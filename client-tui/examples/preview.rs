@@ -176,14 +176,16 @@ async fn session(scene: &str) -> Session {
 async fn main() -> std::io::Result<()> {
     let scene = std::env::args().nth(1).unwrap_or_default();
     let from = match scene.as_str() {
-        "wizard" => From::FirstStart { joiner: Arc::new(Anybody), link: None },
+        "wizard" => From::FirstStart { joiner: Arc::new(Anybody), begun: None },
         scene => From::Session(session(scene).await),
     };
     let begin = Begin {
         from,
         dial: Dial { zone: TimeZone::UTC, is_24h: true },
         theme: Theme::from_environment(|name| std::env::var(name).ok()),
+        follows_background: true,
         keymap: Keymap::default(),
+        warnings: Vec::new(),
         drafts: Vec::new(),
     };
     run(begin).await.map(|_| ())

@@ -187,6 +187,9 @@ pub enum Verb {
         #[arg(long, value_name = "HOST")]
         replace: Option<String>,
     },
+    /// The configuration file.
+    #[command(subcommand)]
+    Config(ConfigVerb),
     /// Check directories, keys, clock, network and terminal, and say how to mend them.
     Doctor,
     /// Print a completion script.
@@ -310,6 +313,15 @@ pub enum OutboxVerb {
     },
 }
 
+/// What to do with the configuration.
+#[derive(Debug, Subcommand)]
+pub enum ConfigVerb {
+    /// Say what is wrong with it; exit code 78 if anything is.
+    Check,
+    /// Print every setting with the value that counts.
+    Show,
+}
+
 /// A role as it is typed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum RoleWord {
@@ -396,6 +408,8 @@ mod tests {
             "lobby",
             "trust --replace example.org",
             "schedule team 10m hi",
+            "config check",
+            "config show --json",
             "doctor",
             "completions bash",
             "--profile work --no-input rooms",

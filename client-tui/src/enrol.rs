@@ -53,14 +53,22 @@ impl From<HomeError> for JoinError {
 }
 
 impl JoinError {
-    /// Whether another name is all that is needed.
-    pub fn is_about_name(&self) -> bool {
-        matches!(
-            self,
-            Self::Register(RegisterError::Login(LoginError::Refused(
-                Fault::NameTaken | Fault::NameInvalid
-            )))
-        )
+    /// Whether another link is needed; all else may be tried again with the same.
+    pub fn is_about_link(&self) -> bool {
+        match self {
+            Self::Link(_) => true,
+            Self::Register(error) => match error {
+                RegisterError::OtherRealm | RegisterError::InviteNeeded => true,
+                RegisterError::Connect(error) => {
+                    matches!(error, ConnectError::Resolve { .. } | ConnectError::Untrusted(_))
+                }
+                RegisterError::Login(LoginError::Refused(fault)) => {
+                    matches!(fault, Fault::InviteInvalid | Fault::InviteNeeded)
+                }
+                RegisterError::Login(_) => false,
+            },
+            Self::Home(_) | Self::File(_) => false,
+        }
     }
 
     /// The key and its words, if all that is missing is a person who vouches for the server.
@@ -210,8 +218,10 @@ mod tests {
     }
 
     #[test]
-    fn a_taken_name_needs_only_another_name() {
+    fn a_taken_name_needs_another_name_and_a_dead_invite_another_link() {
         assert!(JoinError::from(refused(Fault::NameTaken)).is_about_name());
+        assert!(!JoinError::from(refused(Fault::NameTaken)).is_about_link());
+        assert!(JoinError::from(refused(Fault::InviteInvalid)).is_about_link());
     }
 
     #[test]

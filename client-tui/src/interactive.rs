@@ -9,23 +9,26 @@ use std::sync::Arc;
 use jiff::tz::TimeZone;
 use mathia_protocol::client::home::{Found, HomeError, Joined, SqliteReplica};
 use mathia_protocol::client::{
-    Client, ClientConfig, Command, CommandError, Done, Events, Replica, TrustAsk,
+    Client, ClientConfig, Command, CommandError, Done, Events, LoginError, RegisterError, Replica,
+    TrustAsk,
 };
+use mathia_protocol::crypto::invite::Invite;
 use mathia_protocol::crypto::recovery::RecoverySecret;
 use mathia_protocol::id::{Hash, RoomId};
+use mathia_protocol::wire::Fault;
 use tokio::sync::mpsc;
 use zeroize::Zeroizing;
 
-use crate::app::join::JoinAsk;
+use crate::app::join::{Begun, JoinAsk};
 use crate::app::keymap::Keymap;
 use crate::app::model::Me;
 use crate::app::runtime::{self, Begin, Ending, From};
 use crate::app::session::{Drafts, Engine, JoinEnd, Joiner, Pending, Session};
 use crate::app::stamp::Dial;
-use crate::app::theme::Theme;
+use crate::app::theme::{Theme, Tone};
 use crate::clock;
-use crate::config::Config;
-use crate::enrol;
+use crate::config::{Background, Config};
+use crate::enrol::{self, JoinError};
 use crate::exit::{Exit, Failure};
 use crate::known_servers::KnownServers;
 use crate::paths::Paths;
@@ -34,30 +37,41 @@ use crate::paths::Paths;
 const EVENTS_MAX: usize = 64;
 
 /// Runs the interactive client of a profile; without an account it asks for link and name first.
+/// `warnings` are shown on the screen when it begins.
 ///
 /// # Errors
 ///
-/// Exit 2 without a terminal; others as the files of the profile say.
-pub async fn run(paths: Paths, config: &Config) -> Result<(), Failure> {
-    if !std::io::stdin().is_terminal() || !std::io::stdout().is_terminal() {
-        return Err(Failure::new(Exit::Usage, "the interactive client needs a terminal")
-            .hint("`mathia-tui --help` lists the commands for scripts"));
-    }
+/// Exit 2 without a terminal that can be drawn on; others as the files of the profile say.
+pub async fn run(
+    paths: Paths,
+    config: &Config,
+    keymap: Keymap,
+    warnings: Vec<String>,
+) -> Result<(), Failure> {
+    check_terminal()?;
     let mut drafts = Vec::new();
     let from = match paths.home().find()? {
         Found::Joined(profile) => {
             drafts = kept_drafts(&profile.replica)?;
             From::Session(session(&paths, *profile)?)
         }
-        Found::Nothing | Found::Unfinished(..) => {
-            From::FirstStart { joiner: Arc::new(ProfileJoiner { paths }), link: None }
+        Found::Nothing => {
+            From::FirstStart { joiner: Arc::new(ProfileJoiner { paths }), begun: None }
+        }
+        Found::Unfinished(unfinished, _) => {
+            let name = unfinished.identity.handle;
+            let begun = Some(Begun { name, address: unfinished.address });
+            From::FirstStart { joiner: Arc::new(ProfileJoiner { paths }), begun }
         }
     };
+    let (theme, follows_background) = theme(config.background);
     let begin = Begin {
         from,
         dial: Dial { zone: TimeZone::system(), is_24h: config.is_24h },
-        theme: Theme::from_environment(|name| std::env::var(name).ok()),
-        keymap: Keymap::default(),
+        theme,
+        follows_background,
+        keymap,
+        warnings,
         drafts,
     };
     match runtime::run(begin).await {
@@ -67,6 +81,32 @@ pub async fn run(paths: Paths, config: &Config) -> Result<(), Failure> {
             Err(Failure::new(Exit::Failed, format!("the terminal cannot be used: {error}")))
         }
     }
+}
+
+/// A terminal must be there, and be one in which a cursor can be placed.
+fn check_terminal() -> Result<(), Failure> {
+    let refused = |why| {
+        Err(Failure::new(Exit::Usage, why)
+            .hint("`mathia-tui tail` and `mathia-tui send` work anywhere; --help lists them all"))
+    };
+    if !std::io::stdin().is_terminal() || !std::io::stdout().is_terminal() {
+        return refused("the interactive client needs a terminal");
+    }
+    if std::env::var_os("TERM").is_some_and(|term| term == "dumb") {
+        return refused("the interactive client cannot draw on a dumb terminal");
+    }
+    Ok(())
+}
+
+/// The looks, and whether they follow what the terminal says of its background.
+fn theme(background: Background) -> (Theme, bool) {
+    let mut theme = Theme::from_environment(|name| std::env::var(name).ok());
+    match background {
+        Background::Auto => return (theme, !theme.is_colorless()),
+        Background::Dark => theme.tone = Tone::Dark,
+        Background::Light => theme.tone = Tone::Light,
+    }
+    (theme, false)
 }
 
 fn kept_drafts(replica: &SqliteReplica) -> Result<Vec<(RoomId, String)>, Failure> {
@@ -169,12 +209,35 @@ fn fingerprint(pin: Hash) -> String {
     groups.join(" ")
 }
 
-/// What happened and what to do, in one line for the screen.
-fn sentence(failure: &Failure) -> String {
-    match &failure.hint {
-        Some(hint) => format!("{}: {hint}", failure.message),
-        None => failure.message.clone(),
-    }
+/// What happened and what to do, as sentences for the first screen. A shell's words name options
+/// and commands, which do not help there.
+fn told(error: JoinError) -> String {
+    let fault = match &error {
+        JoinError::Register(RegisterError::Login(LoginError::Refused(fault))) => Some(fault),
+        _ => None,
+    };
+    let words = match fault {
+        Some(Fault::NameTaken) => "Somebody has this name. Take another; the link is still good.",
+        Some(Fault::NameInvalid) => "The server does not take this name. Take another.",
+        Some(Fault::InviteInvalid) => "This link is used up or too old. Ask for a new one.",
+        Some(Fault::ServerBusy { .. } | Fault::Stopping | Fault::RateLimited { .. }) => {
+            "The server is busy. Wait a moment, then press Enter again."
+        }
+        _ => return sentences(&error.into()),
+    };
+    words.to_owned()
+}
+
+/// A failure as sentences.
+fn sentences(failure: &Failure) -> String {
+    let sentence = |text: &str| {
+        let mut chars = text.chars();
+        let first = chars.next().map(|c| c.to_uppercase().to_string()).unwrap_or_default();
+        let end = if text.ends_with(['.', '!', '?']) { "" } else { "." };
+        format!("{first}{}{end}", chars.as_str())
+    };
+    let hint = failure.hint.as_deref().map(|hint| format!(" {}", sentence(hint)));
+    format!("{}{}", sentence(&failure.message), hint.unwrap_or_default())
 }
 
 struct ProfileJoiner {
@@ -187,7 +250,7 @@ impl Joiner for ProfileJoiner {
         Box::pin(async move {
             match join(&paths, ask).await {
                 Ok(end) => end,
-                Err(failure) => JoinEnd::Failed { text: sentence(&failure), is_about_name: false },
+                Err(failure) => JoinEnd::Failed { text: sentences(&failure), is_about_link: false },
             }
         })
     }
@@ -201,11 +264,12 @@ async fn join(paths: &Paths, ask: JoinAsk) -> Result<JoinEnd, Failure> {
         Ok(registered) => registered,
         Err(error) => {
             if let Some((pin, _)) = error.unvouched() {
-                let address = "the server of this link".to_owned();
+                let invite = ask.link.parse::<Invite>();
+                let address = invite.map_or_else(|_| String::new(), |invite| invite.address());
                 return Ok(JoinEnd::UnknownServer { address, fingerprint: fingerprint(pin) });
             }
-            let is_about_name = error.is_about_name();
-            return Ok(JoinEnd::Failed { text: sentence(&error.into()), is_about_name });
+            let is_about_link = error.is_about_link();
+            return Ok(JoinEnd::Failed { text: told(error), is_about_link });
         }
     };
     let words = registered.identity.recovery.as_ref().map_or_else(Vec::new, |secret| {

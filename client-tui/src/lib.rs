@@ -5,7 +5,7 @@
 //! - [`face`]: the commands, each printing data to stdout and talk to stderr;
 //! - [`safe_text`]: the one type through which remote text reaches a terminal;
 //! - [`cli`], [`config`], [`paths`], [`profile`], [`enrol`], [`known_servers`], [`output`], [`exit`],
-//!   [`clock`]: what both kinds of faces stand on.
+//!   [`clock`], [`nearest`]: what both kinds of faces stand on.
 
 pub mod app;
 pub mod cli;
@@ -16,6 +16,7 @@ pub mod exit;
 pub mod face;
 pub mod interactive;
 pub mod known_servers;
+pub mod nearest;
 pub mod output;
 pub mod paths;
 pub mod profile;

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use clap::Parser as _;
 use mathia_protocol::client::home::{make_private_dir, open_private};
+use mathia_tui::app::keymap::Keymap;
 use mathia_tui::cli::{Cli, Verb};
 use mathia_tui::config::Config;
 use mathia_tui::exit::{Exit, Failure};
@@ -48,20 +49,26 @@ fn run(cli: Cli, out: &mut Output<'_>) -> Result<(), Failure> {
     let paths = Paths::find(|name| std::env::var_os(name), cli.global.profile.as_deref())?;
     let usual = paths.config_file();
     let named = cli.global.config.as_deref();
-    let (config, warnings) = Config::load(named.unwrap_or(&usual), named.is_some())?;
-    for warning in warnings {
-        out.say(&warning);
+    let (config, mut warnings) = Config::load(named.unwrap_or(&usual), named.is_some())?;
+    let (keymap, about_keys) = Keymap::configured(&config.keys);
+    if matches!(cli.verb, None | Some(Verb::Config(_))) {
+        // Nobody presses a key in the other commands.
+        warnings.extend(about_keys);
+    }
+    for warning in &warnings {
+        out.say(&format!("warning: configuration: {warning}"));
     }
     if let Some(filter) = std::env::var("MATHIA_LOG").ok().filter(|filter| !filter.is_empty()) {
         start_log(&paths.log_file(), &filter)?;
     }
     let Some(verb) = cli.verb else {
-        return with_runtime(|| interactive::run(paths, &config));
+        return with_runtime(|| interactive::run(paths, &config, keymap, warnings));
     };
     let call = Call {
         out: Output::process(cli.global.json),
         paths,
         config,
+        warnings,
         prompt: Prompt::process(cli.global.yes, cli.global.no_input),
         stop: CancellationToken::new(),
     };

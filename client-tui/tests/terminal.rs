@@ -1,111 +1,28 @@
 //! Stories of people in front of a terminal: the real binary on a pseudo-terminal, a real server.
 #![expect(clippy::unwrap_used, reason = "a story that cannot go on has failed")]
 
+mod pty;
 #[expect(dead_code, reason = "the stories of the commands use the rest")]
 mod town;
 
-use std::io::{Read as _, Write};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
-use std::time::{Duration, Instant};
-
-use portable_pty::{Child, CommandBuilder, MasterPty, PtySize, native_pty_system};
+use portable_pty::CommandBuilder;
+use pty::Screen;
 use town::{Person, Town, signal};
 
-/// How long anything may take before a story fails.
-const PATIENCE: Duration = Duration::from_mins(1);
-const SIZE: PtySize = PtySize { rows: 24, cols: 80, pixel_width: 0, pixel_height: 0 };
-/// What a terminal is asked to say what it is, and what a plain one answers.
-const WHO_ARE_YOU: &[u8] = b"\x1b[c";
-const A_PLAIN_ONE: &[u8] = b"\x1b[?62;c";
-
-/// A person's terminal with the interactive client in it.
-struct Screen {
-    child: Box<dyn Child + Send + Sync>,
-    keyboard: Box<dyn Write + Send>,
-    output: Receiver<Vec<u8>>,
-    parser: vt100::Parser,
-    /// Everything the program wrote.
-    written: Vec<u8>,
-    _master: Box<dyn MasterPty + Send>,
+/// The client of a person, as a shell would start it.
+fn client_of(person: &Person) -> CommandBuilder {
+    let mut command = CommandBuilder::new(env!("CARGO_BIN_EXE_mathia-tui"));
+    command.env_clear();
+    command.env("MATHIA_HOME", &person.home);
+    command.env("TERM", "xterm-256color");
+    command.env("COLORTERM", "truecolor");
+    command.env("TZ", "UTC");
+    command
 }
 
-impl Screen {
-    /// Opens the client of a person.
-    fn of(person: &Person) -> Self {
-        let pty = native_pty_system().openpty(SIZE).unwrap();
-        let mut command = CommandBuilder::new(env!("CARGO_BIN_EXE_mathia-tui"));
-        command.env_clear();
-        command.env("MATHIA_HOME", &person.home);
-        command.env("TERM", "xterm-256color");
-        command.env("COLORTERM", "truecolor");
-        command.env("TZ", "UTC");
-        let child = pty.slave.spawn_command(command).unwrap();
-        let mut reader = pty.master.try_clone_reader().unwrap();
-        let (sender, output) = channel();
-        std::thread::spawn(move || {
-            let mut buffer = [0; 4096];
-            while let Ok(n_bytes @ 1..) = reader.read(&mut buffer) {
-                if sender.send(buffer[..n_bytes].to_vec()).is_err() {
-                    return;
-                }
-            }
-        });
-        let keyboard = pty.master.take_writer().unwrap();
-        // Twenty-four rows of eighty columns, as `SIZE`.
-        let parser = vt100::Parser::default();
-        let written = Vec::new();
-        Self { child, keyboard, output, parser, written, _master: pty.master }
-    }
-
-    fn types(&mut self, keys: &str) {
-        self.keyboard.write_all(keys.as_bytes()).unwrap();
-    }
-
-    fn pastes(&mut self, text: &str) {
-        self.types(&format!("\x1b[200~{text}\x1b[201~"));
-    }
-
-    /// Waits until the screen shows a text.
-    #[track_caller]
-    fn shows(&mut self, text: &str) {
-        self.until(&format!("{text:?}"), |screen| screen.contains(text));
-    }
-
-    #[track_caller]
-    fn until(&mut self, what: &str, is_so: impl Fn(&str) -> bool) {
-        let deadline = Instant::now() + PATIENCE;
-        while !is_so(&self.parser.screen().contents()) {
-            let left = deadline.saturating_duration_since(Instant::now());
-            assert!(
-                self.read(left).is_ok(),
-                "waited in vain for {what}:\n{}",
-                self.parser.screen().contents()
-            );
-        }
-    }
-
-    fn read(&mut self, patience: Duration) -> Result<(), RecvTimeoutError> {
-        let bytes = self.output.recv_timeout(patience)?;
-        if bytes.windows(WHO_ARE_YOU.len()).any(|window| window == WHO_ARE_YOU) {
-            self.keyboard.write_all(A_PLAIN_ONE).unwrap();
-        }
-        self.parser.process(&bytes);
-        self.written.extend(bytes);
-        Ok(())
-    }
-
-    /// Waits for the program to end, and checks that the terminal is as it was.
-    #[track_caller]
-    fn ends_with(mut self, code: u32) {
-        while self.read(PATIENCE).is_ok() {}
-        assert_eq!(self.child.wait().unwrap().exit_code(), code);
-        assert!(!self.parser.screen().alternate_screen(), "the other page is left");
-        assert!(!self.parser.screen().hide_cursor(), "the cursor is back");
-        let written = String::from_utf8_lossy(&self.written);
-        for off in ["\x1b[?2004l", "\x1b[?1004l", "\x1b[23;0t"] {
-            assert!(written.contains(off), "{off:?} was not written");
-        }
-    }
+/// A person's terminal with the interactive client in it.
+fn screen_of(person: &Person) -> Screen {
+    Screen::open(client_of(person), (80, 24))
 }
 
 /// How many drafts a person's replica keeps.
@@ -120,7 +37,7 @@ fn n_drafts(person: &Person) -> u32 {
 fn a_conversation_between_a_screen_and_a_command() {
     let town = Town::start();
     let people = town.team(&["ann", "bob"]);
-    let mut screen = Screen::of(&people[0]);
+    let mut screen = screen_of(&people[0]);
     screen.shows("team");
     screen.shows("all sent");
     people[1].says("team", "hello @ann");
@@ -137,7 +54,7 @@ fn a_conversation_between_a_screen_and_a_command() {
 fn the_first_start_leads_from_a_link_to_a_room() {
     let town = Town::start();
     let ann = town.stranger("ann");
-    let mut screen = Screen::of(&ann);
+    let mut screen = screen_of(&ann);
     screen.shows("Paste the invite link");
     screen.pastes(town.admin_link());
     screen.types("\r");
@@ -161,7 +78,7 @@ fn the_first_start_leads_from_a_link_to_a_room() {
 fn drafts_and_queued_texts_survive_a_crash() {
     let mut town = Town::start();
     let people = town.team(&["ann", "bob"]);
-    let mut screen = Screen::of(&people[0]);
+    let mut screen = screen_of(&people[0]);
     screen.shows("all sent");
     screen.types("warm up\r");
     screen.shows("✓");
@@ -172,7 +89,7 @@ fn drafts_and_queued_texts_survive_a_crash() {
     people[0].waits_until("the draft to be kept", |ann| n_drafts(ann) == 1);
     signal("KILL", screen.child.process_id().unwrap());
     drop(screen);
-    let mut screen = Screen::of(&people[0]);
+    let mut screen = screen_of(&people[0]);
     screen.shows("said while the server was away");
     screen.shows("› a thought not finished");
     town.start_server();
@@ -186,8 +103,102 @@ fn drafts_and_queued_texts_survive_a_crash() {
 #[test]
 fn a_signal_gives_the_terminal_back() {
     let town = Town::start();
-    let mut screen = Screen::of(&town.first("ann"));
+    let mut screen = screen_of(&town.first("ann"));
     screen.shows("You are in no room yet.");
     signal("TERM", screen.child.process_id().unwrap());
     screen.ends_with(143);
+}
+
+/// What is said in rooms one is not in is counted while one looks elsewhere, and no more once read.
+#[test]
+fn other_rooms_count_what_is_unread_as_it_comes() {
+    let town = Town::start();
+    let people = town.team(&["ann", "bob"]);
+    people[0].run(&["room", "create", "garden"]).succeeds();
+    people[0].run(&["room", "add", "garden", "bob"]).succeeds();
+    people[1].waits_until("the garden", |bob| bob.texts("garden").is_empty());
+    people[0].says("team", "here");
+    let mut screen = screen_of(&people[0]);
+    screen.shows("all sent");
+    screen.shows("› Write to team");
+    let garden = |seen: &str| -> String {
+        let row = seen.lines().map(|row| row.split('│').next().unwrap());
+        let mut rows = row.map(|row| row.trim_start_matches('▌').trim().to_owned());
+        rows.find(|row| row.starts_with("garden")).unwrap_or_default()
+    };
+    for n_unread in 1..=3 {
+        people[1].says("garden", "look @ann");
+        let expected = format!("{n_unread} @{n_unread}");
+        screen.until(&expected, |seen| garden(seen).ends_with(&expected));
+    }
+    screen.types("\x1ba");
+    screen.shows("3 new since");
+    screen.until("nothing unread", |seen| garden(seen) == "garden");
+    people[1].says("garden", "and again");
+    screen.shows("and again");
+    screen.types("\x04");
+    screen.ends_with(0);
+}
+
+/// The colors follow the background, and keys typed before and while it is asked arrive.
+#[test]
+fn the_terminal_is_asked_for_its_background_and_no_key_is_lost() {
+    let town = Town::start();
+    let people = town.team(&["ann", "bob"]);
+    let light = "\x1b]11;rgb:ffff/ffff/ffff\x1b\\";
+    for (answer, text) in [(light, "on light"), ("\x1b]11;rgb:0000/0000/0000\x07", "on dark")] {
+        let mut screen = Screen::open(client_of(&people[0]), (80, 24)).with_background(answer);
+        screen.types(text);
+        screen.shows(&format!("› {text}"));
+        // The accent of either theme, in which the sign of the composer is drawn.
+        let accent = if answer == light { "38;2;11;102;102;" } else { "38;2;124;196;192;" };
+        let written = String::from_utf8_lossy(&screen.written).into_owned();
+        assert!(written.contains(accent), "{text}: {written:?}");
+        screen.types("\x15\x04");
+        screen.ends_with(0);
+    }
+}
+
+/// A terminal that answers nothing at all is drawn on nevertheless, and what was typed is not lost.
+#[test]
+fn a_terminal_without_answers_is_drawn_at_once() {
+    let town = Town::start();
+    let people = town.team(&["ann", "bob"]);
+    let mut screen = screen_of(&people[0]).without_answers();
+    screen.types("typed early");
+    screen.shows("team");
+    screen.shows("› typed early");
+    screen.types("\x15\x04");
+    screen.ends_with(0);
+}
+
+/// What a person set for keys counts, is shown on the screen, and a slip is named.
+#[test]
+fn keys_of_the_configuration_are_used_and_shown() {
+    let town = Town::start();
+    let people = town.team(&["ann", "bob"]);
+    let config = people[0].home.join("config/config.toml");
+    std::fs::write(config, "[keys.compose]\nswitcher = [\"f2\"]\nsnd = [\"f3\"]\n").unwrap();
+    let mut screen = screen_of(&people[0]);
+    screen.shows("keys.compose.snd: no such action; send?");
+    screen.shows("F2 go");
+    screen.types("\x1bOQ");
+    screen.shows("╭ go to");
+    screen.types("\x1b");
+    screen.until("the list to be gone", |screen| !screen.contains("╭ go to"));
+    screen.types("\x04");
+    screen.ends_with(0);
+}
+
+#[test]
+fn a_dumb_terminal_is_told_what_works_there() {
+    let town = Town::start();
+    let ann = town.first("ann");
+    let mut command = client_of(&ann);
+    command.env("TERM", "dumb");
+    let mut screen = Screen::open(command, (80, 24));
+    screen.shows("cannot draw on a dumb terminal");
+    screen.shows("mathia-tui tail");
+    assert_eq!(screen.child.wait().unwrap().exit_code(), 2);
+    assert!(!screen.written.contains(&0x1b), "nothing a dumb terminal would print as rubbish");
 }

@@ -44,7 +44,7 @@ actions! {
     Down = "down", "one row down";
     /// Completes a name, a room or a command.
     Complete = "complete", "complete a @name, #room or /command";
-    /// Opens the quick switcher; with text behind the caret, kills it as readline does.
+    /// Opens the quick switcher.
     Switcher = "switcher", "go to a room or person";
     /// Shows the keys of this place.
     Keys = "keys", "keys of this place";
@@ -131,7 +131,16 @@ fn edit_sentence(edit: Edit) -> &'static str {
 impl Action {
     /// The action of a name, if there is one.
     pub fn from_name(name: &str) -> Option<Self> {
+        Self::with_edits().find(|action| action.name() == name)
+    }
+
+    /// Every name there is.
+    pub fn names() -> impl Iterator<Item = &'static str> {
+        Self::with_edits().map(Self::name)
+    }
+
+    fn with_edits() -> impl Iterator<Item = Self> {
         let edits = EDITS.iter().map(|(edit, ..)| Self::Edit(*edit));
-        Self::ALL.iter().copied().chain(edits).find(|action| action.name() == name)
+        Self::ALL.iter().copied().chain(edits)
     }
 }

@@ -6,6 +6,9 @@ use mathia_protocol::name::{Handle, RoomName};
 
 use super::join::JoinAsk;
 
+/// Bytes of text that terminals take into the clipboard; more is silently dropped by some.
+pub(crate) const CLIPBOARD_LEN_MAX: usize = 74_000;
+
 /// Something to do, in the order it was returned.
 #[derive(Debug, Clone)]
 pub enum Effect {
@@ -29,7 +32,7 @@ pub enum Effect {
     Bell,
     /// Show this as the terminal's title.
     Title(String),
-    /// Put this into the clipboard.
+    /// Put this into the clipboard; never more than terminals take.
     Copy(String),
     /// Draw every cell anew.
     Redraw,

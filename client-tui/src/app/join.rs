@@ -24,6 +24,15 @@ impl fmt::Debug for JoinAsk {
     }
 }
 
+/// A join that was begun here before and never answered: the same link and name take it up.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Begun {
+    /// As whom.
+    pub name: Handle,
+    /// At which server.
+    pub address: String,
+}
+
 /// How an attempt to join ended.
 pub enum JoinAnswer {
     /// The account is made. The engine is ready.
@@ -44,8 +53,8 @@ pub enum JoinAnswer {
     Failed {
         /// What happened and what to do, a sentence.
         text: String,
-        /// Whether another name is all that is needed.
-        is_about_name: bool,
+        /// Whether another link is needed; else the same may be tried again.
+        is_about_link: bool,
     },
 }
 

@@ -1,12 +1,14 @@
 //! Which key does what, by place. Every binding can be replaced; an empty list unbinds.
+//!
+//! A letter that is bound where one writes acts only while nothing is written: text comes first.
 
 use std::collections::HashMap;
-use std::fmt;
-
-use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
 use super::action::Action;
+use super::chord::Chord;
 use super::composer::Edit;
+use crate::config::KeySetting;
+use crate::nearest::nearest;
 
 /// Where a key is pressed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -21,107 +23,13 @@ pub enum Place {
     Panel,
 }
 
-/// A key with its modifiers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Chord {
-    code: KeyCode,
-    modifiers: KeyModifiers,
-}
-
-impl Chord {
-    /// The chord of a key press, in one form however the terminal tells it.
-    pub fn of(key: KeyEvent) -> Self {
-        let mut modifiers =
-            key.modifiers & (KeyModifiers::CONTROL | KeyModifiers::ALT | KeyModifiers::SHIFT);
-        let code = match key.code {
-            KeyCode::Char(c) if modifiers.contains(KeyModifiers::CONTROL) => {
-                KeyCode::Char(c.to_ascii_lowercase())
-            }
-            code => code,
-        };
-        if matches!(code, KeyCode::Char(_) | KeyCode::BackTab) {
-            // The character says it already.
-            modifiers -= KeyModifiers::SHIFT;
-        }
-        Self { code, modifiers }
-    }
-
-    /// The character typed, if the chord is text and not a command.
-    pub fn typed(self) -> Option<char> {
-        match self.code {
-            KeyCode::Char(c) if self.modifiers.is_empty() && !c.is_control() => Some(c),
-            _ => None,
-        }
-    }
-
-    /// Reads `ctrl-k`, `alt-up`, `f1`, `?`; `None` for anything else.
-    pub fn parse(text: &str) -> Option<Self> {
-        let mut modifiers = KeyModifiers::empty();
-        let mut rest = text;
-        loop {
-            let (modifier, after) = match rest.split_once('-') {
-                Some(("ctrl", after)) if !after.is_empty() => (KeyModifiers::CONTROL, after),
-                Some(("alt", after)) if !after.is_empty() => (KeyModifiers::ALT, after),
-                Some(("shift", after)) if !after.is_empty() => (KeyModifiers::SHIFT, after),
-                _ => break,
-            };
-            modifiers |= modifier;
-            rest = after;
-        }
-        Some(Self { code: code_of(rest)?, modifiers })
-    }
-}
-
-const NAMED: [(&str, &str, KeyCode); 14] = [
-    ("enter", "Enter", KeyCode::Enter),
-    ("esc", "Esc", KeyCode::Esc),
-    ("tab", "Tab", KeyCode::Tab),
-    ("backtab", "Shift-Tab", KeyCode::BackTab),
-    ("backspace", "Backspace", KeyCode::Backspace),
-    ("delete", "Delete", KeyCode::Delete),
-    ("up", "Up", KeyCode::Up),
-    ("down", "Down", KeyCode::Down),
-    ("left", "Left", KeyCode::Left),
-    ("right", "Right", KeyCode::Right),
-    ("pageup", "PgUp", KeyCode::PageUp),
-    ("pagedown", "PgDn", KeyCode::PageDown),
-    ("home", "Home", KeyCode::Home),
-    ("end", "End", KeyCode::End),
+/// Every place with its name in configuration: `[keys.compose]`.
+const PLACES: [(&str, Place); 4] = [
+    ("compose", Place::Compose),
+    ("select", Place::Select),
+    ("list", Place::List),
+    ("panel", Place::Panel),
 ];
-
-fn code_of(text: &str) -> Option<KeyCode> {
-    let mut chars = text.chars();
-    if let (Some(c), None) = (chars.next(), chars.next()) {
-        return Some(KeyCode::Char(c));
-    }
-    if let Some((.., code)) = NAMED.iter().find(|(name, ..)| *name == text) {
-        return Some(*code);
-    }
-    text.strip_prefix('f').and_then(|n| n.parse().ok()).map(KeyCode::F)
-}
-
-impl fmt::Display for Chord {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (modifier, name) in [
-            (KeyModifiers::CONTROL, "Ctrl-"),
-            (KeyModifiers::ALT, "Alt-"),
-            (KeyModifiers::SHIFT, "Shift-"),
-        ] {
-            if self.modifiers.contains(modifier) {
-                f.write_str(name)?;
-            }
-        }
-        match self.code {
-            KeyCode::Char(c) if self.modifiers.is_empty() => write!(f, "{c}"),
-            KeyCode::Char(c) => write!(f, "{}", c.to_ascii_uppercase()),
-            KeyCode::F(n) => write!(f, "F{n}"),
-            code => {
-                let name = NAMED.iter().find(|(.., named)| *named == code);
-                f.write_str(name.map_or("?", |(_, shown, _)| shown))
-            }
-        }
-    }
-}
 
 /// What the keys do.
 #[derive(Debug, Clone)]
@@ -148,46 +56,62 @@ impl Default for Keymap {
     }
 }
 
-/// Why a binding of the configuration is refused.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum BindError {
-    /// No such key. Retrying never helps.
-    #[error("there is no key '{0}'; keys look like ctrl-k, alt-up, f1")]
-    Key(String),
-    /// No such action. Retrying never helps.
-    #[error("there is no action '{0}'")]
-    Action(String),
-}
-
 impl Keymap {
+    /// The usual keys with those of the configuration in their place.
+    ///
+    /// What cannot be understood is left out and told, with the nearest name there is.
+    pub fn configured(settings: &[KeySetting]) -> (Self, Vec<String>) {
+        let mut keymap = Self::default();
+        let mut warnings = Vec::new();
+        let mut taken = HashMap::new();
+        for setting in settings {
+            let Some((place, action)) = meant(setting, &mut warnings) else { continue };
+            let chords = chords(setting, &mut warnings);
+            for chord in &chords {
+                if let Some(other) = taken.insert((place, *chord), &setting.action)
+                    && *other != setting.action
+                {
+                    let name = format!("keys.{}.{}", setting.place, setting.action);
+                    warnings.push(format!("{name} takes {chord} from {other}"));
+                }
+            }
+            // Keys of which none can be read unbind nothing: a slip must not cost the key.
+            if !chords.is_empty() || setting.keys.is_empty() {
+                keymap.bind(place, action, chords);
+            }
+        }
+        (keymap, warnings)
+    }
+
     /// What a chord does in a place.
     pub fn action(&self, place: Place, chord: Chord) -> Option<Action> {
         self.bound.get(&(place, chord)).copied()
     }
 
-    /// Binds an action in a place to these keys and no others; an empty list unbinds it.
-    ///
-    /// # Errors
-    ///
-    /// [`BindError`] for an unknown action or key; nothing is changed then.
-    pub fn bind(&mut self, place: Place, action: &str, keys: &[&str]) -> Result<(), BindError> {
-        let Some(found) = Action::from_name(action) else {
-            return Err(BindError::Action(action.to_owned()));
-        };
-        let parse = |key: &&str| Chord::parse(key).ok_or_else(|| BindError::Key((*key).to_owned()));
-        let chords = keys.iter().map(parse).collect::<Result<Vec<_>, _>>()?;
-        self.bound.retain(|(p, _), a| *p != place || *a != found);
+    /// Binds an action in a place to these keys and no others.
+    fn bind(&mut self, place: Place, action: Action, chords: Vec<Chord>) {
+        self.bound.retain(|(p, _), a| *p != place || *a != action);
         self.order.retain(|key| self.bound.contains_key(key));
         for chord in chords {
-            self.put(place, chord, found);
+            self.put(place, chord, action);
         }
-        Ok(())
     }
 
     /// The first key bound to an action in a place, for hints that tell the truth.
     pub fn key_of(&self, place: Place, action: Action) -> Option<Chord> {
         let mut keys = self.order.iter().filter(|key| self.bound.get(*key) == Some(&action));
         keys.find(|(p, _)| *p == place).map(|(_, chord)| *chord)
+    }
+
+    /// The keys that move in a list as one hint: `j k` where letters do, `Up Down` elsewhere.
+    pub fn moving_keys(&self, place: Place) -> Option<String> {
+        let letter =
+            |action| self.keys_of(place, action).into_iter().find(|chord| chord.typed().is_some());
+        let pair = match (letter(Action::ListDown), letter(Action::ListUp)) {
+            (Some(down), Some(up)) => (down, up),
+            _ => (self.key_of(place, Action::ListUp)?, self.key_of(place, Action::ListDown)?),
+        };
+        Some(format!("{} {}", pair.0, pair.1))
     }
 
     /// All keys bound to an action in a place, in the order they were bound.
@@ -197,11 +121,74 @@ impl Keymap {
     }
 
     fn put(&mut self, place: Place, chord: Chord, action: Action) {
-        if self.bound.insert((place, chord), action).is_none() {
-            self.order.push((place, chord));
-        }
+        self.bound.insert((place, chord), action);
+        self.order.retain(|key| *key != (place, chord));
+        self.order.push((place, chord));
     }
 }
+
+/// The place and the action a setting names, if both are there.
+fn meant(setting: &KeySetting, warnings: &mut Vec<String>) -> Option<(Place, Action)> {
+    let name = format!("keys.{}.{}", setting.place, setting.action);
+    let Some((_, place)) = PLACES.iter().find(|(name, _)| *name == setting.place) else {
+        let like = nearest(&setting.place, PLACES.iter().map(|(name, _)| *name));
+        let like = like.unwrap_or("compose, select, list or panel");
+        warnings.push(format!("{name}: no such place; {like}?"));
+        return None;
+    };
+    let Some(action) = Action::from_name(&setting.action) else {
+        let like = nearest(&setting.action, Action::names());
+        let like = like.map(|like| format!("; {like}?")).unwrap_or_default();
+        warnings.push(format!("{name}: no such action{like}"));
+        return None;
+    };
+    if !acts(*place, action) {
+        warnings.push(format!("{name}: it does nothing there"));
+        return None;
+    }
+    Some((*place, action))
+}
+
+/// The keys of a setting that can be read.
+fn chords(setting: &KeySetting, warnings: &mut Vec<String>) -> Vec<Chord> {
+    let name = format!("keys.{}.{}", setting.place, setting.action);
+    let mut read = |key: &String| {
+        let chord = Chord::parse(key);
+        if chord.is_none() {
+            let like = Chord::nearest(key);
+            let like = like.map_or_else(|| "write ctrl-k, alt-up, f1".into(), |key| key + "?");
+            warnings.push(format!("{name}: no key is called '{key}'; {like}"));
+        }
+        chord
+    };
+    setting.keys.iter().filter_map(&mut read).collect()
+}
+
+/// Says whether an action does anything in a place.
+fn acts(place: Place, action: Action) -> bool {
+    let is_usual =
+        |(places, _, usual): &(&[Place], &str, Action)| places.contains(&place) && *usual == action;
+    ANYWHERE.contains(&action) || DEFAULT.iter().any(is_usual)
+}
+
+/// What can be done in every place.
+const ANYWHERE: &[Action] = &[
+    Action::Switcher,
+    Action::Keys,
+    Action::RoomPrevious,
+    Action::RoomNext,
+    Action::RoomUnread,
+    Action::PageUp,
+    Action::PageDown,
+    Action::FirstUnread,
+    Action::Newest,
+    Action::Back,
+    Action::Cancel,
+    Action::QuitOrDelete,
+    Action::ConnectNow,
+    Action::Redraw,
+    Action::Suspend,
+];
 
 const COMPOSE: &[Place] = &[Place::Compose];
 const WRITING: &[Place] = &[Place::Compose, Place::List];
@@ -215,7 +202,7 @@ const DEFAULT: &[(&[Place], &str, Action)] = &[
     (COMPOSE, "ctrl-j alt-enter shift-enter", Action::Edit(Edit::Newline)),
     (COMPOSE, "ctrl-k", Action::Switcher),
     (LETTERS, "ctrl-k", Action::Switcher),
-    (COMPOSE, "f1", Action::Keys),
+    (COMPOSE, "? f1", Action::Keys),
     (LETTERS, "f1", Action::Keys),
     (LETTERS, "?", Action::Why),
     (EVERYWHERE, "alt-up", Action::RoomPrevious),
@@ -302,29 +289,69 @@ mod tests {
         }
     }
 
-    #[test]
-    fn a_binding_can_be_replaced_and_an_empty_list_unbinds() {
-        let mut keymap = Keymap::default();
-        let chord = |text: &str| Chord::parse(text).unwrap();
-        keymap.bind(Place::Compose, "switcher", &["ctrl-g"]).unwrap();
-        assert_eq!(keymap.action(Place::Compose, chord("ctrl-g")), Some(Action::Switcher));
-        assert_eq!(keymap.action(Place::Compose, chord("ctrl-k")), None);
-        keymap.bind(Place::Compose, "switcher", &[]).unwrap();
-        assert_eq!(keymap.key_of(Place::Compose, Action::Switcher), None);
-        let unknown = keymap.bind(Place::Compose, "fly", &["ctrl-g"]);
-        assert_eq!(unknown, Err(BindError::Action("fly".to_owned())));
+    fn setting(place: &str, action: &str, keys: &[&str]) -> KeySetting {
+        let keys = keys.iter().map(|key| (*key).to_owned()).collect();
+        KeySetting { place: place.to_owned(), action: action.to_owned(), keys }
+    }
+
+    fn chord(text: &str) -> Chord {
+        Chord::parse(text).unwrap()
     }
 
     #[test]
-    fn chords_are_shown_as_people_write_them() {
-        for (text, shown) in [
-            ("ctrl-k", "Ctrl-K"),
-            ("alt-up", "Alt-Up"),
-            ("f1", "F1"),
-            ("?", "?"),
-            ("pageup", "PgUp"),
-        ] {
-            assert_eq!(Chord::parse(text).unwrap().to_string(), shown);
-        }
+    fn a_binding_can_be_replaced_and_an_empty_list_unbinds() {
+        let bind = |keys| Keymap::configured(&[setting("compose", "switcher", keys)]);
+        let (keymap, warnings) = bind(&["ctrl-g"]);
+        assert_eq!(warnings, [""; 0]);
+        assert_eq!(keymap.action(Place::Compose, chord("ctrl-g")), Some(Action::Switcher));
+        assert_eq!(keymap.action(Place::Compose, chord("ctrl-k")), None);
+        assert_eq!(
+            keymap.action(Place::Panel, chord("ctrl-k")),
+            Some(Action::Switcher),
+            "elsewhere nothing changes"
+        );
+        assert_eq!(bind(&[]).0.key_of(Place::Compose, Action::Switcher), None);
+    }
+
+    #[test]
+    fn keys_can_be_swapped_and_a_key_taken_is_shown_where_it_acts_now() {
+        let settings = [
+            setting("compose", "send", &["ctrl-j"]),
+            setting("compose", "newline", &["enter", "alt-enter"]),
+        ];
+        let (keymap, warnings) = Keymap::configured(&settings);
+        assert_eq!(warnings, [""; 0]);
+        let keys = |action| keymap.keys_of(Place::Compose, action);
+        assert_eq!(keys(Action::Send), [chord("ctrl-j")]);
+        assert_eq!(keys(Action::Edit(Edit::Newline)), [chord("enter"), chord("alt-enter")]);
+    }
+
+    #[test]
+    fn what_is_not_understood_is_told_with_the_nearest_name_and_changes_nothing() {
+        let settings = [
+            setting("compse", "send", &["f2"]),
+            setting("compose", "swicher", &["f2"]),
+            setting("compose", "switcher", &["crtl-g"]),
+            setting("compose", "choose", &["f2"]),
+        ];
+        let (keymap, warnings) = Keymap::configured(&settings);
+        let expected = [
+            "keys.compse.send: no such place; compose?",
+            "keys.compose.swicher: no such action; switcher?",
+            "keys.compose.switcher: no key is called 'crtl-g'; ctrl-g?",
+            "keys.compose.choose: it does nothing there",
+        ];
+        assert_eq!(warnings, expected);
+        assert_eq!(keymap.action(Place::Compose, chord("f2")), None);
+        assert_eq!(keymap.action(Place::Compose, chord("ctrl-k")), Some(Action::Switcher));
+    }
+
+    #[test]
+    fn a_key_given_twice_is_told() {
+        let settings =
+            [setting("compose", "send", &["f2"]), setting("compose", "switcher", &["f2"])];
+        let (keymap, warnings) = Keymap::configured(&settings);
+        assert_eq!(warnings, ["keys.compose.switcher takes F2 from send"]);
+        assert_eq!(keymap.action(Place::Compose, chord("f2")), Some(Action::Switcher));
     }
 }

@@ -5,6 +5,7 @@ use mathia_protocol::client::{ClientEvent, CommandError, Done};
 
 use super::effect::Ask;
 use super::join::JoinAnswer;
+use super::theme::Tone;
 
 /// Something that happened.
 #[derive(Debug)]
@@ -17,6 +18,8 @@ pub enum Msg {
     Resize(u16, u16),
     /// The terminal's window got the focus, or lost it.
     Focus(bool),
+    /// The terminal says what background it has.
+    Background(Tone),
     /// Time passed; sent when the model's next deadline is due.
     Tick,
     /// The client was suspended and is back.

@@ -6,10 +6,13 @@
 //! them is [`runtime::run`], over the traits of [`session`].
 
 pub mod action;
+mod background;
+pub mod chord;
 mod clock;
 pub mod composer;
 pub mod effect;
 mod explain;
+mod input;
 pub mod join;
 pub mod keymap;
 mod lanes;
@@ -19,6 +22,7 @@ pub mod model;
 pub mod now;
 pub mod runtime;
 pub mod session;
+mod signals;
 pub mod slash;
 pub mod stamp;
 mod switcher;

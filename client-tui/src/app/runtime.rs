@@ -1,15 +1,13 @@
 //! The shell around the core: terminal, engine and clock in, effects out.
 //!
-//! Decides nothing. Keys come before everything else; floods are folded together before a frame is
-//! drawn, at most sixty times a second and only if something changed. Nothing on this path waits
-//! for a disk or a network.
+//! Decides nothing. Keys come before everything else and are seen at once; floods are folded together
+//! before a frame is drawn, at most sixty times a second and only if something changed. Nothing on
+//! this path waits for a disk or a network.
 
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crossterm::event::{Event as TermEvent, EventStream, KeyEventKind};
-use futures_util::StreamExt;
 use mathia_protocol::client::{ClientEvent, ConnectionState};
 use mathia_protocol::id::RoomId;
 use tokio::sync::mpsc;
@@ -17,19 +15,24 @@ use tokio::time::Instant;
 
 use super::clock::Clock;
 use super::effect::Effect;
-use super::join::{JoinAnswer, JoinAsk};
+use super::input::{Input, Told};
+use super::join::{Begun, JoinAnswer, JoinAsk};
 use super::keymap::Keymap;
 use super::lanes::Lanes;
 use super::message::Msg;
 use super::model::{Model, Setup};
 use super::session::{JoinEnd, Joiner, Session};
+use super::signals::Signals;
 use super::stamp::Dial;
-use super::terminal::{CLIPBOARD_LEN_MAX, Screen};
+use super::terminal::{Screen, ask_about_keys};
 use super::theme::Theme;
 use super::update::{next_deadline, start, update};
 
 /// Time between two frames at least: about sixty a second.
 const FRAME_TIME: Duration = Duration::from_millis(16);
+/// How long the first frame waits for what the terminal answers. A longer wait would be seen, and
+/// answers that come later are taken as well.
+const ANSWER_TIME: Duration = Duration::from_millis(100);
 /// Messages folded before a frame is considered.
 const FOLDED_MAX: usize = 256;
 /// Answers that wait to be folded.
@@ -46,8 +49,12 @@ pub struct Begin {
     pub dial: Dial,
     /// The looks.
     pub theme: Theme,
+    /// Whether the terminal is asked for its background, and the looks follow it.
+    pub follows_background: bool,
     /// The keys.
     pub keymap: Keymap,
+    /// What is wrong with the configuration, told when the client begins.
+    pub warnings: Vec<String>,
     /// What was being written when the client last ended.
     pub drafts: Vec<(RoomId, String)>,
 }
@@ -60,8 +67,8 @@ pub enum From {
     FirstStart {
         /// Makes the account.
         joiner: Arc<dyn Joiner>,
-        /// A link that was given already.
-        link: Option<String>,
+        /// A join that was begun here before and not answered.
+        begun: Option<Begun>,
     },
 }
 
@@ -108,7 +115,7 @@ struct Shell {
     model: Model,
     clock: Clock,
     screen: Screen,
-    input: EventStream,
+    input: Input,
     signals: Signals,
     lanes: Option<Lanes>,
     events: Option<mpsc::Receiver<ClientEvent>>,
@@ -117,16 +124,25 @@ struct Shell {
     joined: (mpsc::Sender<JoinEnd>, mpsc::Receiver<JoinEnd>),
     answers: (mpsc::Sender<Msg>, mpsc::Receiver<Msg>),
     is_dirty: bool,
+    /// Whether a key was folded that is not drawn yet: it does not wait for its frame.
+    is_urgent: bool,
     drawn_at: Option<Instant>,
+    follows_background: bool,
     ending: Option<Ending>,
 }
 
 impl Shell {
-    fn new(begin: Begin, screen: Screen) -> io::Result<Self> {
+    fn new(begin: Begin, mut screen: Screen) -> io::Result<Self> {
+        let follows_background = begin.follows_background;
+        // In this order: a terminal that answers the second question has answered the first.
+        if follows_background {
+            screen.ask_about_background()?;
+        }
+        let input = Input::new(ask_about_keys(), follows_background);
         let answers = mpsc::channel(ANSWERS_LEN);
-        let (session, joiner, link) = match begin.from {
+        let (session, joiner, unfinished) = match begin.from {
             From::Session(session) => (Some(session), None, None),
-            From::FirstStart { joiner, link } => (None, Some(joiner), link),
+            From::FirstStart { joiner, begun } => (None, Some(joiner), begun),
         };
         let model = Model::new(Setup {
             screen: screen.size()?,
@@ -134,14 +150,15 @@ impl Shell {
             theme: begin.theme,
             keymap: begin.keymap,
             me: session.as_ref().map(|session| session.me.clone()),
-            link,
+            begun: unfinished,
             drafts: begin.drafts,
+            warnings: begin.warnings,
         });
         Ok(Self {
             model,
             clock: Clock::start(),
             screen,
-            input: EventStream::new(),
+            input,
             signals: Signals::new()?,
             lanes: session.as_ref().map(|session| Lanes::open(session, answers.0.clone())),
             events: session.map(|session| session.events),
@@ -149,7 +166,9 @@ impl Shell {
             joined: mpsc::channel(1),
             answers,
             is_dirty: true,
+            is_urgent: false,
             drawn_at: None,
+            follows_background,
             ending: None,
         })
     }
@@ -157,43 +176,52 @@ impl Shell {
     async fn run(&mut self) -> io::Result<Ending> {
         let effects = start(&mut self.model);
         self.perform(effects)?;
+        self.hear_answers().await?;
         loop {
             if let Some(ending) = self.ending {
                 return Ok(ending);
             }
             self.draw_if_due()?;
-            let msg = self.next().await;
-            self.fold(msg)?;
+            let told = self.next().await;
+            self.take(told)?;
             self.fold_what_waits().await?;
         }
     }
 
-    /// Draws if something changed and the last frame is old enough.
+    /// Hears what the terminal answers, and what was typed before, so that the first frame shows it.
+    async fn hear_answers(&mut self) -> io::Result<()> {
+        let answer = tokio::time::timeout(ANSWER_TIME, self.input.keys_apart()).await;
+        if let Ok(Some(has_key_flags)) = answer {
+            self.screen.tell_keys_apart(has_key_flags)?;
+            self.fold_what_waits().await?;
+        }
+        Ok(())
+    }
+
+    /// Draws if something changed and the last frame is old enough, or a key was pressed.
     fn draw_if_due(&mut self) -> io::Result<()> {
         let is_due = self.drawn_at.is_none_or(|drawn_at| drawn_at.elapsed() >= FRAME_TIME);
-        if self.is_dirty && is_due {
+        if self.is_dirty && (is_due || self.is_urgent) {
             self.screen.draw(&self.model)?;
             self.is_dirty = false;
+            self.is_urgent = false;
             self.drawn_at = Some(Instant::now());
         }
         Ok(())
     }
 
     /// Waits for whatever happens first; of what has happened, keys come first.
-    async fn next(&mut self) -> Option<Msg> {
+    async fn next(&mut self) -> Told {
         let wake = self.wake();
-        tokio::select! {
+        Told::Msg(tokio::select! {
             biased;
-            event = self.input.next() => Some(match event {
-                Some(Ok(event)) => of_terminal(event)?,
-                Some(Err(_)) | None => Msg::Terminate,
-            }),
-            () = self.signals.recv() => Some(Msg::Terminate),
-            Some(answer) = self.answers.1.recv() => Some(answer),
-            Some(end) = self.joined.1.recv() => Some(Msg::Joined(self.take_session(end))),
-            event = next_event(&mut self.events) => Some(self.of_engine(event)),
-            () = tokio::time::sleep_until(wake) => Some(Msg::Tick),
-        }
+            told = self.input.next() => return told,
+            () = self.signals.recv() => Msg::Terminate,
+            Some(answer) = self.answers.1.recv() => answer,
+            Some(end) = self.joined.1.recv() => Msg::Joined(self.take_session(end)),
+            event = next_event(&mut self.events) => self.of_engine(event),
+            () = tokio::time::sleep_until(wake) => Msg::Tick,
+        })
     }
 
     /// When to wake at the latest: a deadline of the model, or the next frame.
@@ -212,15 +240,17 @@ impl Shell {
             if self.ending.is_some() {
                 return Ok(());
             }
-            if let Some(event) = self.key_that_waits().await {
-                let msg = event.map_or(Some(Msg::Terminate), of_terminal);
-                self.fold(msg)?;
+            if let Some(told) = self.told_already().await {
+                self.take(told)?;
                 continue;
+            }
+            if self.is_urgent {
+                return Ok(());
             }
             let answer = self.answers.1.try_recv().ok();
             let mut told = || self.events.as_mut().and_then(|events| events.try_recv().ok());
             match answer.or_else(|| told().map(Msg::Client)) {
-                Some(msg) => self.fold(Some(msg))?,
+                Some(msg) => self.fold(msg)?,
                 None => return Ok(()),
             }
         }
@@ -229,21 +259,40 @@ impl Shell {
 
     /// What the terminal has told already. The stream keeps the waker it is first asked with, so it
     /// must be the one of this task, never one that does nothing.
-    async fn key_that_waits(&mut self) -> Option<io::Result<TermEvent>> {
+    async fn told_already(&mut self) -> Option<Told> {
         tokio::select! {
             biased;
-            event = self.input.next() => {
-                Some(event.unwrap_or_else(|| Err(io::ErrorKind::UnexpectedEof.into())))
-            }
+            told = self.input.next() => Some(told),
             () = std::future::ready(()) => None,
         }
     }
 
-    fn fold(&mut self, msg: Option<Msg>) -> io::Result<()> {
-        let Some(msg) = msg else { return Ok(()) };
+    fn take(&mut self, told: Told) -> io::Result<()> {
+        match told {
+            Told::KeysApart(has_key_flags) => self.screen.tell_keys_apart(has_key_flags),
+            Told::Msg(msg) => {
+                if matches!(msg, Msg::Focus(true)) && self.input.knows_background {
+                    // Meanwhile the day may have become night.
+                    self.ask_about_background()?;
+                }
+                self.fold(msg)
+            }
+        }
+    }
+
+    fn ask_about_background(&mut self) -> io::Result<()> {
+        if self.follows_background {
+            self.screen.ask_about_background()?;
+            self.input.listen();
+        }
+        Ok(())
+    }
+
+    fn fold(&mut self, msg: Msg) -> io::Result<()> {
         if matches!(msg, Msg::Terminate) {
             self.ending = Some(Ending::Terminated);
         }
+        self.is_urgent |= matches!(msg, Msg::Key(_) | Msg::Paste(_));
         let effects = update(&mut self.model, self.clock.now(), msg);
         self.is_dirty = true;
         self.perform(effects)
@@ -255,7 +304,7 @@ impl Shell {
                 Effect::Command { ask, command } => {
                     let lanes = self.lanes.as_ref();
                     if let Some(refused) = lanes.and_then(|lanes| lanes.command(ask, command)) {
-                        self.fold(Some(refused))?;
+                        self.fold(refused)?;
                     }
                 }
                 Effect::SaveDraft { room, text } => {
@@ -266,16 +315,13 @@ impl Shell {
                 Effect::Join(ask) => self.join(ask),
                 Effect::Bell => self.screen.bell()?,
                 Effect::Title(title) => self.screen.title(&title)?,
-                Effect::Copy(text) if text.len() > CLIPBOARD_LEN_MAX => {
-                    tracing::warn!("a text was too long for the clipboard");
-                }
                 Effect::Copy(text) => self.screen.copy(&text)?,
                 Effect::Redraw => self.screen.forget()?,
                 Effect::Suspend => {
                     self.screen.suspend()?;
                     let (width, height) = self.screen.size()?;
-                    self.fold(Some(Msg::Resize(width, height)))?;
-                    self.fold(Some(Msg::Resumed))?;
+                    self.fold(Msg::Resize(width, height))?;
+                    self.fold(Msg::Resumed)?;
                 }
                 Effect::Quit => {
                     self.ending.get_or_insert(Ending::Quit);
@@ -307,7 +353,7 @@ impl Shell {
             JoinEnd::UnknownServer { address, fingerprint } => {
                 JoinAnswer::UnknownServer { address, fingerprint }
             }
-            JoinEnd::Failed { text, is_about_name } => JoinAnswer::Failed { text, is_about_name },
+            JoinEnd::Failed { text, is_about_link } => JoinAnswer::Failed { text, is_about_link },
         }
     }
 
@@ -327,61 +373,5 @@ async fn next_event(events: &mut Option<mpsc::Receiver<ClientEvent>>) -> Option<
     match events {
         Some(events) => events.recv().await,
         None => std::future::pending().await,
-    }
-}
-
-/// What the terminal tells, as a message; releases of keys and the mouse mean nothing here.
-fn of_terminal(event: TermEvent) -> Option<Msg> {
-    Some(match event {
-        TermEvent::Key(key) if key.kind != KeyEventKind::Release => Msg::Key(key),
-        TermEvent::Paste(text) => Msg::Paste(text),
-        TermEvent::Resize(width, height) => Msg::Resize(width, height),
-        TermEvent::FocusGained => Msg::Focus(true),
-        TermEvent::FocusLost => Msg::Focus(false),
-        TermEvent::Key(_) | TermEvent::Mouse(_) => return None,
-    })
-}
-
-/// The signals that ask a program to end.
-#[cfg(unix)]
-struct Signals {
-    terminate: tokio::signal::unix::Signal,
-    hang_up: tokio::signal::unix::Signal,
-    interrupt: tokio::signal::unix::Signal,
-}
-
-#[cfg(unix)]
-impl Signals {
-    fn new() -> io::Result<Self> {
-        use tokio::signal::unix::{SignalKind, signal};
-        Ok(Self {
-            terminate: signal(SignalKind::terminate())?,
-            hang_up: signal(SignalKind::hangup())?,
-            interrupt: signal(SignalKind::interrupt())?,
-        })
-    }
-
-    async fn recv(&mut self) {
-        tokio::select! {
-            _ = self.terminate.recv() => {}
-            _ = self.hang_up.recv() => {}
-            _ = self.interrupt.recv() => {}
-        }
-    }
-}
-
-#[cfg(not(unix))]
-struct Signals;
-
-#[cfg(not(unix))]
-impl Signals {
-    fn new() -> io::Result<Self> {
-        Ok(Self)
-    }
-
-    async fn recv(&mut self) {
-        if tokio::signal::ctrl_c().await.is_err() {
-            std::future::pending::<()>().await;
-        }
     }
 }

@@ -74,8 +74,8 @@ pub enum JoinEnd {
     Failed {
         /// What happened and what to do, a sentence.
         text: String,
-        /// Whether another name is all that is needed.
-        is_about_name: bool,
+        /// Whether another link is needed; else the same may be tried again.
+        is_about_link: bool,
     },
 }
 

@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use mathia_protocol::name::{Handle, RoomName};
 
+use crate::nearest::nearest;
+
 /// What was written, understood.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Written {
@@ -82,6 +84,11 @@ pub enum Slash {
         /// To what.
         value: String,
     },
+    /// Marks this room as read, or all of them.
+    Read {
+        /// All of them.
+        is_all: bool,
+    },
     /// Lists the own devices.
     Devices,
     /// Says how the connection stands.
@@ -154,6 +161,7 @@ pub const ENTRIES: &[Entry] = entries! {
     "safety", "NAME", "the safety number with a person";
     "verify", "NAME", "compare it and remember that you did";
     "devices", "", "your own devices";
+    "read", "[all]", "mark this room, or all, as read";
     "outbox", "", "what waits to be sent";
     "retry", "", "send again what was refused";
     "net", "", "how the connection stands";
@@ -206,6 +214,9 @@ fn command(word: &str, rest: &str) -> Result<Slash, SlashError> {
         "devices" => nothing_behind(Slash::Devices),
         "net" => nothing_behind(Slash::Net),
         "quit" => nothing_behind(Slash::Quit),
+        "read" if rest == "all" => Ok(Slash::Read { is_all: true }),
+        "read" if rest.is_empty() => Ok(Slash::Read { is_all: false }),
+        "read" => Err(SlashError::Usage("this room, or all of them? /read [all]")),
         "join" if rest.is_empty() => Ok(Slash::Join(None)),
         "join" => Ok(Slash::Join(Some(room_name(rest)?))),
         "create" => create(rest),
@@ -309,29 +320,8 @@ fn room_name(text: &str) -> Result<RoomName, SlashError> {
 }
 
 fn unknown(word: &str) -> SlashError {
-    let like = ENTRIES
-        .iter()
-        .map(|entry| (distance(word, entry.word), entry.word))
-        .filter(|(distance, _)| *distance <= 2)
-        .min()
-        .map(|(_, word)| word.to_owned());
+    let like = nearest(word, ENTRIES.iter().map(|entry| entry.word)).map(str::to_owned);
     SlashError::Unknown { word: word.to_owned(), like }
-}
-
-/// How many letters must change to make one word of another (Levenshtein).
-fn distance(one: &str, other: &str) -> usize {
-    let other: Vec<char> = other.chars().collect();
-    let mut row: Vec<usize> = (0..=other.len()).collect();
-    for (i, a) in one.chars().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = i + 1;
-        for (j, b) in other.iter().enumerate() {
-            let substituted = diagonal + usize::from(a != *b);
-            diagonal = row[j + 1];
-            row[j + 1] = substituted.min(row[j] + 1).min(diagonal + 1);
-        }
-    }
-    row[other.len()]
 }
 
 #[cfg(test)]

@@ -66,10 +66,10 @@ pub(crate) fn day_name(day: Date, today: Date) -> String {
     }
 }
 
-/// `now`, `12 min`, `3 h`, `5 d`: how long ago, in one unit.
+/// `1 min`, `12 min`, `3 h`, `5 d`: how long ago, in one unit.
 pub(crate) fn ago(time: TimeMs, now: TimeMs) -> String {
-    match now.0.saturating_sub(time.0) / 60_000 {
-        0 => "now".to_owned(),
+    // Never "now": it stands beside people who are not here any more.
+    match (now.0.saturating_sub(time.0) / 60_000).max(1) {
         minutes @ 1..60 => format!("{minutes} min"),
         minutes @ 60..2880 => format!("{} h", minutes / 60),
         minutes => format!("{} d", minutes / 1440),
@@ -105,7 +105,7 @@ mod tests {
     fn running_times_and_times_ago_are_short() {
         assert_eq!(running(Duration::from_secs(42)), "0:42");
         assert_eq!(running(Duration::from_mins(185)), "3:05:00");
-        assert_eq!(ago(TimeMs(0), TimeMs(59_000)), "now");
+        assert_eq!(ago(TimeMs(0), TimeMs(59_000)), "1 min");
         assert_eq!(ago(TimeMs(0), TimeMs(12 * 60_000)), "12 min");
         assert_eq!(ago(TimeMs(0), TimeMs(72 * 3_600_000)), "3 d");
     }

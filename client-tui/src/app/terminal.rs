@@ -13,21 +13,23 @@ use crossterm::event::{
 };
 use crossterm::style::Print;
 use crossterm::terminal::{
-    BeginSynchronizedUpdate, EndSynchronizedUpdate, EnterAlternateScreen, LeaveAlternateScreen,
-    SetTitle, disable_raw_mode, enable_raw_mode, supports_keyboard_enhancement,
+    BeginSynchronizedUpdate, Clear, ClearType, EndSynchronizedUpdate, EnterAlternateScreen,
+    LeaveAlternateScreen, SetTitle, disable_raw_mode, enable_raw_mode,
+    supports_keyboard_enhancement,
 };
 use crossterm::{cursor, execute, queue};
 use ratatui::Terminal;
 use ratatui::backend::CrosstermBackend;
+use ratatui::layout::Rect;
+use tokio::task::JoinHandle;
 
+use super::background;
 use super::model::Model;
 use super::view;
 use crate::safe_text::SafeText;
 
 /// Bytes gathered before they are written: a whole frame in one piece.
 const FRAME_LEN: usize = 64 * 1024;
-/// Bytes of text that terminals take into the clipboard; more is silently dropped by some.
-pub(crate) const CLIPBOARD_LEN_MAX: usize = 74_000;
 
 const PUSH_TITLE: &str = "\u{1b}[22;0t";
 const POP_TITLE: &str = "\u{1b}[23;0t";
@@ -56,13 +58,26 @@ impl Screen {
     pub(crate) fn enter() -> io::Result<Self> {
         restore_on_panic();
         switch_on().inspect_err(|_| leave())?;
-        // Asked only here, before anybody else reads; a terminal that does not answer has none.
-        let has_key_flags = supports_keyboard_enhancement().unwrap_or(false);
-        tell_keys_apart(has_key_flags).inspect_err(|_| leave())?;
         let backend = CrosstermBackend::new(BufWriter::with_capacity(FRAME_LEN, stdout()));
         let terminal = Terminal::new(backend).inspect_err(|_| leave())?;
         let is_in_tmux = std::env::var_os("TMUX").is_some();
-        Ok(Self { terminal, is_in_tmux, has_key_flags })
+        Ok(Self { terminal, is_in_tmux, has_key_flags: false })
+    }
+
+    /// Has the terminal tell keys apart that were the same bytes for fifty years, if it can.
+    pub(crate) fn tell_keys_apart(&mut self, has_key_flags: bool) -> io::Result<()> {
+        self.has_key_flags = has_key_flags;
+        if has_key_flags && IS_ENTERED.load(Ordering::SeqCst) {
+            HAS_KEY_FLAGS.store(true, Ordering::SeqCst);
+            let flags = KeyboardEnhancementFlags::DISAMBIGUATE_ESCAPE_CODES;
+            execute!(stdout(), PushKeyboardEnhancementFlags(flags))?;
+        }
+        Ok(())
+    }
+
+    /// Asks for the color of the background; the answer comes in among the keys.
+    pub(crate) fn ask_about_background(&mut self) -> io::Result<()> {
+        execute!(self.terminal.backend_mut(), Print(background::QUESTION))
     }
 
     /// The size in columns and rows.
@@ -79,7 +94,10 @@ impl Screen {
 
     /// Forgets what is on the screen, so that the next frame draws every cell.
     pub(crate) fn forget(&mut self) -> io::Result<()> {
-        self.terminal.clear()
+        // Not `clear`, which first asks the terminal where its cursor is: the answer would have to
+        // come in among the keys, and it fails if it does not come.
+        let size = self.terminal.size()?;
+        self.terminal.resize(Rect::new(0, 0, size.width, size.height))
     }
 
     /// Rings the bell.
@@ -104,9 +122,17 @@ impl Screen {
         leave();
         stop_here()?;
         switch_on()?;
-        tell_keys_apart(self.has_key_flags)?;
-        self.terminal.clear()
+        self.tell_keys_apart(self.has_key_flags)?;
+        self.forget()
     }
+}
+
+/// Asks whether the terminal can tell keys apart; the answer is for [`Screen::tell_keys_apart`].
+///
+/// Nobody else may read from the terminal until it is there: a terminal that answers nothing
+/// takes two seconds. What is typed meanwhile waits, and is read afterwards.
+pub(crate) fn ask_about_keys() -> JoinHandle<bool> {
+    tokio::task::spawn_blocking(|| supports_keyboard_enhancement().unwrap_or(false))
 }
 
 impl Drop for Screen {
@@ -134,21 +160,13 @@ fn switch_on() -> io::Result<()> {
         stdout(),
         Print(PUSH_TITLE),
         EnterAlternateScreen,
+        // The other page may hold what a killed program left there.
+        Clear(ClearType::All),
         EnableBracketedPaste,
         EnableFocusChange,
         Print(WHEEL_OFF),
         cursor::Hide
     )
-}
-
-/// Has the terminal tell keys apart that were the same bytes for fifty years, if it can.
-fn tell_keys_apart(has_key_flags: bool) -> io::Result<()> {
-    if has_key_flags {
-        HAS_KEY_FLAGS.store(true, Ordering::SeqCst);
-        let flags = KeyboardEnhancementFlags::DISAMBIGUATE_ESCAPE_CODES;
-        execute!(stdout(), PushKeyboardEnhancementFlags(flags))?;
-    }
-    Ok(())
 }
 
 /// Leaves the terminal as it was found. Does nothing if it is not ours; never fails loudly, since

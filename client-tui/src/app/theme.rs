@@ -1,4 +1,4 @@
-//! Styles named by meaning, for dark and light, many colors, sixteen, or none.
+//! Styles named by meaning, for dark and light, any color, 256, sixteen, or none.
 //!
 //! Owns every color of the program. No meaning is told by color alone: wherever a role is used,
 //! a sign or a word says the same, so that [`Depth::None`] loses nothing.
@@ -64,6 +64,8 @@ pub enum Depth {
     /// Any color.
     #[default]
     True,
+    /// The 256 that look the same everywhere.
+    Indexed,
     /// The sixteen whose looks the person chose.
     Sixteen,
     /// None (`NO_COLOR`): attributes and words only.
@@ -90,17 +92,21 @@ pub struct Theme {
 }
 
 impl Theme {
-    /// Chooses by what the environment says, through `var`: `NO_COLOR`, `COLORTERM`, `TERM` and
-    /// `COLORFGBG`. Without a word about the background it is taken for dark.
+    /// Chooses by what the environment says, through `var`: `NO_COLOR`, `CLICOLOR_FORCE`,
+    /// `COLORTERM`, `TERM` and `COLORFGBG`. Without a word about the background it is taken for
+    /// dark; the terminal itself knows better and can be asked.
     pub fn from_environment(var: impl Fn(&str) -> Option<String>) -> Self {
         let is_set = |name: &str| var(name).is_some_and(|value| !value.is_empty());
         let has = |name: &str, words: &[&str]| {
             var(name).is_some_and(|value| words.iter().any(|word| value.contains(word)))
         };
-        let depth = if is_set("NO_COLOR") || has("TERM", &["dumb"]) {
+        let is_forced = var("CLICOLOR_FORCE").is_some_and(|value| !matches!(&*value, "" | "0"));
+        let depth = if is_set("NO_COLOR") || (has("TERM", &["dumb"]) && !is_forced) {
             Depth::None
         } else if has("COLORTERM", &["truecolor", "24bit"]) || has("TERM", &["direct"]) {
             Depth::True
+        } else if has("TERM", &["256color"]) {
+            Depth::Indexed
         } else {
             Depth::Sixteen
         };
@@ -115,15 +121,26 @@ impl Theme {
     /// The style of a meaning.
     pub fn style(self, role: Role) -> Style {
         let style = Style::default().add_modifier(attributes(role));
+        let has_many = matches!(self.depth, Depth::True | Depth::Indexed);
         let style = match color_in(self, role) {
-            Some(color) => style.fg(color),
-            None if self.depth == Depth::True => style,
+            Some(color) => style.fg(self.shown(color)),
+            None if has_many => style,
             None => style.add_modifier(attributes_without_color(role)),
         };
-        match (role, self.depth, self.tone) {
-            (Role::Selected, Depth::True, Tone::Dark) => style.bg(SELECTED_DARK),
-            (Role::Selected, Depth::True, Tone::Light) => style.bg(SELECTED_LIGHT),
+        match (role, self.tone) {
+            (Role::Selected, Tone::Dark) if has_many => style.bg(self.shown(SELECTED_DARK)),
+            (Role::Selected, Tone::Light) if has_many => style.bg(self.shown(SELECTED_LIGHT)),
             _ => style,
+        }
+    }
+
+    /// A color as this depth can show it.
+    fn shown(self, color: Color) -> Color {
+        match color {
+            Color::Rgb(red, green, blue) if self.depth == Depth::Indexed => {
+                Color::Indexed(nearest_of_256([red, green, blue]))
+            }
+            color => color,
         }
     }
 
@@ -149,7 +166,6 @@ fn attributes_without_color(role: Role) -> Modifier {
     match role {
         Role::Dim | Role::Rule => Modifier::DIM,
         Role::Accent | Role::Failed | Role::Read => Modifier::BOLD,
-        Role::Mention => Modifier::UNDERLINED,
         _ => Modifier::empty(),
     }
 }
@@ -159,9 +175,31 @@ fn color_in(theme: Theme, role: Role) -> Option<Color> {
     match (theme.depth, theme.tone) {
         (Depth::None, _) => None,
         (Depth::Sixteen, tone) => of_sixteen(tone, role),
-        (Depth::True, Tone::Dark) => on_dark(role),
-        (Depth::True, Tone::Light) => on_light(role),
+        (Depth::True | Depth::Indexed, Tone::Dark) => on_dark(role),
+        (Depth::True | Depth::Indexed, Tone::Light) => on_light(role),
     }
+}
+
+/// Brightness of the steps of the color cube, 16 to 231.
+const CUBE: [u8; 6] = [0, 95, 135, 175, 215, 255];
+
+/// The nearest of those of the 256 that no person's palette changes: the cube and the grays.
+fn nearest_of_256(color: [u8; 3]) -> u8 {
+    let away = |index: &u8| -> u32 {
+        let other = rgb_of_256(*index);
+        color.iter().zip(other).map(|(one, other)| u32::from(one.abs_diff(other)).pow(2)).sum()
+    };
+    (16..=u8::MAX).min_by_key(away).unwrap_or(u8::MAX)
+}
+
+/// What one of the 256 from 16 on looks like.
+fn rgb_of_256(index: u8) -> [u8; 3] {
+    let grays = 232;
+    if index >= grays {
+        return [8 + (index - grays) * 10; 3];
+    }
+    let cell = usize::from(index.saturating_sub(16));
+    [CUBE[cell / 36], CUBE[cell / 6 % 6], CUBE[cell % 6]]
 }
 
 fn on_dark(role: Role) -> Option<Color> {
@@ -226,7 +264,11 @@ mod tests {
         [Color::Rgb(255, 255, 255), Color::Rgb(0xfd, 0xf6, 0xe3), SELECTED_LIGHT];
 
     fn luminance(color: Color) -> f64 {
-        let Color::Rgb(r, g, b) = color else { panic!("only true colors are measured") };
+        let [r, g, b] = match color {
+            Color::Rgb(r, g, b) => [r, g, b],
+            Color::Indexed(index) => rgb_of_256(index),
+            other => panic!("a person's palette decides how {other:?} looks"),
+        };
         let linear = |channel: u8| {
             let value = f64::from(channel) / 255.0;
             if value <= 0.040_45 { value / 12.92 } else { ((value + 0.055) / 1.055).powf(2.4) }
@@ -245,12 +287,15 @@ mod tests {
         for (tone, backgrounds) in
             [(Tone::Dark, &DARK_BACKGROUNDS[..]), (Tone::Light, &LIGHT_BACKGROUNDS[..])]
         {
-            let theme = Theme { depth: Depth::True, tone };
-            for role in Role::ALL.into_iter().filter(|role| *role != Role::Rule) {
-                let Some(color) = theme.style(role).fg else { continue };
-                for background in backgrounds {
-                    let ratio = contrast(color, *background);
-                    assert!(ratio >= 4.5, "{role:?} on {background:?} in {tone:?}: {ratio:.2}");
+            for depth in [Depth::True, Depth::Indexed] {
+                let theme = Theme { depth, tone };
+                let selected = theme.style(Role::Selected).bg;
+                for role in Role::ALL.into_iter().filter(|role| *role != Role::Rule) {
+                    let Some(color) = theme.style(role).fg else { continue };
+                    for background in backgrounds.iter().copied().chain(selected) {
+                        let ratio = contrast(color, background);
+                        assert!(ratio >= 4.5, "{role:?} on {background:?}, {theme:?}: {ratio:.2}");
+                    }
                 }
             }
         }
@@ -273,7 +318,12 @@ mod tests {
         };
         assert_eq!(theme(&[("NO_COLOR", "1"), ("COLORTERM", "truecolor")]).depth, Depth::None);
         assert_eq!(theme(&[("NO_COLOR", ""), ("COLORTERM", "truecolor")]).depth, Depth::True);
-        assert_eq!(theme(&[("TERM", "xterm-256color")]).depth, Depth::Sixteen);
+        assert_eq!(theme(&[("TERM", "xterm-256color")]).depth, Depth::Indexed);
+        assert_eq!(theme(&[("TERM", "linux")]).depth, Depth::Sixteen);
+        assert_eq!(theme(&[("TERM", "dumb")]).depth, Depth::None);
+        assert_eq!(theme(&[("TERM", "dumb"), ("CLICOLOR_FORCE", "1")]).depth, Depth::Sixteen);
+        assert_eq!(theme(&[("TERM", "dumb"), ("CLICOLOR_FORCE", "0")]).depth, Depth::None);
+        assert_eq!(theme(&[("NO_COLOR", "1"), ("CLICOLOR_FORCE", "1")]).depth, Depth::None);
         assert_eq!(theme(&[("COLORFGBG", "0;15")]).tone, Tone::Light);
         assert_eq!(theme(&[("COLORFGBG", "15;0")]).tone, Tone::Dark);
     }

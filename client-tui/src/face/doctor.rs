@@ -130,6 +130,10 @@ fn terminal(var: impl Fn(&str) -> Option<String>) -> Finding {
     match term.as_str() {
         "" => Finding::ok("terminal", "none: the commands work, the interactive client does not"),
         "dumb" => Finding::ok("terminal", "dumb: use the commands"),
+        term if var("TMUX").is_some_and(|value| !value.is_empty()) => {
+            let focus = "tmux tells when you look away after `set -g focus-events on`";
+            Finding::ok("terminal", format!("{term}, {colors}; {focus}"))
+        }
         term => Finding::ok("terminal", format!("{term}, {colors}")),
     }
 }

@@ -5,6 +5,7 @@
 
 mod account;
 mod ask;
+mod config;
 mod doctor;
 mod history;
 mod invite;
@@ -28,7 +29,7 @@ pub use prompt::Prompt;
 use clap::CommandFactory as _;
 use tokio_util::sync::CancellationToken;
 
-use crate::cli::{Cli, DeviceVerb, KeyVerb, OutboxVerb, Verb};
+use crate::cli::{Cli, ConfigVerb, DeviceVerb, KeyVerb, OutboxVerb, Verb};
 use crate::config::Config;
 use crate::exit::{Exit, Failure};
 use crate::output::Output;
@@ -43,6 +44,8 @@ pub struct Call<'a> {
     pub paths: Paths,
     /// What the person configured.
     pub config: Config,
+    /// What is wrong with the configuration; it was told already.
+    pub warnings: Vec<String>,
     /// What may be asked, and what is answered already.
     pub prompt: Prompt,
     /// Cancelled when the process should end (SIGINT, SIGTERM).
@@ -84,6 +87,8 @@ pub async fn run(verb: Verb, call: &mut Call<'_>) -> Result<(), Failure> {
         Verb::Outbox(OutboxVerb::List) => outbox::list(call),
         Verb::Outbox(OutboxVerb::Withdraw { id }) => outbox::withdraw(call, id).await,
         Verb::Trust { replace } => trust::run(call, replace.as_deref()),
+        Verb::Config(ConfigVerb::Check) => config::check(call),
+        Verb::Config(ConfigVerb::Show) => config::show(call),
         Verb::Doctor => doctor::run(call).await,
         Verb::Completions { shell } => completions(call, shell),
     }

@@ -7,6 +7,7 @@ use jiff::tz::TimeZone;
 use mathia_protocol::client::{ClientEvent, Command, ConnectionState, Done, EntryView, RoomView};
 use mathia_protocol::id::{RoomId, TimeMs};
 use mathia_tui::app::effect::{Ask, Effect};
+use mathia_tui::app::join::Begun;
 use mathia_tui::app::keymap::Keymap;
 use mathia_tui::app::message::Msg;
 use mathia_tui::app::model::{Me, Model, Setup};
@@ -30,14 +31,24 @@ pub(crate) struct TestApp {
 impl TestApp {
     /// A client of ann that knows nothing yet.
     pub(crate) fn new(me: Option<Me>) -> Self {
+        Self::with(me, None)
+    }
+
+    /// A first start after a join that was never answered.
+    pub(crate) fn begun(begun: Begun) -> Self {
+        Self::with(None, Some(begun))
+    }
+
+    fn with(me: Option<Me>, begun: Option<Begun>) -> Self {
         let setup = Setup {
             screen: (80, 24),
             dial: Dial { zone: TimeZone::UTC, is_24h: true },
             theme: Theme { depth: Depth::True, tone: Tone::Dark },
             keymap: Keymap::default(),
             me,
-            link: None,
+            begun,
             drafts: Vec::new(),
+            warnings: Vec::new(),
         };
         let mut model = Model::new(setup);
         let effects = start(&mut model);
@@ -200,6 +211,7 @@ fn named(name: &str) -> KeyEvent {
         "end" => KeyCode::End,
         "backspace" => KeyCode::Backspace,
         "f1" => KeyCode::F(1),
+        "f2" => KeyCode::F(2),
         one => KeyCode::Char(one.chars().next().expect("a key has a name")),
     };
     KeyEvent::new(code, modifiers)

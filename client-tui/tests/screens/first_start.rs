@@ -1,7 +1,7 @@
 //! The first start: link, name, the server's key, the words.
 
 use mathia_tui::app::effect::Effect;
-use mathia_tui::app::join::{JoinAnswer, JoinAsk};
+use mathia_tui::app::join::{Begun, JoinAnswer, JoinAsk};
 use mathia_tui::app::message::Msg;
 use zeroize::Zeroizing;
 
@@ -76,9 +76,56 @@ fn what_is_wrong_is_said_where_it_can_be_mended() {
     joins(&mut app);
     app.send(Msg::Joined(JoinAnswer::Failed {
         text: "Somebody is called bob already.".to_owned(),
-        is_about_name: true,
+        is_about_link: false,
     }));
     insta::assert_snapshot!("first_start_name_taken", app.screen(80, 24));
     app.types("<ctrl-u>ann<enter>");
     assert_eq!(joins(&mut app).name.as_str(), "ann");
+}
+
+/// A link as servers print it: with their key and a secret.
+fn invite() -> String {
+    let part = "abcdefghijklmnopqrstuvwxya";
+    format!("mathia://chat.example.org:4433/#{part}.{part}.{part}.{part}")
+}
+
+#[test]
+fn a_link_says_where_it_leads_before_anything_is_sent() {
+    let mut app = TestApp::new(None);
+    let link = invite();
+    let (one, other) = link.split_at(50);
+    app.send(Msg::Paste(format!("  {one}\r\n {other} \n")));
+    insta::assert_snapshot!("first_start_destination", app.screen(80, 24));
+    insta::assert_snapshot!("first_start_destination_narrow", app.screen(40, 12));
+    app.types("<enter>");
+    assert!(!app.screen(80, 24).contains("#abc"), "the secret is not shown longer than needed");
+    assert!(!app.effects.iter().any(|effect| matches!(effect, Effect::Join(_))));
+    app.types("<esc>");
+    assert!(app.screen(80, 24).contains("It leads to chat.example.org:4433"), "the link is kept");
+    app.types("<enter>ann<enter>");
+    assert_eq!(joins(&mut app).link.as_str(), link);
+}
+
+#[test]
+fn a_link_that_cannot_be_used_is_asked_for_anew_and_the_name_is_kept() {
+    let mut app = TestApp::new(None);
+    app.types(&format!("{LINK}<enter>ann<enter>"));
+    joins(&mut app);
+    let text = "This link is used up or too old. Ask for a new one.".to_owned();
+    app.send(Msg::Joined(JoinAnswer::Failed { text, is_about_link: true }));
+    app.send(Msg::Paste(invite()));
+    app.types("<enter><enter>");
+    let ask = joins(&mut app);
+    assert_eq!((ask.link.as_str(), ask.name.as_str()), (invite().as_str(), "ann"));
+}
+
+#[test]
+fn a_join_that_was_not_answered_is_taken_up() {
+    let address = "chat.example.org:4433".to_owned();
+    let begun = Begun { name: "ann".parse().unwrap(), address };
+    let mut app = TestApp::begun(begun);
+    insta::assert_snapshot!("first_start_begun", app.screen(80, 24));
+    app.send(Msg::Paste(invite()));
+    app.types("<enter><enter>");
+    assert_eq!(joins(&mut app).name.as_str(), "ann", "the name is there already");
 }

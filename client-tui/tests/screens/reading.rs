@@ -7,7 +7,7 @@ use mathia_protocol::id::Seq;
 use mathia_tui::app::effect::Effect;
 use mathia_tui::app::message::Msg;
 
-use crate::app::TestApp;
+use crate::app::{TestApp, cast_rooms};
 use crate::cast::{self, BOB, CLEO, NOW};
 
 const DWELL: Duration = Duration::from_millis(700);
@@ -75,7 +75,7 @@ fn the_line_above_what_is_new_stays_until_the_room_is_left() {
 
 #[test]
 fn what_arrives_while_one_is_away_gets_a_line_that_counts() {
-    let mut rooms = crate::app::cast_rooms();
+    let mut rooms = cast_rooms();
     rooms[0].n_unread = 0;
     rooms[0].read_upto = Seq(8);
     let mut app = TestApp::in_rooms(rooms, cast::conversation());
@@ -88,7 +88,7 @@ fn what_arrives_while_one_is_away_gets_a_line_that_counts() {
 
 #[test]
 fn the_line_points_at_something_that_counts() {
-    let mut rooms = crate::app::cast_rooms();
+    let mut rooms = cast_rooms();
     rooms[0].read_upto = Seq(6);
     let mut entries = cast::conversation();
     entries[6] = cast::changed(7, NOW, CLEO, "renamed the room");
@@ -137,7 +137,7 @@ fn the_title_counts_what_is_unread() {
         titles.collect()
     };
     assert_eq!(titles(&mut app).last().map(String::as_str), Some("(15) mathia"));
-    for mut view in crate::app::cast_rooms() {
+    for mut view in cast_rooms() {
         view.n_unread = 0;
         app.tells(ClientEvent::Room(Box::new(view)));
     }
@@ -179,4 +179,40 @@ fn five_minutes_without_a_key_are_away_and_the_next_key_is_back() {
     assert_eq!(told(&mut app), [false; 0]);
     app.types("y");
     assert_eq!(told(&mut app), [false]);
+}
+
+#[test]
+fn all_rooms_can_be_marked_as_read_at_once() {
+    let mut app = TestApp::in_rooms(cast_rooms(), cast::conversation());
+    app.effects.clear();
+    app.types("/read all<enter>");
+    let commands = app.commands();
+    let marked: Vec<_> = commands
+        .iter()
+        .filter_map(|command| match command {
+            Command::MarkRead { room, .. } => Some(*room),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(marked, [cast::TEAM, cast::LOBBY, cast::WITH_CLEO]);
+    assert!(app.screen(80, 24).contains("3 rooms are marked as read."));
+}
+
+/// A terminal that tells nothing of focus may be hidden: what nobody can have seen is not read.
+#[test]
+fn without_a_word_about_focus_only_keys_tell_that_somebody_looks() {
+    let mut app = TestApp::in_team();
+    app.waits(Duration::from_mins(3));
+    assert_eq!(marks(&mut app), [Seq(8)], "there was a key when it began");
+    app.tells(ClientEvent::Entry(Box::new(cast::said(9, NOW, CLEO, "@ann are you there?"))));
+    app.waits(Duration::from_mins(1));
+    let effects = std::mem::take(&mut app.effects);
+    assert!(effects.iter().any(|effect| matches!(effect, Effect::Bell)));
+    let is_mark = |effect: &Effect| {
+        matches!(effect, Effect::Command { command: Command::MarkRead { .. }, .. })
+    };
+    assert!(!effects.iter().any(is_mark), "nobody has pressed a key for long");
+    app.types("<end>");
+    app.waits(DWELL);
+    assert_eq!(marks(&mut app), [Seq(9)]);
 }

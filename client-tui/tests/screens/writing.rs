@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use mathia_protocol::client::{ClientEvent, Command, Done, LobbyRoom};
 use mathia_tui::app::effect::{Ask, Effect};
+use mathia_tui::app::keymap::Keymap;
 use mathia_tui::app::message::Msg;
+use mathia_tui::config::KeySetting;
 use proptest::prelude::*;
 
 use crate::app::TestApp;
@@ -73,6 +75,43 @@ fn every_room_keeps_its_own_draft() {
     assert_eq!(app.model.written(), "for the team");
     app.types("<alt-up>");
     assert_eq!(app.model.written(), "for the train");
+}
+
+#[test]
+fn what_is_typed_before_the_first_room_comes_along() {
+    let mut app = TestApp::new(Some(TestApp::ann()));
+    app.types("typed early");
+    app.answers(Ask::Rooms, Done::Rooms(vec![cast::team()]));
+    assert_eq!((app.model.place(), app.model.written()), (Some(TEAM), "typed early"));
+    app.types("<alt-down>");
+    app.waits(Duration::from_secs(2));
+    assert_eq!(app.model.written(), "typed early", "there is no other room to go to");
+}
+
+#[test]
+fn a_key_set_for_the_switcher_kills_nothing() {
+    let setting = KeySetting {
+        place: "compose".to_owned(),
+        action: "switcher".to_owned(),
+        keys: vec!["f2".to_owned()],
+    };
+    let mut app = TestApp::in_team();
+    app.model.set_keymap(Keymap::configured(&[setting]).0);
+    app.types("keep all<ctrl-a>");
+    assert!(app.screen(80, 24).contains("F2 go"));
+    app.types("<f2>");
+    assert!(app.screen(80, 24).contains("╭ go to"));
+    assert_eq!(app.model.written(), "keep all");
+}
+
+#[test]
+fn a_letter_that_is_bound_acts_only_where_nothing_is_written() {
+    let mut app = TestApp::in_team();
+    app.types("really");
+    app.types("?<enter>");
+    assert_eq!(sent(&mut app), ["really?"]);
+    app.types("?");
+    assert!(app.screen(80, 24).contains("╭ keys"));
 }
 
 #[test]

@@ -3,7 +3,8 @@
 use mathia_protocol::client::TrustState;
 use mathia_protocol::id::AccountId;
 
-use super::{Panel, PanelRow};
+use super::{BACK, Panel, PanelRow};
+use crate::app::action::Action;
 use crate::app::model::Model;
 use crate::app::model::overlay::DeviceLine;
 use crate::safe_text::SafeText;
@@ -26,7 +27,7 @@ pub(super) fn devices(model: &Model, devices: &[DeviceLine]) -> Panel {
     rows.push(PanelRow::Space);
     let revoke = "A lost device: mathia-tui device revoke ID, in a shell.";
     rows.push(PanelRow::Quiet(revoke.to_owned()));
-    Panel { title: "your devices".to_owned(), rows, keys: vec![("Esc", "back")] }
+    Panel { title: "your devices".to_owned(), rows, actions: vec![BACK] }
 }
 
 /// The safety number with a person.
@@ -50,9 +51,9 @@ pub(super) fn safety(
         )),
         _ => PanelRow::Quiet("You have not compared them yet.".to_owned()),
     });
-    let agree = asks.then_some(("v", "they agree"));
-    let keys = agree.into_iter().chain([("y", "copy"), ("Esc", "back")]).collect();
-    Panel { title: format!("safety number with {handle}"), rows, keys }
+    let agree = asks.then_some((Action::Confirm, "they agree"));
+    let actions = agree.into_iter().chain([(Action::Copy, "copy"), BACK]).collect();
+    Panel { title: format!("safety number with {handle}"), rows, actions }
 }
 
 /// Four rows of three groups of five.
@@ -71,6 +72,6 @@ pub(super) fn invite(link: &SafeText) -> Panel {
         PanelRow::Space,
         PanelRow::Quiet("They run: mathia-tui join LINK --name NAME".to_owned()),
     ];
-    let keys = vec![("y", "copy the link"), ("Esc", "back")];
-    Panel { title: "invite".to_owned(), rows, keys }
+    let actions = vec![(Action::Copy, "copy the link"), BACK];
+    Panel { title: "invite".to_owned(), rows, actions }
 }

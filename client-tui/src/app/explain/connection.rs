@@ -1,6 +1,7 @@
 //! How the connection stands.
 
-use super::{Panel, PanelRow};
+use super::{BACK, Panel, PanelRow};
+use crate::app::action::Action;
 use crate::app::model::Model;
 use crate::app::model::connection::Connection;
 use crate::app::stamp;
@@ -28,9 +29,10 @@ pub(super) fn panel(model: &Model) -> Panel {
         Connection::Offline { lost_at, retry_at, cause } => vec![
             PanelRow::Warn(sentence(cause.as_str())),
             PanelRow::Text(format!(
-                "Offline for {}; the next attempt begins in {} s. Ctrl-R tries now.",
+                "Offline for {}; the next attempt begins in {} s. {} tries now.",
                 stamp::running(run.saturating_sub(*lost_at)),
-                retry_at.saturating_sub(run).as_secs()
+                retry_at.saturating_sub(run).as_secs(),
+                model.key(Action::ConnectNow)
             )),
             PanelRow::Quiet("You can read and write meanwhile; it is sent by itself.".to_owned()),
         ],
@@ -49,7 +51,7 @@ pub(super) fn panel(model: &Model) -> Panel {
         1 => "One text waits to be sent (/outbox).".to_owned(),
         n => format!("{n} texts wait to be sent (/outbox)."),
     }));
-    Panel { title: "connection".to_owned(), rows, keys: vec![("Esc", "back")] }
+    Panel { title: "connection".to_owned(), rows, actions: vec![BACK] }
 }
 
 /// A cause told as a sentence of its own.

@@ -1,7 +1,8 @@
 //! The keys of this place, the commands and the signs.
 
-use super::{Panel, PanelRow};
+use super::{BACK, Panel, PanelRow};
 use crate::app::action::Action;
+use crate::app::chord::Chord;
 use crate::app::composer::Edit;
 use crate::app::keymap::Place;
 use crate::app::model::Model;
@@ -57,9 +58,10 @@ pub(super) fn panel(model: &Model) -> Panel {
     let mut rows = Vec::new();
     section(&mut rows, model, "Write", Place::Compose, WRITING);
     section(&mut rows, model, "Go", Place::Compose, GOING);
-    rows.push(PanelRow::Quiet(
-        "Ctrl-K behind which text stands kills it, as in a shell.".to_owned(),
-    ));
+    if model.keymap.action(Place::Compose, Chord::KILL).is_some() {
+        let kills = format!("{} before some text kills that text, as in a shell.", Chord::KILL);
+        rows.push(PanelRow::Quiet(kills));
+    }
     section(&mut rows, model, "With a message selected", Place::Select, SELECTED);
     section(&mut rows, model, "Rest", Place::Compose, REST);
     let edits: Vec<Action> = EDITS.iter().map(|edit| Action::Edit(*edit)).collect();
@@ -72,7 +74,7 @@ pub(super) fn panel(model: &Model) -> Panel {
     head(&mut rows, "Signs");
     let signs = SIGNS.iter().map(|(sign, means)| PanelRow::Pair((*sign).into(), (*means).into()));
     rows.extend(signs);
-    Panel { title: "keys".to_owned(), rows, keys: vec![("j k", "scroll"), ("Esc", "back")] }
+    Panel { title: "keys".to_owned(), rows, actions: vec![BACK] }
 }
 
 fn section(rows: &mut Vec<PanelRow>, model: &Model, title: &str, place: Place, actions: &[Action]) {

@@ -4,7 +4,8 @@ use mathia_protocol::client::UnreadableCause;
 use mathia_protocol::crypto::commit::RoomMode;
 use mathia_protocol::wire::PresenceState;
 
-use super::{Panel, PanelRow};
+use super::{BACK, Panel, PanelRow};
+use crate::app::action::Action;
 use crate::app::model::Model;
 use crate::app::model::entry::{Body, Entry, ItemKey, Pending, PendingState};
 use crate::app::model::room::{Reach, Room, Tick};
@@ -34,9 +35,9 @@ pub(super) fn why(model: &Model, key: ItemKey) -> Panel {
 }
 
 fn panel(title: &str, rows: Vec<PanelRow>, has_ticks: bool) -> Panel {
-    let ticks = has_ticks.then_some(("t", "who has it"));
-    let keys = ticks.into_iter().chain([("Esc", "back")]).collect();
-    Panel { title: title.to_owned(), rows, keys }
+    let ticks = has_ticks.then_some((Action::Ticks, "who has it"));
+    let actions = ticks.into_iter().chain([BACK]).collect();
+    Panel { title: title.to_owned(), rows, actions }
 }
 
 fn why_entry(model: &Model, room: &Room, entry: &Entry) -> Panel {

@@ -10,6 +10,7 @@ pub(crate) mod room;
 
 use mathia_protocol::id::{RoomId, TimeMs};
 
+use super::action::Action;
 use super::model::Model;
 use super::model::areas;
 use super::model::entry::PendingState;
@@ -22,9 +23,12 @@ use crate::safe_text::SafeText;
 pub(crate) struct Panel {
     pub(crate) title: String,
     pub(crate) rows: Vec<PanelRow>,
-    /// The keys that work in it, with what they do.
-    pub(crate) keys: Vec<(&'static str, &'static str)>,
+    /// What can be done in it besides scrolling, in a word or two.
+    pub(crate) actions: Vec<(Action, &'static str)>,
 }
+
+/// The one thing that can be done in every panel.
+const BACK: (Action, &str) = (Action::Back, "back");
 
 /// A row of a panel; texts are wrapped to its width.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -4,7 +4,8 @@ use mathia_protocol::client::TrustState;
 use mathia_protocol::crypto::commit::{AgentScope, HistoryRule, Role, RoomMode};
 use mathia_protocol::wire::PresenceState;
 
-use super::{Panel, PanelRow};
+use super::{BACK, Panel, PanelRow};
+use crate::app::action::Action;
 use crate::app::model::Model;
 use crate::app::model::room::{Member, Room};
 use crate::app::stamp;
@@ -45,13 +46,13 @@ pub(super) fn lock(model: &Model) -> Panel {
         rows.push(PanelRow::Warn(format!("Sending is stopped here: {cause}")));
     }
     let title = if facts.mode == RoomMode::Open { "why □ open" } else { "why ▣ sealed" };
-    let keys = vec![("y", "copy the code"), ("Esc", "back")];
-    Panel { title: title.to_owned(), rows, keys }
+    let actions = vec![(Action::Copy, "copy the code"), BACK];
+    Panel { title: title.to_owned(), rows, actions }
 }
 
 fn nowhere() -> Panel {
     let rows = vec![PanelRow::Text("You are in no room.".to_owned())];
-    Panel { title: "room".to_owned(), rows, keys: vec![("Esc", "back")] }
+    Panel { title: "room".to_owned(), rows, actions: vec![BACK] }
 }
 
 fn readers(room: &Room) -> String {
@@ -88,7 +89,7 @@ pub(super) fn who(model: &Model) -> Panel {
     rows.push(PanelRow::Quiet("● here  ◐ away  ○ not here".to_owned()));
     rows.push(PanelRow::Quiet("/verify NAME compares identities".to_owned()));
     let title = format!("in {}", room.facts.shown_name());
-    Panel { title, rows, keys: vec![("j k", "scroll"), ("Esc", "back")] }
+    Panel { title, rows, actions: vec![BACK] }
 }
 
 fn line(model: &Model, member: &Member) -> PanelRow {

@@ -4,6 +4,7 @@ use mathia_protocol::id::{Epoch, Hash, RoomId};
 
 use super::*;
 use crate::app::keymap::Keymap;
+use crate::app::model::entry::{Body, Entry};
 use crate::app::model::room::RoomFacts;
 use crate::app::model::{Me, Setup};
 use crate::app::theme::Theme;
@@ -37,6 +38,23 @@ fn room() -> Room {
     Room::new(RoomFacts::of(&view))
 }
 
+/// An entry of an author of its own.
+fn entry(seq: u64, text: &str) -> Entry {
+    let mut author = [0; 32];
+    author[..8].copy_from_slice(&seq.to_be_bytes());
+    Entry {
+        seq: Seq(seq),
+        time: TimeMs(seq * 1000),
+        author: AccountId(author),
+        handle: SafeText::line("bob"),
+        is_mine: false,
+        is_countable: true,
+        is_mention: false,
+        is_shown_to_agent: false,
+        body: Body::Text(SafeText::clean(text)),
+    }
+}
+
 /// A model in a room with some entries, each of one row and each of another author.
 fn model(n_entries: u64) -> Model {
     let me = Me {
@@ -50,26 +68,15 @@ fn model(n_entries: u64) -> Model {
         theme: Theme::default(),
         keymap: Keymap::default(),
         me: Some(me),
-        link: None,
+        begun: None,
         drafts: Vec::new(),
+        warnings: Vec::new(),
     });
     let online = ConnectionState::Connecting;
     model.connection = model.connection.changed(&online, std::time::Duration::ZERO);
     let mut room = room();
     for seq in 1..=n_entries {
-        let mut author = [0; 32];
-        author[..8].copy_from_slice(&seq.to_be_bytes());
-        room.timeline.insert(Entry {
-            seq: Seq(seq),
-            time: TimeMs(seq * 1000),
-            author: AccountId(author),
-            handle: SafeText::line("bob"),
-            is_mine: false,
-            is_countable: true,
-            is_mention: false,
-            is_shown_to_agent: false,
-            body: Body::Text(SafeText::clean("one row")),
-        });
+        room.timeline.insert(entry(seq, "one row"));
     }
     room.timeline.is_loaded = true;
     model.rooms.insert(ROOM, room);
@@ -126,6 +133,28 @@ fn a_window_survives_a_change_of_width_and_a_thing_that_goes() {
     assert_eq!(newest_shown(&model), before);
     model.room_mut().unwrap().timeline.scroll = Scroll::At(ItemKey::Pending(7), 3);
     assert_eq!(Page::of(&model).unwrap().window().len(), HEIGHT);
+}
+
+/// An answer that streams in grows downwards: it pushes nobody who reads above it.
+#[test]
+fn an_entry_that_grows_moves_only_those_who_look_at_the_newest() {
+    let mut model = model(50);
+    scroll(&mut model, |page| page.up(5));
+    let before = Page::of(&model).unwrap().window();
+    let grow = |model: &mut Model, n_rows: usize| {
+        let text = vec!["a row"; n_rows].join("\n");
+        model.room_mut().unwrap().timeline.insert(entry(50, &text));
+    };
+    grow(&mut model, 12);
+    assert_eq!(Page::of(&model).unwrap().window(), before);
+    scroll(&mut model, |_| Scroll::Live);
+    let n_seen = |model: &Model| {
+        let window = Page::of(model).unwrap().window();
+        window.iter().filter(|line| line.key == ItemKey::Placed(Seq(50), 0)).count()
+    };
+    assert_eq!(n_seen(&model), 13, "its head and all its rows");
+    grow(&mut model, 14);
+    assert_eq!(n_seen(&model), 15);
 }
 
 #[test]

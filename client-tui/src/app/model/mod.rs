@@ -22,12 +22,18 @@ use self::overlay::Overlay;
 use self::people::People;
 use self::room::Room;
 use self::wizard::Wizard;
+use super::action::Action;
 use super::composer::Composer;
+use super::join::Begun;
 use super::keymap::{Keymap, Place};
 use super::now::Now;
 use super::stamp::Dial;
 use super::theme::Theme;
 use crate::safe_text::SafeText;
+
+/// How long after a key somebody is taken to look at a terminal that tells nothing of focus: a
+/// screen of text is read in less.
+const WATCHED_TIME: Duration = Duration::from_mins(2);
 
 /// The own person.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -53,10 +59,12 @@ pub struct Setup {
     pub keymap: Keymap,
     /// The own person; `None` on the first start, which asks for link and name.
     pub me: Option<Me>,
-    /// A link that was given already, for the first start.
-    pub link: Option<String>,
+    /// A join that was begun before and not answered, for the first start.
+    pub begun: Option<Begun>,
     /// What was being written when the client last ended, by room.
     pub drafts: Vec<(RoomId, String)>,
+    /// What is wrong with the configuration.
+    pub warnings: Vec<String>,
 }
 
 /// Everything the screen shows and the keys act upon.
@@ -65,7 +73,8 @@ pub struct Model {
     pub(crate) now: Now,
     pub(crate) dial: Dial,
     pub(crate) screen: (u16, u16),
-    pub(crate) is_focused: bool,
+    /// Whether the window has the focus, as far as the terminal told; `None` until it tells.
+    pub(crate) has_focus: Option<bool>,
     pub(crate) theme: Theme,
     pub(crate) keymap: Keymap,
     /// The own person; empty until the first start is over.
@@ -103,6 +112,8 @@ pub struct Model {
     pub(crate) next_key: u64,
     /// The title the terminal shows.
     pub(crate) title: String,
+    /// What is wrong with the configuration, until it is told.
+    pub(crate) warnings: Vec<String>,
 }
 
 /// What belongs to the draft being written.
@@ -147,15 +158,12 @@ pub(crate) enum Armed {
 impl Model {
     /// A client that has just begun.
     pub fn new(setup: Setup) -> Self {
-        let wizard = setup.me.is_none().then(|| Wizard {
-            link: Composer::with_text(setup.link.as_deref().unwrap_or_default()),
-            ..Wizard::default()
-        });
+        let wizard = setup.me.is_none().then(|| Wizard::new(setup.begun));
         Self {
             now: Now::default(),
             dial: setup.dial,
             screen: setup.screen,
-            is_focused: true,
+            has_focus: None,
             theme: setup.theme,
             keymap: setup.keymap,
             me: setup.me,
@@ -179,12 +187,18 @@ impl Model {
             armed: None,
             next_key: 1,
             title: String::new(),
+            warnings: setup.warnings,
         }
     }
 
     /// Changes the looks.
     pub fn set_theme(&mut self, theme: Theme) {
         self.theme = theme;
+    }
+
+    /// Changes the keys.
+    pub fn set_keymap(&mut self, keymap: Keymap) {
+        self.keymap = keymap;
     }
 
     /// Changes how stamps are shown.
@@ -217,6 +231,18 @@ impl Model {
         self.me.as_ref().map_or(AccountId::ZERO, |me| me.account)
     }
 
+    /// The key that does something where one writes, as people read it; `/help` if none does.
+    pub(crate) fn key(&self, action: Action) -> String {
+        let key = self.keymap.key_of(Place::Compose, action);
+        key.map_or_else(|| "/help".to_owned(), |key| key.to_string())
+    }
+
+    /// Says whether somebody looks at this screen, as far as that can be known. A terminal that
+    /// never tells of focus (tmux without `focus-events`) may be hidden: there, only keys tell.
+    pub(crate) fn is_watched(&self) -> bool {
+        self.has_focus.unwrap_or(self.now.run < self.active_at + WATCHED_TIME)
+    }
+
     /// Where keys are pressed now.
     pub(crate) fn key_place(&self) -> Place {
         match self.overlays.last() {
@@ -224,6 +250,15 @@ impl Model {
             Some(_) => Place::Panel,
             None if self.selected.is_some() => Place::Select,
             None => Place::Compose,
+        }
+    }
+
+    /// Says whether something is written where keys are pressed now: then letters are text.
+    pub(crate) fn is_written(&self) -> bool {
+        match self.overlays.last() {
+            Some(Overlay::Switcher(switcher)) => !switcher.filter.is_empty(),
+            Some(_) => false,
+            None => self.selected.is_none() && !self.composer.is_empty(),
         }
     }
 

@@ -5,6 +5,7 @@ use mathia_protocol::id::{RoomId, Seq};
 use mathia_protocol::name::{Handle, RoomName};
 
 use super::{complain, editing, events, notice, rooms, speak};
+use crate::app::action::Action;
 use crate::app::composer::Composer;
 use crate::app::effect::{Ask, Effect, Then};
 use crate::app::model::Model;
@@ -183,7 +184,8 @@ fn withdrawn(model: &mut Model, id: RoomId, key: u64, then: Then) -> Vec<Effect>
     match then {
         Then::Drop => {
             room.remember_written(taken.text.as_str());
-            notice(model, "Withdrawn. Up on an empty composer brings it back.");
+            let up = model.key(Action::Up);
+            notice(model, &format!("Withdrawn. {up} on an empty composer brings it back."));
             Vec::new()
         }
         Then::Edit => {

@@ -5,7 +5,7 @@ use mathia_protocol::crypto::commit::{Role, RoomKind, RoomMode};
 use mathia_protocol::id::RoomId;
 use mathia_protocol::name::{Handle, RoomName};
 
-use super::{complain, overlays, plain, quit};
+use super::{complain, notice, overlays, plain, quit, reading};
 use crate::app::effect::{Ask, Effect};
 use crate::app::model::Model;
 use crate::app::model::overlay::{Overlay, Question, Topic};
@@ -22,6 +22,12 @@ pub(super) fn run(model: &mut Model, command: Slash, written: &str) -> Vec<Effec
         }
         Slash::Retry => overlays::retry_all(model),
         Slash::Quit => quit(model),
+        Slash::Read { is_all: true } => {
+            let unread = model.rooms.values().filter(|room| room.facts.n_unread > 0);
+            let unread: Vec<RoomId> = unread.map(|room| room.facts.room).collect();
+            notice(model, &read_sentence(unread.len()));
+            unread.into_iter().filter_map(|room| reading::mark(model, room)).collect()
+        }
         Slash::Join(wanted) => join(model, wanted),
         Slash::Create { name, is_open } => create(name, is_open),
         Slash::Direct { person, text } => {
@@ -63,6 +69,10 @@ fn run_here(model: &mut Model, room: RoomId, command: Slash) -> Vec<Effect> {
             panel(model, Topic::Who);
             vec![Effect::Command { ask: Ask::People, command: Command::People }]
         }
+        Slash::Read { .. } => {
+            notice(model, &format!("{name} is marked as read."));
+            reading::mark(model, room).into_iter().collect()
+        }
         Slash::Leave => {
             let text = format!("Leave {name}? You will not read what is said there after this.");
             ask(model, text, Command::Leave(room), format!("You have left {name}."))
@@ -95,6 +105,14 @@ fn run_here(model: &mut Model, room: RoomId, command: Slash) -> Vec<Effect> {
         }
         // Those that need no room are done by `run`.
         _ => Vec::new(),
+    }
+}
+
+fn read_sentence(n_rooms: usize) -> String {
+    match n_rooms {
+        0 => "Everything is read already.".to_owned(),
+        1 => "One room is marked as read.".to_owned(),
+        n => format!("{n} rooms are marked as read."),
     }
 }
 

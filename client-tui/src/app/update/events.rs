@@ -120,7 +120,7 @@ fn room_gone(model: &mut Model, gone: RoomId) -> Vec<Effect> {
 
 fn entry(model: &mut Model, view: &EntryView) -> Vec<Effect> {
     let is_here = model.place == Some(view.room);
-    let is_watched = model.is_focused && is_here;
+    let is_watched = model.is_watched() && is_here;
     let Some(room) = model.rooms.get_mut(&view.room) else { return Vec::new() };
     let entry = Entry::of(view);
     let is_news = !entry.is_mine && entry.is_countable && entry.seq > room.facts.read_upto;
@@ -149,7 +149,7 @@ fn entry(model: &mut Model, view: &EntryView) -> Vec<Effect> {
 
 /// Counts a message that arrived in the room one is in.
 fn count_new(model: &mut Model) {
-    let is_focused = model.is_focused;
+    let is_watched = model.is_watched();
     let Some(room) = model.room_mut() else { return };
     let is_live = room.timeline.scroll == Scroll::Live;
     if !is_live {
@@ -158,7 +158,7 @@ fn count_new(model: &mut Model) {
     if let Some(line) = &mut room.line {
         // As long as nothing below the line was read, it counts on.
         line.n_new += u32::from(room.marked <= line.after);
-    } else if !(is_focused && is_live) {
+    } else if !(is_watched && is_live) {
         let after = room.marked.max(room.facts.read_upto);
         room.line = Some(NewLine { after, n_new: 1, is_placed: true });
     }

@@ -7,9 +7,10 @@ use mathia_protocol::client::Command;
 
 use super::{editing, notice, overlays, plain, quit, rooms, scrolling, select, speak};
 use crate::app::action::Action;
+use crate::app::chord::Chord;
 use crate::app::composer::Edit;
 use crate::app::effect::Effect;
-use crate::app::keymap::{Chord, Place};
+use crate::app::keymap::Place;
 use crate::app::model::overlay::{Among, Overlay, Switcher, Topic};
 use crate::app::model::{Armed, Model};
 
@@ -24,14 +25,19 @@ pub(super) fn key(model: &mut Model, key: KeyEvent) -> Vec<Effect> {
     if armed_select(model, armed, chord) {
         return select::begin(model);
     }
-    match model.keymap.action(place, chord) {
+    // A letter is text where something is written already, whatever it is bound to.
+    let is_text = chord.typed().is_some() && model.is_written();
+    match model.keymap.action(place, chord).filter(|_| !is_text) {
         Some(action) if place == Place::List || place == Place::Panel => {
             overlays::act(model, action, armed)
         }
         Some(action) if place == Place::Select => selecting(model, action, armed),
+        // Readline's kill where there is something to kill, whatever the key is bound to.
+        Some(_) if chord == Chord::KILL && !model.composer.after_caret().is_empty() => {
+            editing::edit(model, Edit::KillToEnd)
+        }
         Some(action) => composing(model, action, armed),
         None => match chord.typed() {
-            Some('?') if place == Place::Compose && model.composer.is_empty() => keys(model),
             Some(c) if place == Place::Compose => editing::type_char(model, c),
             Some(c) if place == Place::List => overlays::filter(model, c),
             _ => Vec::new(),
@@ -61,10 +67,6 @@ fn composing(model: &mut Model, action: Action, armed: Option<Armed>) -> Vec<Eff
         Action::End if has_text => editing::edit(model, Edit::LineEnd),
         Action::Home => scrolling::first_unread(model),
         Action::End => scrolling::newest(model),
-        // Readline's kill where there is something to kill, the switcher otherwise.
-        Action::Switcher if !model.composer.after_caret().is_empty() => {
-            editing::edit(model, Edit::KillToEnd)
-        }
         Action::QuitOrDelete if has_text => editing::edit(model, Edit::Delete),
         Action::Back => {
             let run = model.now.run;
@@ -138,13 +140,15 @@ fn cancel(model: &mut Model, armed: Option<Armed>) -> Vec<Effect> {
         model.selected = None;
     } else if !model.composer.is_empty() {
         let effects = editing::put_away(model);
-        notice(model, "Put away. Up brings it back, Ctrl-C again quits.");
+        let (up, cancel) = (model.key(Action::Up), model.key(Action::Cancel));
+        notice(model, &format!("Put away. {up} brings it back, {cancel} again quits."));
         model.armed = Some(Armed::Quit(until));
         return effects;
     } else if matches!(armed, Some(Armed::Quit(until)) if model.now.run < until) {
         return quit(model);
     } else {
-        notice(model, "Ctrl-C again to quit.");
+        let cancel = model.key(Action::Cancel);
+        notice(model, &format!("{cancel} again to quit."));
         model.armed = Some(Armed::Quit(until));
     }
     Vec::new()

@@ -21,7 +21,7 @@ use std::time::Duration;
 
 use mathia_protocol::client::Command;
 
-use super::effect::{Ask, Effect};
+use super::effect::{Ask, CLIPBOARD_LEN_MAX, Effect};
 use super::message::Msg;
 use super::model::{Model, Notice};
 use super::now::Now;
@@ -38,10 +38,22 @@ const NOTICE_TIME: Duration = Duration::from_secs(8);
 /// What must be asked before the first message.
 pub fn start(model: &mut Model) -> Vec<Effect> {
     let mut effects = vec![title(model)];
+    warn(model);
     if model.wizard.is_none() {
         effects.extend(begin());
     }
     effects
+}
+
+/// Tells what is wrong with the configuration, where it is seen.
+fn warn(model: &mut Model) {
+    let warnings = std::mem::take(&mut model.warnings);
+    let Some(first) = warnings.first() else { return };
+    let more = match warnings.len() - 1 {
+        0 => String::new(),
+        n => format!(" ({n} more: mathia-tui config check)"),
+    };
+    complain(model, &format!("configuration: {first}{more}"));
 }
 
 /// What is asked of the engine when there is one.
@@ -77,6 +89,10 @@ fn fold(model: &mut Model, msg: Msg) -> Vec<Effect> {
             Vec::new()
         }
         Msg::Focus(is_focused) => reading::focus(model, is_focused),
+        Msg::Background(tone) => {
+            model.theme.tone = tone;
+            Vec::new()
+        }
         Msg::Tick => Vec::new(),
         Msg::Resumed => vec![Effect::Title(model.title.clone()), Effect::Redraw],
         Msg::Client(event) => events::told(model, event),
@@ -109,6 +125,17 @@ fn title(model: &mut Model) -> Effect {
     let title = if n_unread > 0 { format!("({n_unread}) mathia") } else { "mathia".to_owned() };
     model.title.clone_from(&title);
     Effect::Title(title)
+}
+
+/// Hands a text to the terminal's clipboard and says so; too long a text stays, and that is said.
+fn copy(model: &mut Model, what: &str, text: String) -> Vec<Effect> {
+    if text.len() > CLIPBOARD_LEN_MAX {
+        complain(model, "This is too long for the terminal's clipboard; nothing was copied.");
+        return Vec::new();
+    }
+    // Terminals do not answer: some keep the clipboard to themselves.
+    notice(model, &format!("Copied {what} through the terminal (OSC 52)."));
+    vec![Effect::Copy(text)]
 }
 
 /// Shows a sentence above the composer for a while.

@@ -101,16 +101,15 @@ fn in_panel(model: &mut Model, action: Action, armed: Option<Armed>) -> Vec<Effe
 fn copy(model: &mut Model) -> Vec<Effect> {
     let Some(Overlay::Panel { topic, .. }) = model.overlays.last() else { return Vec::new() };
     let (text, what) = match topic {
-        Topic::Invite { link } => (link.as_str().to_owned(), "The link"),
-        Topic::Safety { digits, .. } => (digits.clone(), "The safety number"),
+        Topic::Invite { link } => (link.as_str().to_owned(), "the link"),
+        Topic::Safety { digits, .. } => (digits.clone(), "the safety number"),
         Topic::Lock => match model.room() {
-            Some(room) => (room.facts.code_groups(4), "The room code"),
+            Some(room) => (room.facts.code_groups(4), "the room code"),
             None => return Vec::new(),
         },
         _ => return Vec::new(),
     };
-    notice(model, &format!("{what} is in the clipboard."));
-    vec![Effect::Copy(text)]
+    super::copy(model, what, text)
 }
 
 fn in_question(model: &mut Model, action: Action, armed: Option<Armed>) -> Vec<Effect> {

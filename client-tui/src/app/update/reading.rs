@@ -3,11 +3,12 @@
 use std::time::Duration;
 
 use mathia_protocol::client::Command;
-use mathia_protocol::id::RoomId;
+use mathia_protocol::id::{RoomId, Seq};
 
 use super::editing;
 use crate::app::effect::{Ask, Effect};
 use crate::app::model::connection::Connection;
+use crate::app::model::room::Room;
 use crate::app::model::timeline::Scroll;
 use crate::app::model::{Armed, Model};
 
@@ -28,7 +29,7 @@ const MINUTE: Duration = Duration::from_mins(1);
 
 /// Takes over whether the window has the focus.
 pub(super) fn focus(model: &mut Model, is_focused: bool) -> Vec<Effect> {
-    model.is_focused = is_focused;
+    model.has_focus = Some(is_focused);
     if is_focused { active(model).into_iter().collect() } else { editing::pause(model) }
 }
 
@@ -67,8 +68,8 @@ pub(super) fn watch(model: &mut Model) -> Vec<Effect> {
     effects
 }
 
-/// Moves the read mark when unread messages were looked at long enough: the window has the focus,
-/// the newest is in view, and nothing covers it.
+/// Moves the read mark when unread messages were looked at long enough: somebody watches the
+/// screen, the newest is in view, and nothing covers it.
 fn dwell(model: &mut Model) -> Option<Effect> {
     let Some((room, upto)) = looked_at(model) else {
         model.dwell_since = None;
@@ -79,14 +80,25 @@ fn dwell(model: &mut Model) -> Option<Effect> {
         return None;
     }
     model.dwell_since = None;
-    model.room_mut()?.marked = upto;
-    let command = Command::MarkRead { room, upto };
-    Some(Effect::Command { ask: Ask::Mark(room), command })
+    Some(mark_upto(model.rooms.get_mut(&room)?, upto))
 }
 
-fn looked_at(model: &Model) -> Option<(RoomId, mathia_protocol::id::Seq)> {
+/// Moves the read mark of a room to the newest that is here, whether it was looked at or not.
+pub(super) fn mark(model: &mut Model, id: RoomId) -> Option<Effect> {
+    let room = model.rooms.get_mut(&id)?;
+    let upto = room.facts.head;
+    Some(mark_upto(room, upto))
+}
+
+fn mark_upto(room: &mut Room, upto: Seq) -> Effect {
+    room.marked = room.marked.max(upto);
+    let command = Command::MarkRead { room: room.facts.room, upto };
+    Effect::Command { ask: Ask::Mark(room.facts.room), command }
+}
+
+fn looked_at(model: &Model) -> Option<(RoomId, Seq)> {
     let room = model.room()?;
-    let is_open = model.is_focused
+    let is_open = model.is_watched()
         && model.overlays.is_empty()
         && model.selected.is_none()
         && room.timeline.is_loaded

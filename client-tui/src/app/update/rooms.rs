@@ -22,11 +22,17 @@ pub(super) fn enter(model: &mut Model, to: RoomId) -> Vec<Effect> {
     if model.place == Some(to) || !model.rooms.contains_key(&to) {
         return Vec::new();
     }
+    // What was written before there was a place comes along, behind the draft that waits there.
+    let early = if model.place.is_none() { model.composer.take() } else { String::new() };
     let mut effects = leave(model);
     model.place = Some(to);
     model.wanted = None;
     let Some(room) = model.rooms.get_mut(&to) else { return effects };
     model.composer = Composer::with_text(&room.draft);
+    if !early.is_empty() {
+        model.composer.insert(&early);
+        model.writing.unsaved_since = Some(model.now.run);
+    }
     room.line = (room.facts.n_unread > 0).then_some(NewLine {
         after: room.facts.read_upto,
         n_new: room.facts.n_unread,

@@ -57,8 +57,8 @@ pub(super) fn copy(model: &mut Model) -> Vec<Effect> {
             .and_then(super::super::model::timeline::Item::text)
     });
     if let Some(text) = text {
-        notice(model, &format!("Copied {} characters.", text.chars().count()));
-        vec![Effect::Copy(text)]
+        let what = format!("{} characters", text.chars().count());
+        super::copy(model, &what, text)
     } else {
         notice(model, "There is no text to copy.");
         Vec::new()

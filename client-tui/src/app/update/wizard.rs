@@ -7,19 +7,20 @@ use zeroize::Zeroizing;
 
 use super::keys::is_interrupt;
 use crate::app::action::Action;
-use crate::app::composer::Composer;
+use crate::app::chord::Chord;
+use crate::app::composer::{Composer, Edit};
 use crate::app::effect::Effect;
 use crate::app::join::{JoinAnswer, JoinAsk};
-use crate::app::keymap::{Chord, Place};
+use crate::app::keymap::Place;
 use crate::app::model::Model;
-use crate::app::model::wizard::{Step, Wizard};
+use crate::app::model::wizard::{self, Step, Wizard};
 use crate::safe_text::SafeText;
 
 /// Does what a key does in the first start.
 pub(super) fn key(model: &mut Model, key: KeyEvent) -> Vec<Effect> {
     let action = model.keymap.action(Place::List, Chord::of(key));
     let Some(wizard) = model.wizard.as_mut() else { return Vec::new() };
-    if is_interrupt(key) && !matches!(wizard.step, Step::Words(_)) {
+    if is_interrupt(key) && !matches!(wizard.step, Step::Words(_)) && !deletes(key, wizard) {
         return vec![Effect::Quit];
     }
     match (key.code, action) {
@@ -27,6 +28,11 @@ pub(super) fn key(model: &mut Model, key: KeyEvent) -> Vec<Effect> {
         (KeyCode::Esc, _) => back(wizard),
         (_, Some(Action::Redraw)) => return vec![Effect::Redraw],
         (_, Some(Action::Suspend)) => return vec![Effect::Suspend],
+        (_, Some(Action::QuitOrDelete)) => {
+            if let Some(field) = wizard.field_mut() {
+                field.edit(Edit::Delete);
+            }
+        }
         (_, Some(Action::Edit(edit))) => {
             wizard.error = None;
             if let Some(field) = wizard.field_mut() {
@@ -43,10 +49,27 @@ pub(super) fn key(model: &mut Model, key: KeyEvent) -> Vec<Effect> {
     Vec::new()
 }
 
+/// Ctrl-D deletes under the caret, as in a shell, and quits where nothing is written.
+fn deletes(key: KeyEvent, wizard: &mut Wizard) -> bool {
+    key.code == KeyCode::Char('d') && wizard.field_mut().is_some_and(|field| !field.is_empty())
+}
+
 /// Takes over a pasted link or name.
 pub(super) fn paste(model: &mut Model, text: &str) -> Vec<Effect> {
-    if let Some(field) = model.wizard.as_mut().and_then(Wizard::field_mut) {
-        field.insert(SafeText::line(text.trim()).as_str());
+    let Some(wizard) = model.wizard.as_mut() else { return Vec::new() };
+    wizard.error = None;
+    let text = match wizard.step {
+        Step::Link => wizard::link_in(text),
+        _ => text.trim().to_owned(),
+    };
+    let text = SafeText::line(&text);
+    // A whole link takes the place of whatever was tried before.
+    let is_whole = matches!(wizard.step, Step::Link) && text.as_str().parse::<Invite>().is_ok();
+    if let Some(field) = wizard.field_mut() {
+        if is_whole {
+            field.replace("");
+        }
+        field.insert(text.as_str());
     }
     Vec::new()
 }
@@ -68,9 +91,9 @@ pub(super) fn joined(model: &mut Model, answer: JoinAnswer) -> Vec<Effect> {
                 typed: Composer::default(),
             };
         }
-        JoinAnswer::Failed { text, is_about_name } => {
+        JoinAnswer::Failed { text, is_about_link } => {
             wizard.error = Some(SafeText::line(&text));
-            wizard.step = if is_about_name { Step::Name } else { Step::Link };
+            wizard.step = if is_about_link { Step::Link } else { Step::Name };
         }
     }
     Vec::new()
@@ -80,12 +103,17 @@ fn enter(model: &mut Model) -> Vec<Effect> {
     let Some(wizard) = model.wizard.as_mut() else { return Vec::new() };
     match &wizard.step {
         Step::Link => {
-            if wizard.link.text().trim().parse::<Invite>().is_ok() {
-                wizard.step = Step::Name;
-                wizard.error = None;
-            } else {
-                let text = "An invite link begins with mathia:// and is pasted whole.";
-                wizard.error = Some(SafeText::line(text));
+            let link = wizard::link_in(wizard.link.text());
+            match link.parse::<Invite>() {
+                Ok(_) => {
+                    wizard.link = Composer::with_text(&link);
+                    wizard.step = Step::Name;
+                    wizard.error = None;
+                }
+                Err(_) if link.is_empty() => {
+                    wizard.error = Some(SafeText::line("Paste or type the link first."));
+                }
+                Err(error) => wizard.error = Some(SafeText::line(&sentence(&error.to_string()))),
             }
         }
         Step::Name => return join(wizard, None),
@@ -110,7 +138,7 @@ fn join(wizard: &mut Wizard, accepted_server: Option<String>) -> Vec<Effect> {
     let name: Handle = match wizard.name.text().trim().parse() {
         Ok(name) => name,
         Err(error) => {
-            wizard.error = Some(SafeText::line(&format!("{error}.")));
+            wizard.error = Some(SafeText::line(&sentence(&error.to_string())));
             wizard.step = Step::Name;
             return Vec::new();
         }
@@ -119,6 +147,13 @@ fn join(wizard: &mut Wizard, accepted_server: Option<String>) -> Vec<Effect> {
     wizard.error = None;
     let link = Zeroizing::new(wizard.link.text().trim().to_owned());
     vec![Effect::Join(JoinAsk { link, name, accepted_server })]
+}
+
+/// An error told as a sentence.
+fn sentence(error: &str) -> String {
+    let mut chars = error.chars();
+    let first = chars.next().map(|c| c.to_uppercase().to_string()).unwrap_or_default();
+    format!("{first}{}.", chars.as_str())
 }
 
 fn back(wizard: &mut Wizard) {

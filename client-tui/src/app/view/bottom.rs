@@ -6,6 +6,7 @@ use ratatui::layout::Rect;
 
 use super::pen::{Pen, columns};
 use crate::app::action::Action;
+use crate::app::chord::Chord;
 use crate::app::composer::Edit;
 use crate::app::keymap::Place;
 use crate::app::model::Model;
@@ -113,38 +114,42 @@ fn hints(pen: &mut Pen<'_>, area: Rect, from: u16, model: &Model) {
 /// The hints of this moment, the most important first.
 fn wanted(model: &Model) -> Vec<(String, String)> {
     let place = model.key_place();
-    let key = |action: Action| model.keymap.key_of(place, action).map(|chord| chord.to_string());
-    let hint = |action: Action, does: &str| key(action).map(|key| (key, does.to_owned()));
-    let pair = |one: Action, other: Action, does: &str| {
-        Some((format!("{} {}", key(one)?, key(other)?), does.to_owned()))
-    };
+    let hint = |action: Action, does: &str| hint(model, place, action, does);
+    let moving = || Some((model.keymap.moving_keys(place)?, "move".to_owned()));
     let hints = match (place, model.overlays.last()) {
         // What floats tells its own keys.
         (_, Some(Overlay::Panel { .. } | Overlay::Question(_) | Overlay::Outbox { .. })) => vec![],
-        (Place::List, _) => vec![
-            hint(Action::Choose, "go"),
-            pair(Action::ListUp, Action::ListDown, "move"),
-            hint(Action::Back, "back"),
-        ],
+        (Place::List, _) => {
+            vec![hint(Action::Choose, "go"), moving(), hint(Action::Back, "back")]
+        }
         (Place::Select, _) => vec![
-            Some(letters("j k", "move")),
+            moving(),
             hint(Action::Copy, "copy"),
             hint(Action::Why, "why"),
             hint(Action::Ticks, "ticks"),
             hint(Action::Back, "back"),
         ],
-        _ => return composing(model, &hint),
+        _ => composing(model),
     };
     hints.into_iter().flatten().collect()
 }
 
-fn letters(keys: &str, does: &str) -> (String, String) {
-    (keys.to_owned(), does.to_owned())
-}
-
 type Hint = Option<(String, String)>;
 
-fn composing(model: &Model, hint: &dyn Fn(Action, &str) -> Hint) -> Vec<(String, String)> {
+/// The first key that does something here and now: a letter is text where something is written,
+/// and one key kills what stands behind the caret.
+fn hint(model: &Model, place: Place, action: Action, does: &str) -> Hint {
+    let is_text = |chord: &Chord| model.is_written() && chord.typed().is_some();
+    let kills = |chord: &Chord| {
+        place == Place::Compose && *chord == Chord::KILL && !model.composer.after_caret().is_empty()
+    };
+    let mut keys = model.keymap.keys_of(place, action).into_iter();
+    let key = keys.find(|chord| !is_text(chord) && !kills(chord))?;
+    Some((key.to_string(), does.to_owned()))
+}
+
+fn composing(model: &Model) -> Vec<Hint> {
+    let hint = |action: Action, does: &str| hint(model, Place::Compose, action, does);
     let has_text = !model.composer.is_empty();
     let is_live = model.room().is_none_or(|room| room.timeline.scroll == Scroll::Live);
     let is_waiting =
@@ -152,19 +157,15 @@ fn composing(model: &Model, hint: &dyn Fn(Action, &str) -> Hint) -> Vec<(String,
     let elsewhere = model.rooms.values().filter(|room| Some(room.facts.room) != model.place);
     let n_elsewhere: u32 = elsewhere.map(|room| room.facts.n_unread).sum();
     let newest = if has_text { Action::Newest } else { Action::End };
-    let mut hints = vec![
+    let may_select = !has_text && model.room().is_some();
+    vec![
         hint(Action::Send, "send").filter(|_| has_text),
         hint(Action::Edit(Edit::Newline), "line").filter(|_| has_text),
         hint(newest, "newest").filter(|_| !is_live),
         hint(Action::ConnectNow, "now").filter(|_| is_waiting),
         hint(Action::RoomUnread, &format!("{n_elsewhere} unread")).filter(|_| n_elsewhere > 0),
-        hint(Action::Switcher, "go").filter(|_| model.composer.after_caret().is_empty()),
-    ];
-    if has_text {
-        hints.push(hint(Action::Keys, "keys"));
-    } else {
-        hints.push(hint(Action::Select, "select").filter(|_| model.room().is_some()));
-        hints.push(Some(letters("?", "keys")));
-    }
-    hints.into_iter().flatten().collect()
+        hint(Action::Switcher, "go"),
+        hint(Action::Select, "select").filter(|_| may_select),
+        hint(Action::Keys, "keys"),
+    ]
 }

@@ -29,7 +29,7 @@ pub(super) fn draw(pen: &mut Pen<'_>, areas: &Areas, model: &Model) -> Option<Po
                 let text = format!("Sending is stopped here: {cause}");
                 pen.put_cut(inner, (0, 0), &text, Role::Failed);
             }
-            (None, Some(room)) if !model.is_focused || model.selected.is_none() => {
+            (None, Some(room)) if model.selected.is_none() => {
                 let name = room.facts.shown_name();
                 pen.put_cut(inner, (0, 0), &format!("Write to {name}"), Role::Dim);
             }

@@ -3,7 +3,9 @@
 use ratatui::layout::Rect;
 
 use super::pen::{Pen, columns};
+use crate::app::action::Action;
 use crate::app::explain::{self, PAIR_LEFT, PanelRow};
+use crate::app::keymap::Place;
 use crate::app::layout::Page;
 use crate::app::model::Model;
 use crate::app::model::areas::{self, Areas};
@@ -26,12 +28,14 @@ pub(super) fn panel(pen: &mut Pen<'_>, model: &Model, topic: &Topic, scroll: usi
         draw_row(pen, inner, (row, line));
     }
     let is_scrolled = rows.len() > n_shown;
-    let keys = panel.keys.iter().copied();
-    keys_row(pen, inner, keys.filter(|(key, _)| is_scrolled || *key != "j k"));
+    let moving = model.keymap.moving_keys(Place::Panel).filter(|_| is_scrolled);
+    let scrolling = moving.map(|keys| (keys, "scroll"));
+    let mut keys = inner;
     if rows.len() - scroll > n_shown {
         let last = Rect { y: inner.bottom().saturating_sub(1), height: 1, ..inner };
-        pen.put_right(last, 0, "↓ more", Role::Dim);
+        keys.width = pen.put_right(last, 0, "↓ more", Role::Dim).saturating_sub(2);
     }
+    keys_row(pen, keys, bound(model, &panel.actions).chain(scrolling));
 }
 
 /// Moves a place so that it does not cover the thing it explains, if there is room.
@@ -77,18 +81,29 @@ pub(super) fn question(pen: &mut Pen<'_>, model: &Model, question: &Question) {
     for (row, line) in (0..).zip(&rows) {
         pen.put(inner, (0, row), &line.text, Role::Text);
     }
-    keys_row(pen, inner, [("y", "yes"), ("Esc", "no")].into_iter());
+    // Where nothing can be copied, the same key agrees.
+    keys_row(pen, inner, bound(model, &[(Action::Copy, "yes"), (Action::Back, "no")]));
+}
+
+/// Actions with the keys they have now where something floats; those without a key are left out.
+pub(super) fn bound(
+    model: &Model,
+    actions: &[(Action, &'static str)],
+) -> impl Iterator<Item = (String, &'static str)> {
+    let key = |action| model.keymap.key_of(Place::Panel, action);
+    actions.iter().filter_map(move |(action, does)| Some((key(*action)?.to_string(), *does)))
 }
 
 /// Writes keys and what they do on the last row of a place.
-pub(super) fn keys_row<'a>(
+pub(super) fn keys_row(
     pen: &mut Pen<'_>,
     area: Rect,
-    keys: impl Iterator<Item = (&'a str, &'a str)>,
+    keys: impl Iterator<Item = (impl AsRef<str>, &'static str)>,
 ) {
     let row = area.height.saturating_sub(1);
     let mut col = 0;
     for (key, does) in keys {
+        let key = key.as_ref();
         if col + columns(key) + columns(does) + 1 > area.width {
             break;
         }

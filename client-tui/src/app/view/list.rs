@@ -3,8 +3,9 @@
 use mathia_protocol::wire::PresenceState;
 use ratatui::layout::{Position, Rect};
 
-use super::float::keys_row;
+use super::float::{bound, keys_row};
 use super::pen::{Pen, columns};
+use crate::app::action::Action;
 use crate::app::explain::{self, OutboxLine};
 use crate::app::model::Model;
 use crate::app::model::areas::{self, Areas};
@@ -89,7 +90,7 @@ pub(super) fn outbox(pen: &mut Pen<'_>, model: &Model, selected: usize) {
     let inner = pen.float(areas::float(model.screen, width, n_rows + 1), "outbox");
     if lines.is_empty() {
         pen.put_cut(inner, (0, 0), "Everything you wrote is sent.", Role::Text);
-        keys_row(pen, inner, [("Esc", "back")].into_iter());
+        keys_row(pen, inner, bound(model, &[(Action::Back, "back")]));
         return;
     }
     let selected = selected.min(lines.len() - 1);
@@ -98,9 +99,14 @@ pub(super) fn outbox(pen: &mut Pen<'_>, model: &Model, selected: usize) {
         let area = Rect { y: inner.y + row, height: 1, ..inner };
         draw_outbox_line(pen, area, model, (line, i == selected));
     }
-    let retry = lines[selected].cause.is_some().then_some(("r", "send again"));
-    let keys = [("e", "take back and edit"), ("d", "withdraw")];
-    keys_row(pen, inner, retry.into_iter().chain(keys).chain([("Esc", "back")]));
+    let retry = lines[selected].cause.is_some().then_some((Action::Retry, "send again"));
+    let mut actions: Vec<_> = retry.into_iter().collect();
+    actions.extend([
+        (Action::EditQueued, "take back and edit"),
+        (Action::Withdraw, "withdraw"),
+        (Action::Back, "back"),
+    ]);
+    keys_row(pen, inner, bound(model, &actions));
 }
 
 fn draw_outbox_line(

@@ -1,5 +1,6 @@
 //! The panel of members, where the screen is wide enough.
 
+use mathia_protocol::crypto::commit::RoomKind;
 use mathia_protocol::wire::PresenceState;
 use ratatui::layout::Rect;
 
@@ -46,7 +47,9 @@ fn draw_member(pen: &mut Pen<'_>, area: Rect, model: &Model, (row, member): (u16
 
 /// The role if it is worth telling, else how long somebody has been away.
 fn aside(model: &Model, member: &Member) -> String {
-    if let Some(role) = role_name(member.role) {
+    let is_direct = model.room().is_some_and(|room| room.facts.kind == RoomKind::Direct);
+    // Both are owners of a direct room: that tells nothing.
+    if let Some(role) = role_name(member.role).filter(|_| !is_direct) {
         return role;
     }
     match model.people.get(member.account) {

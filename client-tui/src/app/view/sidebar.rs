@@ -5,6 +5,8 @@ use mathia_protocol::wire::PresenceState;
 use ratatui::layout::Rect;
 
 use super::pen::{Pen, columns};
+use crate::app::action::Action;
+use crate::app::keymap::Place;
 use crate::app::model::Model;
 use crate::app::model::people::Person;
 use crate::app::model::room::Room;
@@ -41,7 +43,9 @@ pub(super) fn draw(pen: &mut Pen<'_>, area: Rect, model: &Model) {
         let last = Rect { y: body.bottom().saturating_sub(1), height: 1, ..body };
         pen.put(last, (0, 0), &" ".repeat(usize::from(last.width)), Role::Dim);
         pen.put_cut(last, (3, 0), &format!("{} more", n_below + 1), Role::Dim);
-        pen.put_right(last, 0, "Ctrl-K ", Role::Dim);
+        let switcher = model.keymap.key_of(Place::Compose, Action::Switcher);
+        let hint = switcher.map_or_else(String::new, |key| format!("{key} "));
+        pen.put_right(last, 0, &hint, Role::Dim);
     }
 }
 

@@ -3,10 +3,13 @@
 use ratatui::layout::Rect;
 
 use super::pen::{Pen, columns};
-use crate::app::model::Model;
 use crate::app::model::timeline::Scroll;
+use crate::app::model::{Model, Notice};
 use crate::app::theme::Role;
+use crate::app::wrap;
 
+/// Rows of the timeline that a long notice may cover.
+const NOTICE_ABOVE_MAX: u16 = 4;
 /// Names of people typing that are told one by one.
 const NAMED_MAX: usize = 2;
 
@@ -18,9 +21,7 @@ pub(super) fn draw(pen: &mut Pen<'_>, area: Rect, model: &Model) {
         left.width = col.saturating_sub(2);
     }
     if let Some(notice) = &model.notice {
-        let (sign, role) = if notice.is_error { ("✗ ", Role::Failed) } else { ("", Role::Text) };
-        let end = pen.put(left, (1, 0), sign, role);
-        pen.put_cut(left, (end, 0), notice.text.as_str(), role);
+        draw_notice(pen, left, notice);
     } else if let Some(completion) = &model.writing.completion {
         let mut col = 1;
         for (i, candidate) in completion.candidates.iter().enumerate() {
@@ -33,6 +34,21 @@ pub(super) fn draw(pen: &mut Pen<'_>, area: Rect, model: &Model) {
         }
     } else if let Some(typing) = typing(model) {
         pen.put_cut(left, (1, 0), &typing, Role::Dim);
+    }
+}
+
+/// A notice that is longer than the row grows upwards over the timeline: nothing moves, and no word
+/// of it is lost.
+fn draw_notice(pen: &mut Pen<'_>, area: Rect, notice: &Notice) {
+    let (sign, role) = if notice.is_error { ("✗ ", Role::Failed) } else { ("", Role::Text) };
+    let text = format!("{sign}{}", notice.text);
+    let width = usize::from(area.width.saturating_sub(1)).max(2);
+    let rows = wrap::rows(&text, width);
+    let n_above = u16::try_from(rows.len() - 1).unwrap_or(0).min(NOTICE_ABOVE_MAX).min(area.y);
+    let grown = Rect { y: area.y - n_above, height: area.height + n_above, ..area };
+    for (row, line) in (0..grown.height).zip(&rows) {
+        pen.put(grown, (0, row), &" ".repeat(usize::from(grown.width)), role);
+        pen.put(grown, (1, row), &line.text, role);
     }
 }
 

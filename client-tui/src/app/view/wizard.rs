@@ -6,9 +6,10 @@ use zeroize::Zeroizing;
 use super::float::keys_row;
 use super::pen::{Pen, columns};
 use crate::app::composer::Composer;
-use crate::app::model::wizard::{Step, Wizard};
+use crate::app::model::wizard::{Destination, Step, Wizard};
 use crate::app::theme::Role;
 use crate::app::wrap;
+use crate::safe_text::SafeText;
 
 /// Columns of its text at most.
 const WIDTH_MAX: u16 = 62;
@@ -35,7 +36,10 @@ pub(super) fn draw(pen: &mut Pen<'_>, area: Rect, wizard: &Wizard) -> Option<Pos
         page.space();
     }
     match &wizard.step {
-        Step::Link => page.link(wizard, true),
+        Step::Link => {
+            page.begun(wizard);
+            page.link(wizard, true);
+        }
         Step::Name => {
             page.link(wizard, false);
             page.field("What should the others call you?", &wizard.name, true);
@@ -98,13 +102,37 @@ impl Page<'_, '_> {
         self.row += u16::from(!self.is_tight);
     }
 
-    fn link(&mut self, wizard: &Wizard, is_asked: bool) {
-        if self.is_tight && !is_asked {
-            return;
+    fn begun(&mut self, wizard: &Wizard) {
+        if let Some(begun) = &wizard.begun {
+            let text = format!(
+                "You began to join as {} at {}, and no answer came. The same link and name take it \
+                 up; in a shell, mathia-tui logout gives it up.",
+                begun.name, begun.address
+            );
+            self.text(SafeText::line(&text).as_str(), Role::Text);
+            self.space();
         }
-        self.field("Paste the invite link somebody gave you.", &wizard.link, is_asked);
+    }
+
+    /// The link while it is asked for; afterwards only where it leads, since it is a secret.
+    fn link(&mut self, wizard: &Wizard, is_asked: bool) {
+        let destination = wizard.destination();
         if is_asked {
-            self.text("It begins with mathia:// and is a secret: it lets you in.", Role::Dim);
+            self.field("Paste the invite link somebody gave you.", &wizard.link, true);
+            if destination.is_none() {
+                self.text("It begins with mathia:// and is a secret: it lets you in.", Role::Dim);
+            }
+        }
+        if let Some(Destination { address, has_key }) = destination {
+            let key = match (is_asked, has_key) {
+                (_, true) => "It holds that server's key, so no other can take its place.",
+                (true, false) => "You may be shown that server's key before anything is sent.",
+                (false, false) => "You may be shown its key before anything is sent.",
+            };
+            self.text(&format!("It leads to {address}"), Role::Accent);
+            if !self.is_tight || is_asked {
+                self.text(key, Role::Dim);
+            }
         }
         self.space();
     }

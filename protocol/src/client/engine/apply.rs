@@ -116,6 +116,9 @@ impl Core {
         }
         let Run { mut batch, done, .. } = run;
         batch.entries.clone_from(&done.entries);
+        if let Some(room) = self.rooms.get_mut(&id) {
+            done.entries.iter().for_each(|entry| room.count_unread(entry, self.account));
+        }
         if let Err(error) = self.store(replica, id, &batch) {
             self.reload(replica, id);
             return Err(error);

@@ -131,6 +131,8 @@ impl Engine {
             let Some(room) = core.rooms.get_mut(&id) else { return };
             room.facts.read_upto = room.facts.read_upto.max(read_upto);
             room.facts.n_unread = n_unread;
+            // What was announced before this word is in its count.
+            room.counted_upto = room.facts.announced.max(room.applied.seq());
             let stored = self.replica.put_room(id, &room.facts);
             drop(core);
             if let Err(error) = stored {

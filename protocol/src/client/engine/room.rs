@@ -4,9 +4,10 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 
-use super::super::record::{DeviceLane, RoomFacts, RoomRecord};
+use super::super::record::{DeviceLane, EntryRecord, RoomFacts, RoomRecord};
 use super::super::replica::{Replica, Stored};
 use super::retention::expired_key;
+use super::views::is_countable;
 use crate::crypto::commit::{Commit, RoomMode};
 use crate::crypto::epoch::{EpochSecret, RoomKey, SenderKey};
 use crate::crypto::settings::RoomSettings;
@@ -84,6 +85,8 @@ pub(super) struct Room {
     pub(super) early_ticks: BTreeMap<AccountId, SignedTick>,
     /// A read mark that could not be told yet.
     pub(super) unsent_read: Option<Seq>,
+    /// Entries up to here are in the server's count of what is unread.
+    pub(super) counted_upto: Seq,
 }
 
 impl Room {
@@ -115,6 +118,7 @@ impl Room {
             n_messages: 0,
             early_ticks: BTreeMap::new(),
             unsent_read: None,
+            counted_upto: Seq(0),
         }
     }
 
@@ -127,6 +131,7 @@ impl Room {
         let id = record.room;
         let mut room = Self::new(id, own_device, record.facts);
         room.applied = LogHash::at(record.seq, record.hash);
+        room.counted_upto = record.seq;
         room.is_whole = room.facts.held_from <= Seq(1);
         let mut commits = Vec::new();
         for kept in replica.commits(id)? {
@@ -188,9 +193,20 @@ impl Room {
         facts.read_upto = facts.read_upto.max(head.read_upto);
         facts.delivered_upto = facts.delivered_upto.max(head.delivered_upto);
         facts.n_unread = head.n_unread;
+        self.counted_upto = head.seq;
         facts.delivered.clone_from(&head.delivered);
         facts.read.clone_from(&head.read);
         *facts != before
+    }
+
+    /// Counts an entry that came after the server last said how much is unread. The count of the
+    /// server, whenever it says one, is the one that holds.
+    pub(super) fn count_unread(&mut self, entry: &EntryRecord, me: AccountId) {
+        let is_news = entry.seq > self.counted_upto && entry.seq > self.facts.read_upto;
+        if is_news && entry.author != me && is_countable(entry) {
+            self.facts.n_unread += 1;
+        }
+        self.counted_upto = self.counted_upto.max(entry.seq);
     }
 
     /// Begins a task, unless it is at work already.

@@ -378,6 +378,11 @@ fn role_name(role: Role) -> &'static str {
     }
 }
 
+/// Whether an entry counts as unread for those who have not seen it.
+pub(super) fn is_countable(entry: &EntryRecord) -> bool {
+    header_of(entry).is_some_and(|header| header.flags.has(Flags::COUNTABLE))
+}
+
 fn header_of(entry: &EntryRecord) -> Option<MessageHeader> {
     match &entry.body {
         EntryBody::Whole(bytes) => Message::decode(bytes).ok().map(|message| *message.header()),
