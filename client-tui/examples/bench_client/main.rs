@@ -24,7 +24,6 @@ use std::time::{Duration, Instant};
 use mathia_protocol::client::{Batch, Content, Replica};
 use mathia_protocol::id::{Hash, RoomId, Seq, TimeMs};
 use mathia_tui::paths::Paths;
-use mathia_tui::profile::Profile;
 use pty::Screen;
 use serde_json::json;
 use town::{Flood, Town};
@@ -128,7 +127,7 @@ fn paths(town: &Town) -> Result<Paths, Box<dyn Error>> {
 }
 
 fn replica(town: &Town) -> Result<(impl Replica + use<>, RoomId), Box<dyn Error>> {
-    let replica = Profile::open(&paths(town)?)?.replica;
+    let replica = paths(town)?.home().open()?.replica;
     let room = replica.rooms()?.first().ok_or("there is no room")?.room;
     Ok((std::sync::Arc::into_inner(replica).ok_or("the replica is in use")?, room))
 }
@@ -162,7 +161,7 @@ fn fill(town: &Town, n_messages: u64) -> Result<(), Box<dyn Error>> {
     }
     drop(replica);
     // What is still on its way to the disk would be waited for by the first that is measured.
-    std::fs::File::open(paths(town)?.store())?.sync_all()?;
+    std::fs::File::open(paths(town)?.home().store())?.sync_all()?;
     Ok(())
 }
 
