@@ -3,7 +3,7 @@
 mod office;
 mod person;
 mod session;
-mod town;
+pub(crate) mod town;
 mod witness;
 
 pub(crate) use person::Person;

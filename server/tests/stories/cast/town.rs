@@ -97,6 +97,15 @@ impl Town {
 
 /// Makes an account by an invite, without a client yet.
 pub(crate) async fn enrols(handle: &str, invite: &str) -> TestResult<(Identity, Arc<dyn Replica>)> {
+    enrols_as(AccountKind::Human, handle, invite).await
+}
+
+/// Makes an account of any kind.
+pub(crate) async fn enrols_as(
+    kind: AccountKind,
+    handle: &str,
+    invite: &str,
+) -> TestResult<(Identity, Arc<dyn Replica>)> {
     let visit = Visit::begin(invite.parse()?, Some(Arc::new(Trusting))).await?;
     let applicant = Applicant {
         handle: handle.parse()?,
@@ -105,7 +114,7 @@ pub(crate) async fn enrols(handle: &str, invite: &str) -> TestResult<(Identity, 
             os: "linux".to_owned(),
             created: now(),
         },
-        kind: AccountKind::Human,
+        kind,
         operator: String::new(),
     };
     let registered = visit.enrol(&mut rand::rng(), applicant).finish().await?;
