@@ -33,8 +33,6 @@ use crate::limits::ANSWERS_UNDER_WAY_MAX;
 
 /// Entries read at a time when a start looks back.
 const PAGE: u32 = 256;
-/// An answer that waits this long for a new key of its room is refused with that cause (CRYPTO B6).
-const KEY_PATIENCE: Duration = Duration::from_mins(1);
 /// What the disk or the engine refuses is tried again after this.
 const RETRY_PAUSE: Duration = Duration::from_secs(1);
 
@@ -46,6 +44,8 @@ pub(super) struct Parts {
     pub(super) account: AccountId,
     pub(super) card: NewCard,
     pub(super) clock: Arc<dyn Clock>,
+    /// How long an answer waits for a new key of its room (CRYPTO B6).
+    pub(super) key_patience: Duration,
 }
 
 /// The agent.
@@ -163,6 +163,10 @@ impl Agent {
         for room in rooms.iter().filter(|room| room.facts.is_member) {
             self.look_back_in(room.room, &mut answered)?;
         }
+        // What was begun and is answered, though an earlier life had no time to forget it.
+        for place in std::mem::take(&mut self.begun).into_keys() {
+            self.answering.journal.forget(place)?;
+        }
         Ok(())
     }
 
@@ -222,7 +226,10 @@ impl Agent {
     /// Meets a question; each is met once a life.
     fn meet(&mut self, place: Place, asked: &Asked<'_>) {
         let Asked { asker, handle, time, ask, is_stopped } = *asked;
-        if ask.agent != self.parts.account || asker == ask.agent || !self.met.insert(place) {
+        if ask.agent != self.parts.account || asker == ask.agent || self.is_settled(place) {
+            return;
+        }
+        if !self.met.insert(place) {
             return;
         }
         let begun = self.begun.remove(&place);
@@ -232,7 +239,7 @@ impl Agent {
         let cancel = CancellationToken::new();
         self.open.insert(place, Open { asker, cancel: cancel.clone() });
         let (answering, permits) = (self.answering.clone(), Arc::clone(&self.permits));
-        let replica = Arc::clone(&self.parts.replica);
+        let (replica, key_patience) = (Arc::clone(&self.parts.replica), self.parts.key_patience);
         let ready = |outcome, cause: &str, text: String| {
             let source = answering.provider.source();
             let cause = shortened(cause, CAUSE_LEN_MAX);
@@ -260,7 +267,7 @@ impl Agent {
                     answering.run(place, &question, n_tries, &cancel).await
                 }
             };
-            deliver(&answering, replica.as_ref(), place, answer).await;
+            deliver(&answering, replica.as_ref(), place, answer, key_patience).await;
             place
         });
     }
@@ -270,6 +277,11 @@ impl Agent {
         let room = place.0;
         let newest = self.met.iter().filter(|(of, _)| *of == room).map(|(_, seq)| *seq).max();
         self.note_settled(room, newest.unwrap_or(place.1));
+    }
+
+    /// Whether a question lies behind the mark: it is told again when another one shows it.
+    fn is_settled(&self, (room, seq): Place) -> bool {
+        self.settled_upto(room).is_ok_and(|upto| seq <= upto)
     }
 
     fn settled_upto(&self, room: RoomId) -> Stored<Seq> {
@@ -293,7 +305,7 @@ impl Agent {
             // A start then looks back further, and finds the same answers.
             warn!(%error, "cannot note what is settled");
         }
-        // What lies behind the mark is never told again as new.
+        // What lies behind the mark needs no other memory.
         self.met.retain(|(of, seq)| {
             *of != room || *seq > upto || self.open.contains_key(&(room, *seq))
         });
@@ -308,14 +320,20 @@ enum Task {
 
 /// Puts an answer into the durable outbox, and sees to it that a room without a key learns why
 /// nothing comes.
-async fn deliver(answering: &Answering, replica: &dyn Replica, place: Place, answer: Answer) {
+async fn deliver(
+    answering: &Answering,
+    replica: &dyn Replica,
+    place: Place,
+    answer: Answer,
+    key_patience: Duration,
+) {
     let (outcome, n_bytes) = (answer.outcome.word(), answer.text.len());
     let Some(local_id) = queue(answering, place, answer.clone()).await else { return };
     if let Err(error) = answering.journal.forget(place) {
         warn!(%error, "the journal cannot be written");
     }
     info!(room = place.0.short(), ask = %place.1, outcome, n_bytes, "a question is answered");
-    if is_sent(answering, replica, local_id).await {
+    if is_sent(answering, replica, local_id, key_patience).await {
         return;
     }
     let withdrawn = answering.client.run(Command::Withdraw { local_id }).await;
@@ -348,14 +366,19 @@ async fn queue(answering: &Answering, place: Place, answer: Answer) -> Option<u6
 }
 
 /// Waits until an answer has left; `false` if it still waits for a key while the server is there.
-async fn is_sent(answering: &Answering, replica: &dyn Replica, local_id: u64) -> bool {
+async fn is_sent(
+    answering: &Answering,
+    replica: &dyn Replica,
+    local_id: u64,
+    patience: Duration,
+) -> bool {
     let mut waited = Duration::ZERO;
     loop {
         match replica.outbox_row(local_id) {
             Ok(Some(row)) if row.state == RowState::Queued => {}
             _ => return true,
         }
-        if waited >= KEY_PATIENCE {
+        if waited >= patience {
             return false;
         }
         sleep(RETRY_PAUSE).await;

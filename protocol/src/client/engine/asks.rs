@@ -34,6 +34,7 @@ const WAITING_MAX: Duration = Duration::from_mins(2);
 /// An ask that has no answer yet.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct OpenAsk {
+    pub(super) agent: AccountId,
     asker: AccountId,
     since: TimeMs,
 }
@@ -203,7 +204,8 @@ impl Engine {
     pub(super) fn note_asking(self: &Rc<Self>, id: RoomId, entry: &EntryRecord) {
         match said(entry) {
             Some(Content::Ask(ask)) => {
-                let open = OpenAsk { asker: entry.author, since: entry.time };
+                let (agent, asker, since) = (ask.agent, entry.author, entry.time);
+                let open = OpenAsk { agent, asker, since };
                 self.core.borrow_mut().asks.insert((id, entry.seq), open);
                 self.note_shown(id, &ask);
             }
