@@ -33,8 +33,6 @@ use crate::limits::ANSWERS_UNDER_WAY_MAX;
 
 /// Entries read at a time when a start looks back.
 const PAGE: u32 = 256;
-/// An answer that waits this long for a new key of its room is refused with that cause (CRYPTO B6).
-const KEY_PATIENCE: Duration = Duration::from_mins(1);
 /// What the disk or the engine refuses is tried again after this.
 const RETRY_PAUSE: Duration = Duration::from_secs(1);
 
@@ -46,6 +44,8 @@ pub(super) struct Parts {
     pub(super) account: AccountId,
     pub(super) card: NewCard,
     pub(super) clock: Arc<dyn Clock>,
+    /// How long an answer waits for a new key of its room (CRYPTO B6).
+    pub(super) key_patience: Duration,
 }
 
 /// The agent.
@@ -232,7 +232,7 @@ impl Agent {
         let cancel = CancellationToken::new();
         self.open.insert(place, Open { asker, cancel: cancel.clone() });
         let (answering, permits) = (self.answering.clone(), Arc::clone(&self.permits));
-        let replica = Arc::clone(&self.parts.replica);
+        let (replica, key_patience) = (Arc::clone(&self.parts.replica), self.parts.key_patience);
         let ready = |outcome, cause: &str, text: String| {
             let source = answering.provider.source();
             let cause = shortened(cause, CAUSE_LEN_MAX);
@@ -260,7 +260,7 @@ impl Agent {
                     answering.run(place, &question, n_tries, &cancel).await
                 }
             };
-            deliver(&answering, replica.as_ref(), place, answer).await;
+            deliver(&answering, replica.as_ref(), place, answer, key_patience).await;
             place
         });
     }
@@ -308,14 +308,20 @@ enum Task {
 
 /// Puts an answer into the durable outbox, and sees to it that a room without a key learns why
 /// nothing comes.
-async fn deliver(answering: &Answering, replica: &dyn Replica, place: Place, answer: Answer) {
+async fn deliver(
+    answering: &Answering,
+    replica: &dyn Replica,
+    place: Place,
+    answer: Answer,
+    key_patience: Duration,
+) {
     let (outcome, n_bytes) = (answer.outcome.word(), answer.text.len());
     let Some(local_id) = queue(answering, place, answer.clone()).await else { return };
     if let Err(error) = answering.journal.forget(place) {
         warn!(%error, "the journal cannot be written");
     }
     info!(room = place.0.short(), ask = %place.1, outcome, n_bytes, "a question is answered");
-    if is_sent(answering, replica, local_id).await {
+    if is_sent(answering, replica, local_id, key_patience).await {
         return;
     }
     let withdrawn = answering.client.run(Command::Withdraw { local_id }).await;
@@ -348,14 +354,19 @@ async fn queue(answering: &Answering, place: Place, answer: Answer) -> Option<u6
 }
 
 /// Waits until an answer has left; `false` if it still waits for a key while the server is there.
-async fn is_sent(answering: &Answering, replica: &dyn Replica, local_id: u64) -> bool {
+async fn is_sent(
+    answering: &Answering,
+    replica: &dyn Replica,
+    local_id: u64,
+    patience: Duration,
+) -> bool {
     let mut waited = Duration::ZERO;
     loop {
         match replica.outbox_row(local_id) {
             Ok(Some(row)) if row.state == RowState::Queued => {}
             _ => return true,
         }
-        if waited >= KEY_PATIENCE {
+        if waited >= patience {
             return false;
         }
         sleep(RETRY_PAUSE).await;

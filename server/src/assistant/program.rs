@@ -64,17 +64,26 @@ pub async fn assistant(args: AssistantArgs) -> Result<(), Failure> {
     let address = args.server.unwrap_or_else(|| joined.address.clone());
     let stop = CancellationToken::new();
     tokio::spawn(stop_when_told(args.supervised, stop.clone()));
-    run(joined, &home, address, provider.into(), card, stop).await
+    let work =
+        Work { provider: provider.into(), card, key_patience: config.assistant.key_patience };
+    run(joined, &home, address, work, stop).await
+}
+
+/// What the agent does, by its configuration.
+struct Work {
+    provider: Arc<dyn Provider>,
+    card: NewCard,
+    key_patience: Duration,
 }
 
 async fn run(
     joined: Joined,
     home: &Home,
     address: String,
-    provider: Arc<dyn Provider>,
-    card: NewCard,
+    work: Work,
     stop: CancellationToken,
 ) -> Result<(), Failure> {
+    let Work { provider, card, key_patience } = work;
     let failed = |error: &dyn std::fmt::Display| Failure::new(EXIT_FAILED, error.to_string(), "");
     let account = joined.identity.account;
     let replica: Arc<dyn Replica> = joined.replica;
@@ -83,7 +92,7 @@ async fn run(
     let (client, events) =
         Client::start(client_config, Arc::clone(&replica)).map_err(|error| failed(&error))?;
     let clock = Arc::new(SystemClock);
-    let parts = Parts { client, replica, provider, account, card, clock };
+    let parts = Parts { client, replica, provider, account, card, clock, key_patience };
     let agent = Agent::new(parts).map_err(|error| failed(&error))?;
     let ready = || {
         let mut out = std::io::stdout().lock();

@@ -40,6 +40,10 @@ pub struct AssistantSettings {
     /// How long an answer may pause between two bytes.
     #[serde(deserialize_with = "duration")]
     pub idle_timeout: Duration,
+    /// How long an answer waits for a new key of its room, which only people's clients can make,
+    /// before the question is refused with that cause.
+    #[serde(deserialize_with = "duration")]
+    pub key_patience: Duration,
     /// Who runs the assistant, as its card tells people.
     pub operator: Option<String>,
     /// Takes the place of the built-in instructions to the model; empty for none.
@@ -59,6 +63,7 @@ impl Default for AssistantSettings {
             connect_timeout: Duration::from_secs(4),
             first_byte_timeout: Duration::from_mins(2),
             idle_timeout: Duration::from_mins(1),
+            key_patience: Duration::from_mins(1),
             operator: None,
             system_prompt: None,
         }
@@ -112,6 +117,7 @@ impl AssistantSettings {
             ("connect_timeout", self.connect_timeout),
             ("first_byte_timeout", self.first_byte_timeout),
             ("idle_timeout", self.idle_timeout),
+            ("key_patience", self.key_patience),
         ];
         if let Some((key, _)) = waits.iter().find(|(_, wait)| *wait > MODEL_TIMEOUT_MAX) {
             return Err(format!("{key} must be at most 1h"));

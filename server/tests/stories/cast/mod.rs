@@ -4,7 +4,7 @@ mod clock;
 mod office;
 mod person;
 mod session;
-mod town;
+pub(crate) mod town;
 mod witness;
 
 pub(crate) use crate::bare::{Frames, TestResult};

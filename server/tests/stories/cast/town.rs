@@ -99,17 +99,20 @@ impl Town {
 
     /// Makes an account by an invite and starts its client.
     pub(crate) async fn newcomer_by(&self, handle: &str, invite: &str) -> TestResult<Person> {
-        let (identity, replica) = enrols_at(handle, invite, self.clock.now()).await?;
+        let (identity, replica) =
+            enrols_as(AccountKind::Human, handle, invite, self.clock.now()).await?;
         Person::start(handle, self.address, identity, replica, self.clock.clone())
     }
 }
 
 /// Makes an account by an invite, without a client yet.
 pub(crate) async fn enrols(handle: &str, invite: &str) -> TestResult<(Identity, Arc<dyn Replica>)> {
-    enrols_at(handle, invite, now()).await
+    enrols_as(AccountKind::Human, handle, invite, now()).await
 }
 
-async fn enrols_at(
+/// Makes an account of any kind, at a time by the client's clock.
+pub(crate) async fn enrols_as(
+    kind: AccountKind,
     handle: &str,
     invite: &str,
     created: TimeMs,
@@ -118,7 +121,7 @@ async fn enrols_at(
     let applicant = Applicant {
         handle: handle.parse()?,
         label: DeviceLabel { name: format!("{handle}'s laptop"), os: "linux".to_owned(), created },
-        kind: AccountKind::Human,
+        kind,
         operator: String::new(),
     };
     let registered = visit.enrol(&mut rand::rng(), applicant).finish().await?;

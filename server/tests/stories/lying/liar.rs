@@ -32,7 +32,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 const WORDS_MAX: usize = 64;
 
 /// What becomes of a request that a client sends.
-pub(super) enum Fate {
+pub(crate) enum Fate {
     /// The honest server gets it.
     Passed,
     /// The liar answers.
@@ -64,21 +64,21 @@ struct Den {
 }
 
 /// A lying server.
-pub(super) struct Liar {
-    pub(super) address: SocketAddr,
+pub(crate) struct Liar {
+    pub(crate) address: SocketAddr,
     den: Arc<Den>,
     _endpoint: Endpoint,
 }
 
 impl Liar {
     /// Stands in front of a town's server, with its TLS key.
-    pub(super) fn before(town: &Town) -> TestResult<Self> {
+    pub(crate) fn before(town: &Town) -> TestResult<Self> {
         let pem = std::fs::read_to_string(town.dir.path().join("tls.key"))?;
         Self::with_key(town, &rcgen::KeyPair::from_pem(&pem)?)
     }
 
     /// Stands in front of a town's server with a TLS key of its own.
-    pub(super) fn with_key(town: &Town, key: &rcgen::KeyPair) -> TestResult<Self> {
+    pub(crate) fn with_key(town: &Town, key: &rcgen::KeyPair) -> TestResult<Self> {
         let endpoint = Endpoint::server(server_config(key)?, (Ipv4Addr::LOCALHOST, 0).into())?;
         let den = Arc::new(Den {
             honest: town.address,
@@ -102,14 +102,19 @@ impl Liar {
     }
 
     /// Makes an account whose client talks to the liar.
-    pub(super) async fn newcomer(&self, handle: &str) -> TestResult<Person> {
+    pub(crate) async fn newcomer(&self, handle: &str) -> TestResult<Person> {
         let (identity, replica) = enrols(handle, &format!("mathia://{}", self.den.honest)).await?;
-        held(&self.den.keys).insert(identity.device(), identity.duplicate());
+        self.borrows(&identity);
         Person::start(handle, self.address, identity, replica, Arc::new(SystemClock))
     }
 
+    /// Takes somebody's keys, to log in at the honest server in their place.
+    pub(crate) fn borrows(&self, identity: &Identity) {
+        held(&self.den.keys).insert(identity.device(), identity.duplicate());
+    }
+
     /// Changes what the honest server says: each frame becomes these.
-    pub(super) fn tells(
+    pub(crate) fn tells(
         &self,
         tell: impl FnMut(AccountId, Option<&Request>, ServerFrame) -> Vec<ServerFrame> + Send + 'static,
     ) {
@@ -117,7 +122,7 @@ impl Liar {
     }
 
     /// Changes what the honest server hands out of its logs.
-    pub(super) fn reads_out(
+    pub(crate) fn reads_out(
         &self,
         read_out: impl FnMut(AccountId, &BulkRequest, BulkReply) -> BulkReply + Send + 'static,
     ) {
@@ -125,35 +130,35 @@ impl Liar {
     }
 
     /// Decides what becomes of requests.
-    pub(super) fn judges(&self, judge: impl FnMut(AccountId, &Request) -> Fate + Send + 'static) {
+    pub(crate) fn judges(&self, judge: impl FnMut(AccountId, &Request) -> Fate + Send + 'static) {
         held(&self.den.script).judge = Some(Box::new(judge));
     }
 
     /// Ends all lies.
-    pub(super) fn repents(&self) {
+    pub(crate) fn repents(&self) {
         *held(&self.den.script) = Script::default();
     }
 
     /// Says something unasked to somebody.
-    pub(super) async fn says(&self, to: &Person, event: Event) -> TestResult {
+    pub(crate) async fn says(&self, to: &Person, event: Event) -> TestResult {
         let client = held(&self.den.clients).get(&to.account()).cloned();
         Ok(client.ok_or("is not here")?.send(ServerFrame::Event(event)).await?)
     }
 
     /// The logins that were tried.
-    pub(super) fn hellos(&self) -> Vec<Hello> {
+    pub(crate) fn hellos(&self) -> Vec<Hello> {
         held(&self.den.hellos).clone()
     }
 
     /// What somebody asked, oldest first.
-    pub(super) fn requests_of(&self, person: &Person) -> Vec<Request> {
+    pub(crate) fn requests_of(&self, person: &Person) -> Vec<Request> {
         let requests = held(&self.den.requests);
         let own = requests.iter().filter(|(account, _)| *account == person.account());
         own.map(|(_, request)| request.clone()).collect()
     }
 
     /// Waits until somebody has asked something.
-    pub(super) async fn hears(
+    pub(crate) async fn hears(
         &self,
         person: &Person,
         is_it: impl Fn(&Request) -> bool,
@@ -171,7 +176,7 @@ impl Liar {
     }
 
     /// The messages that somebody handed in for a room, as stored bytes.
-    pub(super) fn messages_of(&self, person: &Person, room: RoomId) -> Vec<Vec<u8>> {
+    pub(crate) fn messages_of(&self, person: &Person, room: RoomId) -> Vec<Vec<u8>> {
         let entry = |request| match request {
             Request::Append { room: to, entry } if to == room => Some(entry),
             _ => None,
@@ -180,7 +185,7 @@ impl Liar {
     }
 
     /// Whether anything that any client ever sent holds a text.
-    pub(super) fn has_heard(&self, text: &str) -> bool {
+    pub(crate) fn has_heard(&self, text: &str) -> bool {
         held(&self.den.bytes).windows(text.len()).any(|window| window == text.as_bytes())
     }
 }
