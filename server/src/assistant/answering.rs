@@ -119,12 +119,13 @@ impl Answering {
         let (outcome, cause, usage) = match ended {
             Ended::Finished(Ok(finished)) => {
                 let outcome = match finished.ending {
+                    _ if text.len() > ANSWER_TEXT_LEN_MAX => Outcome::CutOff,
                     Ending::Complete => Outcome::Complete,
                     Ending::CutOff => Outcome::CutOff,
                     Ending::Filtered => Outcome::Filtered,
                 };
                 model = Some(finished.model);
-                (outcome, String::new(), Some(finished.usage))
+                (outcome, too_long(text), Some(finished.usage))
             }
             Ended::Finished(Err(error)) => {
                 let usage = error.arrived.usage;
@@ -132,10 +133,7 @@ impl Answering {
                 (broken, error.to_string(), usage)
             }
             Ended::Stopped => (Outcome::Stopped, String::new(), Some(guess(question, text))),
-            Ended::TooLong => {
-                let cause = "the answer is longer than a message holds".to_owned();
-                (Outcome::CutOff, cause, Some(guess(question, text)))
-            }
+            Ended::TooLong => (Outcome::CutOff, too_long(text), Some(guess(question, text))),
             Ended::TooSlow => {
                 let cause = format!("it took longer than {} min", ANSWER_TIME_MAX.as_secs() / 60);
                 (broken, cause, Some(guess(question, text)))
@@ -169,6 +167,12 @@ async fn sent<F: Future<Output = ()> + Unpin>(sending: &mut Option<F>) {
 fn lock(said: &Mutex<Pace>) -> MutexGuard<'_, Pace> {
     // Every change of it is one call, so a panic elsewhere leaves it whole.
     said.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Why the end of a text is not there; nothing where it is.
+fn too_long(text: &str) -> String {
+    let is_too_long = text.len() > ANSWER_TEXT_LEN_MAX;
+    if is_too_long { "the answer is longer than a message holds".to_owned() } else { String::new() }
 }
 
 /// What an answer took that nobody counted.
