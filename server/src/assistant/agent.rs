@@ -163,6 +163,10 @@ impl Agent {
         for room in rooms.iter().filter(|room| room.facts.is_member) {
             self.look_back_in(room.room, &mut answered)?;
         }
+        // What was begun and is answered, though an earlier life had no time to forget it.
+        for place in std::mem::take(&mut self.begun).into_keys() {
+            self.answering.journal.forget(place)?;
+        }
         Ok(())
     }
 
@@ -222,7 +226,10 @@ impl Agent {
     /// Meets a question; each is met once a life.
     fn meet(&mut self, place: Place, asked: &Asked<'_>) {
         let Asked { asker, handle, time, ask, is_stopped } = *asked;
-        if ask.agent != self.parts.account || asker == ask.agent || !self.met.insert(place) {
+        if ask.agent != self.parts.account || asker == ask.agent || self.is_settled(place) {
+            return;
+        }
+        if !self.met.insert(place) {
             return;
         }
         let begun = self.begun.remove(&place);
@@ -272,6 +279,11 @@ impl Agent {
         self.note_settled(room, newest.unwrap_or(place.1));
     }
 
+    /// Whether a question lies behind the mark: it is told again when another one shows it.
+    fn is_settled(&self, (room, seq): Place) -> bool {
+        self.settled_upto(room).is_ok_and(|upto| seq <= upto)
+    }
+
     fn settled_upto(&self, room: RoomId) -> Stored<Seq> {
         let bytes = self.parts.replica.setting(&settled_name(room))?;
         let bytes = bytes.and_then(|bytes| bytes.try_into().ok());
@@ -293,7 +305,7 @@ impl Agent {
             // A start then looks back further, and finds the same answers.
             warn!(%error, "cannot note what is settled");
         }
-        // What lies behind the mark is never told again as new.
+        // What lies behind the mark needs no other memory.
         self.met.retain(|(of, seq)| {
             *of != room || *seq > upto || self.open.contains_key(&(room, *seq))
         });
