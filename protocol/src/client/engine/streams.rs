@@ -35,12 +35,19 @@ pub(super) struct Incoming {
 #[derive(Debug)]
 pub(super) struct Outgoing {
     answer: AnswerId,
+    /// Taken for the first piece that can be sealed; all others stay in its epoch.
+    sealing: Option<Sealing>,
+    index: u32,
+    offset: u32,
+}
+
+/// What the pieces of an answer are sealed with.
+#[derive(Debug)]
+struct Sealing {
     epoch: Epoch,
     commit_hash: Hash,
     /// `None` in open rooms.
     key: Option<SenderKey>,
-    index: u32,
-    offset: u32,
 }
 
 impl Engine {
@@ -141,10 +148,11 @@ impl Engine {
         ask: Seq,
         text: String,
     ) -> Result<(), CommandError> {
+        let (index, offset) = self.count_piece(id, ask, &text);
         if self.needs_rotation(id) {
             return Err(CommandError::Refused("the room needs a new key first".to_owned()));
         }
-        let delta = self.seal_piece(id, ask, text)?;
+        let delta = self.seal_piece(id, (index, offset), DeltaText { ask, text })?;
         let link = self.link().ok_or_else(|| self.offline())?;
         match link.call(Request::Delta { room: id, delta }).await {
             Ok(_) => Ok(()),
@@ -153,39 +161,57 @@ impl Engine {
         }
     }
 
-    fn seal_piece(&self, id: RoomId, ask: Seq, text: String) -> Result<Vec<u8>, CommandError> {
-        if !self.core.borrow().outgoing.contains_key(&(id, ask)) {
-            let begun = self.begin_stream(id)?;
-            self.core.borrow_mut().outgoing.insert((id, ask), begun);
-        }
+    /// Takes the number and the place of a piece. They count also when it is then lost, for whatever
+    /// reason: a key is never used twice, and what is missing shows.
+    fn count_piece(&self, id: RoomId, ask: Seq, text: &str) -> (u32, u32) {
         let mut core = self.core.borrow_mut();
-        let Some(outgoing) = core.outgoing.get_mut(&(id, ask)) else {
-            return Err(CommandError::Stopped);
+        let new = || {
+            let answer = AnswerId::generate(&mut rand::rng());
+            Outgoing { answer, sealing: None, index: 0, offset: 0 }
         };
+        let outgoing = core.outgoing.entry((id, ask)).or_insert_with(new);
+        let place = (outgoing.index, outgoing.offset);
         let len = u32::try_from(text.len()).unwrap_or(u32::MAX);
-        let Outgoing { answer, epoch, commit_hash, index, offset, .. } = *outgoing;
-        let context = DeltaContext { room: id, commit_hash, device: self.device };
-        let place = DeltaPlace { epoch, answer, index, offset };
-        let with = outgoing.key.as_ref().map_or(SealWith::Open, SealWith::SenderKey);
-        let signer = &self.identity.borrow().signing;
-        let sealed = seal_delta(&context, with, place, &DeltaText { ask, text }, signer);
-        let sealed = sealed
-            .ok_or_else(|| CommandError::Invalid("the piece is too long: send less".to_owned()))?;
-        // Counted also when it is then lost: a key is never used twice.
-        outgoing.index += 1;
+        outgoing.index = outgoing.index.saturating_add(1);
         outgoing.offset = outgoing.offset.saturating_add(len);
-        Ok(sealed)
+        place
     }
 
-    fn begin_stream(&self, id: RoomId) -> Result<Outgoing, CommandError> {
+    fn seal_piece(
+        &self,
+        id: RoomId,
+        (index, offset): (u32, u32),
+        piece: DeltaText,
+    ) -> Result<Vec<u8>, CommandError> {
+        let begun =
+            self.core.borrow().outgoing.get(&(id, piece.ask)).map(|one| one.sealing.is_some());
+        let sealing = match begun {
+            Some(false) => Some(self.begin_stream(id)?),
+            _ => None,
+        };
+        let mut core = self.core.borrow_mut();
+        let outgoing = core.outgoing.get_mut(&(id, piece.ask)).ok_or(CommandError::Stopped)?;
+        if sealing.is_some() {
+            outgoing.sealing = sealing;
+        }
+        let answer = outgoing.answer;
+        let Sealing { epoch, commit_hash, key } =
+            outgoing.sealing.as_ref().ok_or(CommandError::Stopped)?;
+        let context = DeltaContext { room: id, commit_hash: *commit_hash, device: self.device };
+        let place = DeltaPlace { epoch: *epoch, answer, index, offset };
+        let with = key.as_ref().map_or(SealWith::Open, SealWith::SenderKey);
+        let signer = &self.identity.borrow().signing;
+        let sealed = seal_delta(&context, with, place, &piece, signer);
+        sealed.ok_or_else(|| CommandError::Invalid("the piece is too long: send less".to_owned()))
+    }
+
+    fn begin_stream(&self, id: RoomId) -> Result<Sealing, CommandError> {
         let mut core = self.core.borrow_mut();
         let missing = || CommandError::NotFound("there is no such room".to_owned());
         let room = core.rooms.get_mut(&id).ok_or_else(missing)?;
         let state = room.state.as_ref().ok_or_else(missing)?;
-        let answer = AnswerId::generate(&mut rand::rng());
         if state.mode() == RoomMode::Open {
-            let (epoch, commit_hash) = (Epoch(0), id.as_hash());
-            return Ok(Outgoing { answer, epoch, commit_hash, key: None, index: 0, offset: 0 });
+            return Ok(Sealing { epoch: Epoch(0), commit_hash: id.as_hash(), key: None });
         }
         let record = state.epoch();
         let (epoch, commit_hash) = (record.epoch, record.commit_hash);
@@ -193,8 +219,7 @@ impl Engine {
             .sender_key(self.replica.as_ref(), epoch, self.account, self.device)
             .map_err(|error| storage(&error))?
             .ok_or_else(|| CommandError::Refused("this room's key has not come yet".to_owned()))?;
-        let key = Some(key.duplicate());
-        Ok(Outgoing { answer, epoch, commit_hash, key, index: 0, offset: 0 })
+        Ok(Sealing { epoch, commit_hash, key: Some(key.duplicate()) })
     }
 
     /// The answer is in the outbox: nothing is streamed any more.
