@@ -73,6 +73,17 @@ impl Room {
         RoomRecord { room, seq, hash, facts: self.facts.clone() }
     }
 
+    /// The first of some entries, and for each whether an agent was shown it.
+    fn take<'a>(
+        &self,
+        rows: impl Iterator<Item = &'a EntryRecord>,
+        count: u32,
+    ) -> Vec<EntryRecord> {
+        let rows = rows.take(usize::try_from(count).unwrap_or(usize::MAX));
+        rows.map(|row| EntryRecord { is_shown: self.shown.contains(&row.seq), ..row.clone() })
+            .collect()
+    }
+
     fn apply(&mut self, batch: &Batch) {
         for entry in &batch.entries {
             self.entries.entry(entry.seq).or_insert_with(|| entry.clone());
@@ -140,10 +151,6 @@ impl State {
             self.outbox.remove(local_id);
         }
     }
-}
-
-fn take<'a>(rows: impl Iterator<Item = &'a EntryRecord>, count: u32) -> Vec<EntryRecord> {
-    rows.take(usize::try_from(count).unwrap_or(usize::MAX)).cloned().collect()
 }
 
 impl Replica for MemoryReplica {
@@ -232,7 +239,7 @@ impl Replica for MemoryReplica {
         let state = self.read();
         let Some(kept) = state.rooms.get(&room) else { return Ok(Vec::new()) };
         let before = if before == Seq(0) { Seq(u64::MAX) } else { before };
-        let mut entries = take(kept.entries.range(..before).rev().map(|(_, e)| e), count);
+        let mut entries = kept.take(kept.entries.range(..before).rev().map(|(_, e)| e), count);
         entries.reverse();
         Ok(entries)
     }
@@ -240,7 +247,7 @@ impl Replica for MemoryReplica {
     fn entries_after(&self, room: RoomId, after: Seq, count: u32) -> Stored<Vec<EntryRecord>> {
         let state = self.read();
         let Some(kept) = state.rooms.get(&room) else { return Ok(Vec::new()) };
-        Ok(take(kept.entries.range(after.next()..).map(|(_, entry)| entry), count))
+        Ok(kept.take(kept.entries.range(after.next()..).map(|(_, entry)| entry), count))
     }
 
     fn hash_at(&self, room: RoomId, seq: Seq) -> Stored<Option<Hash>> {
@@ -284,7 +291,7 @@ impl Replica for MemoryReplica {
         let Some(kept) = state.rooms.get(&room) else { return Ok(Vec::new()) };
         let wanted = Content::Unreadable(cause);
         let fits = kept.entries.values().filter(|entry| entry.content == wanted);
-        Ok(take(fits, count).iter().map(|entry| entry.seq).collect())
+        Ok(kept.take(fits, count).iter().map(|entry| entry.seq).collect())
     }
 
     fn n_mentions(&self, room: RoomId, after: Seq) -> Stored<u32> {
@@ -554,6 +561,12 @@ mod tests {
         };
         replica.apply(ROOM, &batch(vec![entry(1, 1), entry(2, 2)], 2)).unwrap();
         replica.apply(ROOM, &batch(vec![entry(1, 7)], 1)).unwrap();
+        assert_eq!(replica.note_shown(ROOM, &[Seq(2)]).unwrap(), [Seq(2)]);
+        assert!(replica.note_shown(ROOM, &[Seq(2)]).unwrap().is_empty(), "it is noted already");
+        let shown =
+            |entries: Vec<EntryRecord>| entries.iter().map(|e| e.is_shown).collect::<Vec<_>>();
+        assert_eq!(shown(replica.entries_after(ROOM, Seq(0), 9).unwrap()), [false, true]);
+        assert_eq!(shown(replica.entries_before(ROOM, Seq(0), 9).unwrap()), [false, true]);
         let record = replica.room(ROOM).unwrap().unwrap();
         assert_eq!((record.seq, record.hash), (Seq(2), Hash([2; 32])));
         assert_eq!(replica.hash_at(ROOM, Seq(1)).unwrap(), Some(Hash([1; 32])));
