@@ -81,7 +81,7 @@ impl Engine {
             _ => (Flags::COUNTABLE, None),
         };
         let agents = match agent {
-            Some(agent) if with.key.is_some() => self.slot_readers(agent),
+            Some(agent) if with.key.is_some() => self.slot_readers(with.context.room, agent),
             _ => Vec::new(),
         };
         let draft = MessageDraft {
@@ -100,9 +100,14 @@ impl Engine {
             .map_err(|error| invalid(&error))
     }
 
-    /// The devices of an agent that a message is sealed to.
-    fn slot_readers(&self, agent: AccountId) -> Vec<SlotReader> {
+    /// The devices of an agent that a message is sealed to; none once it is no longer in the room,
+    /// whatever it was sealed to before.
+    fn slot_readers(&self, id: RoomId, agent: AccountId) -> Vec<SlotReader> {
         let core = self.core.borrow();
+        let state = core.rooms.get(&id).and_then(|room| room.state.as_ref());
+        if !state.is_some_and(|state| state.is_member(agent)) {
+            return Vec::new();
+        }
         let Some(chain) = core.people.chains.get(&agent) else { return Vec::new() };
         let seq = chain.head().seq;
         let reader = |device: &Device| {
