@@ -1,12 +1,17 @@
 //! Where most stories play: ann and bob in a sealed room with the assistant, a model behind it.
 
-use mathia_protocol::client::{Command, PersonRef};
+use std::time::Duration;
+
+use mathia_protocol::client::{Command, PersonRef, Replica as _};
 use mathia_protocol::id::{RoomId, Seq};
 use mathia_protocol::name::Handle;
 
 use crate::agent::{Agent, settings};
 use crate::cast::{Person, TestResult, Town};
 use crate::model::{ModelServer, within};
+
+/// How often it is looked at what another process keeps, of which nobody tells.
+const LOOK_INTERVAL: Duration = Duration::from_millis(10);
 
 /// A town with an assistant, and a room of people in it.
 pub(crate) struct House {
@@ -40,6 +45,24 @@ impl House {
         ann.does(Command::Add { room, people: vec![mathia()] }).await?;
         bob.knows(room).await?;
         Ok(Self { town, model, agent, ann, bob, room })
+    }
+
+    /// Waits until the assistant has heard everything that was said in the room.
+    pub(crate) async fn assistant_has_heard(&self) -> TestResult {
+        let head = self.town.store()?.head(self.town.number(self.room)?)?.seq;
+        let replica = self.agent.belongings()?.replica;
+        let mut looks = tokio::time::interval(LOOK_INTERVAL);
+        let heard = within(async {
+            loop {
+                looks.tick().await;
+                match replica.room(self.room) {
+                    Ok(Some(room)) if room.seq >= head => return Ok(()),
+                    Ok(_) => {}
+                    Err(error) => return Err(error),
+                }
+            }
+        });
+        Ok(heard.await?)
     }
 
     /// Ann asks, and the model answers with these bytes and closes.

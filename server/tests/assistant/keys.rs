@@ -264,6 +264,7 @@ async fn who_asked_makes_the_key_that_the_answer_needs() -> TestResult {
     let ask = house.ann.asks(room, "why?").await?;
     let mut call = within(house.model.next_call()).await;
     house.bob.does(Command::Leave(room)).await?;
+    house.assistant_has_heard().await?;
     call.sends(&until_closed(&answer(&["So."], 1, 1))).await;
     let heard = house.ann.is_answered(room, ask).await?;
     assert_eq!((heard.outcome, heard.text.as_str()), (Outcome::Complete, "So."));
@@ -281,6 +282,7 @@ async fn without_anybody_to_make_the_key_the_question_is_refused() -> TestResult
     let mut call = within(house.model.next_call()).await;
     house.ann.stops().await?;
     house.bob.does(Command::Leave(room)).await?;
+    house.assistant_has_heard().await?;
     call.sends(&until_closed(&answer(&["So."], 1, 1))).await;
     drop(call);
 
