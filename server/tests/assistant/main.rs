@@ -5,6 +5,8 @@
 mod agent;
 mod answering;
 mod asking;
+#[path = "../bare/mod.rs"]
+mod bare;
 mod cards;
 #[path = "../stories/cast/mod.rs"]
 #[expect(dead_code, unused_imports, reason = "the other stories use more of it")]
