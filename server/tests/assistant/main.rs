@@ -6,7 +6,6 @@ mod agent;
 mod answering;
 mod asking;
 #[path = "../bare/mod.rs"]
-#[expect(dead_code, unused_imports, reason = "the other stories use more of it")]
 mod bare;
 mod cards;
 #[path = "../stories/cast/mod.rs"]

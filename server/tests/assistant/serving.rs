@@ -4,8 +4,10 @@ use std::fs::File;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
+use std::sync::Arc;
 use std::time::Duration;
 
+use mathia_protocol::client::SystemClock;
 use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::process::{Child, Command};
@@ -119,13 +121,13 @@ impl Serve {
     /// Makes an account and starts its client.
     pub(crate) async fn newcomer(&self, handle: &str) -> TestResult<Person> {
         let (identity, replica) = enrols(handle, &format!("mathia://{}", self.address)).await?;
-        Person::start(handle, self.address, identity, replica)
+        Person::start(handle, self.address, identity, replica, Arc::new(SystemClock))
     }
 
     /// The client of somebody who has an account, at the present address.
     pub(crate) fn welcomes(&self, person: &Person) -> TestResult<Person> {
         let (identity, replica) = (person.identity.duplicate(), person.replica.clone());
-        Person::start(&person.handle, self.address, identity, replica)
+        Person::start(&person.handle, self.address, identity, replica, Arc::new(SystemClock))
     }
 }
 

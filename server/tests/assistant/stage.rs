@@ -5,13 +5,14 @@
 
 use std::sync::Arc;
 
-use mathia_protocol::client::{Command, Done, NewCard, NewRoom};
+use mathia_protocol::client::{Command, Done, Identity, NewCard, NewRoom, Replica, SystemClock};
 use mathia_protocol::crypto::answer::{Answer, Outcome};
 use mathia_protocol::crypto::user_chain::AccountKind;
 use mathia_protocol::id::{RoomId, Seq};
+use mathia_protocol::name::Handle;
 
 use crate::cast::town::enrols_as;
-use crate::cast::{Person, TestResult, Town};
+use crate::cast::{Person, TestResult, Town, now};
 use crate::house::mathia;
 use crate::lying::liar::Liar;
 
@@ -51,9 +52,10 @@ impl Stage {
         let ann = liar.newcomer("ann").await?;
         let bob = liar.newcomer("bob").await?;
         let invite = town.operators_invite().await?;
-        let (identity, replica) = enrols_as(AccountKind::Agent, "mathia", &invite).await?;
+        let (identity, replica) = enrols_agent(&invite).await?;
         liar.borrows(&identity);
-        let agent = Person::start("mathia", liar.address, identity, Arc::clone(&replica))?;
+        let agent =
+            Person::start("mathia", liar.address, identity, replica, Arc::new(SystemClock))?;
         Ok((town, liar, ann, bob, agent))
     }
 
@@ -78,6 +80,11 @@ impl Stage {
             other => Err(format!("not queued: {other:?}").into()),
         }
     }
+}
+
+/// Makes the assistant's account, by whatever client.
+pub(crate) async fn enrols_agent(invite: &str) -> TestResult<(Identity, Arc<dyn Replica>)> {
+    enrols_as(AccountKind::Agent, Handle::ASSISTANT, invite, now()).await
 }
 
 /// A complete answer.

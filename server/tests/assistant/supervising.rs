@@ -4,16 +4,15 @@ use std::time::Duration;
 
 use mathia_protocol::client::{Command, CommandError};
 use mathia_protocol::crypto::answer::Outcome;
-use mathia_protocol::crypto::user_chain::AccountKind;
 use mathia_protocol::id::{RoomId, Seq};
 
 use crate::agent::{Agent, settings, signal};
-use crate::cast::town::enrols_as;
 use crate::cast::{Person, TestResult, Town, enrols};
 use crate::house::mathia;
 use crate::model::wire::{answer, until_closed};
 use crate::model::{ModelServer, within};
 use crate::serving::{Serve, children_of, is_gone};
+use crate::stage::enrols_agent;
 
 /// Ann alone with the assistant.
 async fn ann_with_the_assistant(serve: &Serve) -> TestResult<(Person, RoomId)> {
@@ -107,7 +106,7 @@ async fn without_an_assistant_its_name_stays_free_and_reserved() -> TestResult {
     assert!(enrols("mathia", &link).await.is_err());
     let mut ann = serve.newcomer("ann").await?;
     assert!(enrols("mathia", &ann.invites(Vec::new()).await?).await.is_err());
-    assert!(enrols_as(AccountKind::Agent, "mathia", &link).await.is_err());
+    assert!(enrols_agent(&link).await.is_err());
     let room = ann.makes_room("team", &[]).await?;
     let add = Command::Add { room, people: vec![mathia()] };
     match ann.client.run(add.clone()).await {
@@ -132,10 +131,10 @@ async fn nobody_but_an_agent_of_the_operator_is_called_mathia() -> TestResult {
     assert!(enrols("mathia", &invite).await.is_err());
     let ann = town.newcomer("ann").await?;
     let anns = ann.invites(Vec::new()).await?;
-    assert!(enrols_as(AccountKind::Agent, "mathia", &anns).await.is_err());
-    assert!(enrols_as(AccountKind::Agent, "mathia", &invite).await.is_ok());
+    assert!(enrols_agent(&anns).await.is_err());
+    assert!(enrols_agent(&invite).await.is_ok());
     let again = town.operators_invite().await?;
-    assert!(enrols_as(AccountKind::Agent, "mathia", &again).await.is_err(), "there is one only");
+    assert!(enrols_agent(&again).await.is_err(), "there is one only");
     Ok(())
 }
 

@@ -100,26 +100,18 @@ impl Town {
     /// Makes an account by an invite and starts its client.
     pub(crate) async fn newcomer_by(&self, handle: &str, invite: &str) -> TestResult<Person> {
         let (identity, replica) =
-            enrols_at(AccountKind::Human, handle, invite, self.clock.now()).await?;
+            enrols_as(AccountKind::Human, handle, invite, self.clock.now()).await?;
         Person::start(handle, self.address, identity, replica, self.clock.clone())
     }
 }
 
 /// Makes an account by an invite, without a client yet.
 pub(crate) async fn enrols(handle: &str, invite: &str) -> TestResult<(Identity, Arc<dyn Replica>)> {
-    enrols_as(AccountKind::Human, handle, invite).await
+    enrols_as(AccountKind::Human, handle, invite, now()).await
 }
 
-/// Makes an account of any kind.
+/// Makes an account of any kind, at a time by the client's clock.
 pub(crate) async fn enrols_as(
-    kind: AccountKind,
-    handle: &str,
-    invite: &str,
-) -> TestResult<(Identity, Arc<dyn Replica>)> {
-    enrols_at(kind, handle, invite, now()).await
-}
-
-async fn enrols_at(
     kind: AccountKind,
     handle: &str,
     invite: &str,
