@@ -250,7 +250,10 @@ pub(super) fn room(view: &RoomView, style: &Style) -> Line {
     let words = [
         Some(room_word(view)),
         Some(if view.mode == RoomMode::Open { "open" } else { "sealed" }.to_owned()),
-        Some(format!("{} members", members.len())),
+        Some(match members.len() {
+            1 => "1 member".to_owned(),
+            n => format!("{n} members"),
+        }),
         (view.n_unread > 0).then(|| format!("{} unread", view.n_unread)),
         (view.n_mentions > 0).then(|| format!("@{}", view.n_mentions)),
         (view.active_at != TimeMs(0)).then(|| style.stamp(view.active_at)),

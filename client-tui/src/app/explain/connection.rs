@@ -21,10 +21,17 @@ pub(super) fn panel(model: &Model) -> Panel {
             } else {
                 "Catching up with what was said meanwhile."
             };
-            vec![
-                PanelRow::Text(format!("Connected; a round trip takes {} ms.", rtt.as_millis())),
-                PanelRow::Text(caught_up.to_owned()),
-            ]
+            let rtt = rtt.as_millis().max(1);
+            let mut rows = vec![PanelRow::Text(format!("Connected; a round trip takes {rtt} ms."))];
+            rows.push(match model.unanswered() {
+                Some(waited) => PanelRow::Warn(format!(
+                    "But nothing was answered for {}: the server or the way to it may be gone. \
+                     What you wrote is kept, and sent again once that is certain.",
+                    stamp::running(waited)
+                )),
+                None => PanelRow::Text(caught_up.to_owned()),
+            });
+            rows
         }
         Connection::Offline { lost_at, retry_at, cause } => vec![
             PanelRow::Warn(sentence(cause.as_str())),

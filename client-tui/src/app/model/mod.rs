@@ -17,7 +17,7 @@ use mathia_protocol::id::{AccountId, RoomId};
 use mathia_protocol::name::Handle;
 
 use self::connection::Connection;
-use self::entry::ItemKey;
+use self::entry::{ItemKey, PendingState};
 use self::overlay::Overlay;
 use self::people::People;
 use self::room::Room;
@@ -31,6 +31,8 @@ use super::stamp::Dial;
 use super::theme::Theme;
 use crate::safe_text::SafeText;
 
+/// From then on, a text without an answer is a truth about the connection.
+const UNANSWERED_AFTER: Duration = Duration::from_secs(3);
 /// How long after a key somebody is taken to look at a terminal that tells nothing of focus: a
 /// screen of text is read in less.
 const WATCHED_TIME: Duration = Duration::from_mins(2);
@@ -289,6 +291,16 @@ impl Model {
     /// How many texts wait to be sent, in all rooms.
     pub(crate) fn n_queued(&self) -> usize {
         self.rooms.values().map(|room| room.timeline.n_queued()).sum()
+    }
+
+    /// How long the oldest queued text has waited, if that is so long that it tells something about
+    /// the connection.
+    pub(crate) fn unanswered(&self) -> Option<Duration> {
+        let queued = self.rooms.values().flat_map(|room| room.timeline.pending());
+        let waiting = queued.filter(|pending| !matches!(pending.state, PendingState::Failed(_)));
+        let oldest = waiting.map(|pending| pending.queued_at).min()?;
+        let waited = Duration::from_millis(self.now.wall.0.saturating_sub(oldest.0));
+        Some(waited).filter(|waited| *waited >= UNANSWERED_AFTER)
     }
 
     /// Says whether a room has a draft that is not being looked at.

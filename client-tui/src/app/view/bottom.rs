@@ -11,14 +11,10 @@ use crate::app::composer::Edit;
 use crate::app::keymap::Place;
 use crate::app::model::Model;
 use crate::app::model::connection::Connection;
-use crate::app::model::entry::PendingState;
 use crate::app::model::overlay::Overlay;
 use crate::app::model::timeline::Scroll;
 use crate::app::stamp;
 use crate::app::theme::Role;
-
-/// From then on, a text without an answer is a truth about the connection.
-const UNANSWERED_AFTER: Duration = Duration::from_secs(3);
 
 pub(super) fn draw(pen: &mut Pen<'_>, area: Rect, model: &Model) {
     let (sign, words, role) = truth(model);
@@ -55,15 +51,18 @@ fn truth(model: &Model) -> (&'static str, Vec<String>, Role) {
             ("◐", join(words, queued), Role::Warn)
         }
         Connection::Online { rtt, is_caught_up } => {
+            let rtt = format!("{} ms", rtt.as_millis().max(1));
+            if let Some(waited) = model.unanswered() {
+                let waited = stamp::running(waited);
+                let sent = format!("{n_queued} unanswered for {waited}");
+                return ("◐", vec![rtt, sent], Role::Warn);
+            }
             let sent = match n_queued {
                 _ if !is_caught_up => "catching up".to_owned(),
                 0 => "all sent".to_owned(),
-                n => match unanswered(model) {
-                    Some(waited) => format!("{n} unanswered for {}", stamp::running(waited)),
-                    None => format!("{n} sending"),
-                },
+                n => format!("{n} sending"),
             };
-            ("●", vec![format!("{} ms", rtt.as_millis().max(1)), sent], Role::Online)
+            ("●", vec![rtt, sent], Role::Online)
         }
         Connection::Offline { lost_at, retry_at, .. } => {
             let next = match retry_at.saturating_sub(run).as_secs_f64().ceil() {
@@ -76,15 +75,6 @@ fn truth(model: &Model) -> (&'static str, Vec<String>, Role) {
         }
         Connection::Stopped { cause, .. } => ("✗", vec![format!("stopped: {cause}")], Role::Failed),
     }
-}
-
-/// How long the oldest queued text has waited although there is a connection, if that is long.
-fn unanswered(model: &Model) -> Option<Duration> {
-    let queued = model.rooms.values().flat_map(|room| room.timeline.pending());
-    let waiting = queued.filter(|pending| !matches!(pending.state, PendingState::Failed(_)));
-    let oldest = waiting.map(|pending| pending.queued_at).min()?;
-    let waited = Duration::from_millis(model.now.wall.0.saturating_sub(oldest.0));
-    Some(waited).filter(|waited| *waited >= UNANSWERED_AFTER)
 }
 
 fn join(first: [String; 1], then: Option<String>) -> Vec<String> {
