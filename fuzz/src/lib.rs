@@ -6,6 +6,7 @@
 //! `fuzz-stable` call the same functions.
 #![forbid(unsafe_code)]
 
+mod agent;
 mod commit;
 mod frame;
 mod genuine;
@@ -17,6 +18,7 @@ mod page;
 mod user_link;
 mod wrap;
 
+pub use agent::agent;
 pub use commit::commit;
 pub use frame::frame;
 pub use invite::invite;
@@ -42,12 +44,13 @@ pub struct Target {
 }
 
 /// Every target.
-pub const TARGETS: [Target; 8] = [
+pub const TARGETS: [Target; 9] = [
     Target { name: "frame", run: frame, seeds: frame::seeds },
     Target { name: "user_link", run: user_link, seeds: user_link::seeds },
     Target { name: "commit", run: commit, seeds: commit::seeds },
     Target { name: "message", run: message, seeds: message::seeds },
     Target { name: "wrap", run: wrap, seeds: wrap::seeds },
+    Target { name: "agent", run: agent, seeds: agent::seeds },
     Target { name: "invite", run: invite, seeds: invite::seeds },
     Target { name: "page", run: page, seeds: page::seeds },
     Target { name: "key_file", run: key_file, seeds: key_file::seeds },

@@ -2,6 +2,8 @@
 
 use std::sync::LazyLock;
 
+use mathia_protocol::crypto::answer::{Answer, Outcome, Usage};
+use mathia_protocol::crypto::ask::{Ask, Attached, Stop};
 use mathia_protocol::crypto::content::Content;
 use mathia_protocol::crypto::epoch::{EpochSecret, RoomKey, SenderKey};
 use mathia_protocol::crypto::identity::{HpkeSecret, Signature};
@@ -94,6 +96,36 @@ pub fn message(data: &[u8]) {
     }
 }
 
+/// What a member may have put inside: words, a question, its answer, and taking it back.
+fn texts() -> [(&'static str, Plaintext); 4] {
+    let (author, seq, text) = (ANN.account(), Seq(3), "hello".to_owned());
+    let shown = Attached { seq, author, handle: "ann".to_owned(), time: TIME, text: text.clone() };
+    let ask = Ask {
+        agent: author,
+        card: Hash([4; 32]),
+        again: Some(seq),
+        n_left_out: 2,
+        text: text.clone(),
+        attached: vec![shown],
+    };
+    let answer = Answer {
+        ask: Seq(7),
+        ask_hash: [5; 16],
+        outcome: Outcome::Interrupted,
+        cause: "the line broke".to_owned(),
+        text: text.clone(),
+        provider: "models.example".to_owned(),
+        model: "small-4".to_owned(),
+        usage: Some(Usage { prompt: 5, completion: 6, total: 11, is_estimated: true }),
+    };
+    [
+        ("padded", Plaintext { kind: 1, body: text.into_bytes() }),
+        ("padded_ask", Content::Ask(ask).encode()),
+        ("padded_answer", Content::Answer(answer).encode()),
+        ("padded_stop", Content::Stop(Stop { agent: author, ask: Seq(7) }).encode()),
+    ]
+}
+
 fn unsigned(entry: &[u8]) -> &[u8] {
     &entry[..entry.len() - Signature::LEN]
 }
@@ -113,8 +145,9 @@ pub(crate) fn seeds() -> Vec<Seed> {
         message.verify_signature(context, &ANN.key.public()).expect("our own signature holds");
         message.open(context, with).expect("our own message opens");
     }
-    let padded = Plaintext { kind: 1, body: b"hello".to_vec() }.encode_padded();
-    let padded = padded.map(|padded| ("padded".to_owned(), padded));
+    let padded = texts().into_iter().filter_map(|(name, plaintext)| {
+        plaintext.encode_padded().map(|padded| (name.to_owned(), padded))
+    });
     let entries = sent.entries.iter().map(|(name, entry)| ((*name).to_owned(), entry.clone()));
     entries.chain(padded).collect()
 }

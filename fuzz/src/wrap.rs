@@ -3,11 +3,11 @@
 use std::sync::LazyLock;
 
 use mathia_protocol::crypto::epoch::{EpochSecret, RoomKey, SenderKey};
-use mathia_protocol::crypto::identity::{HpkeSecret, Signature};
+use mathia_protocol::crypto::identity::HpkeSecret;
 use mathia_protocol::crypto::seal::{open_once, seal_once};
 use mathia_protocol::crypto::settings::RoomSettings;
 use mathia_protocol::crypto::wrap::{
-    AgentPlace, AgentWrap, GrantContext, WRAP_LEN, WrapContext, open_grant, seal_grant, unwrap,
+    AgentPlace, AgentWrap, GrantContext, WrapContext, open_grant, seal_grant, unwrap,
     wrap as wrap_secret,
 };
 use mathia_protocol::id::{AccountId, DeviceId, Epoch, Hash, RoomId};
