@@ -152,7 +152,7 @@ impl Engine {
         if self.needs_rotation(id) {
             return Err(CommandError::Refused("the room needs a new key first".to_owned()));
         }
-        let delta = self.seal_piece(id, (index, offset), DeltaText { ask, text })?;
+        let delta = self.seal_piece(id, (index, offset), &DeltaText { ask, text })?;
         let link = self.link().ok_or_else(|| self.offline())?;
         match link.call(Request::Delta { room: id, delta }).await {
             Ok(_) => Ok(()),
@@ -181,7 +181,7 @@ impl Engine {
         &self,
         id: RoomId,
         (index, offset): (u32, u32),
-        piece: DeltaText,
+        piece: &DeltaText,
     ) -> Result<Vec<u8>, CommandError> {
         let begun =
             self.core.borrow().outgoing.get(&(id, piece.ask)).map(|one| one.sealing.is_some());
@@ -201,7 +201,7 @@ impl Engine {
         let place = DeltaPlace { epoch: *epoch, answer, index, offset };
         let with = key.as_ref().map_or(SealWith::Open, SealWith::SenderKey);
         let signer = &self.identity.borrow().signing;
-        let sealed = seal_delta(&context, with, place, &piece, signer);
+        let sealed = seal_delta(&context, with, place, piece, signer);
         sealed.ok_or_else(|| CommandError::Invalid("the piece is too long: send less".to_owned()))
     }
 
