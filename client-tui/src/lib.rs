@@ -5,9 +5,10 @@
 //! - [`face`]: the commands, each printing data to stdout and talk to stderr;
 //! - [`safe_text`]: the one type through which remote text reaches a terminal;
 //! - [`cli`], [`config`], [`paths`], [`profile`], [`enrol`], [`known_servers`], [`output`], [`exit`],
-//!   [`clock`], [`nearest`]: what both kinds of faces stand on.
+//!   [`clock`], [`nearest`], `asking`: what both kinds of faces stand on.
 
 pub mod app;
+mod asking;
 pub mod cli;
 pub mod clock;
 pub mod config;

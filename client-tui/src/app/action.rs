@@ -98,6 +98,14 @@ actions! {
     Withdraw = "withdraw", "withdraw";
     /// Sends a refused text again.
     Retry = "retry", "send again";
+    /// Asks the assistant about the message.
+    Ask = "ask", "ask the assistant about it";
+    /// Keeps or drops the thing.
+    Toggle = "toggle", "keep or drop";
+    /// Takes more of it.
+    More = "more", "more";
+    /// Takes less of it.
+    Less = "less", "less";
     /// Says yes to what is asked.
     Confirm = "confirm", "yes";
 }

@@ -72,6 +72,23 @@ pub enum Ask {
         /// What is done with it.
         then: Then,
     },
+    /// What would leave with a question: for the envelope of this number.
+    Envelope {
+        /// The envelope.
+        number: u64,
+    },
+    /// To ask what an envelope shows.
+    Question {
+        /// The envelope.
+        number: u64,
+    },
+    /// To stop an answer.
+    Stop {
+        /// Where.
+        room: RoomId,
+        /// The ask it answers.
+        ask: Seq,
+    },
     /// To move the read mark.
     Mark(RoomId),
     /// To go to a room that is found, made or joined, and say something there.

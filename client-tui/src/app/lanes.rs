@@ -50,7 +50,10 @@ impl Lanes {
     /// Gives a command; returns at once, with the refusal if there is no room for it.
     pub(crate) fn command(&self, ask: Ask, command: Command) -> Option<Msg> {
         let lane = match &command {
-            Command::Send { .. } | Command::Withdraw { .. } => &self.texts,
+            Command::Send { .. }
+            | Command::Withdraw { .. }
+            | Command::Ask(_)
+            | Command::StopAnswer { .. } => &self.texts,
             Command::MarkRead { .. }
             | Command::Typing(_)
             | Command::TypingStopped(_)

@@ -3,6 +3,7 @@
 //! Owns how runs of one author, dates and the line above new messages fall together. Looks at the
 //! things next to the window and never at the whole room.
 
+mod asking;
 mod lines;
 
 use mathia_protocol::id::{AccountId, Seq, TimeMs};
@@ -31,13 +32,48 @@ pub(crate) enum Part {
     /// The line above new messages.
     New(String),
     /// Who said what follows, and when.
-    Head { stamp: String, name: SafeText, is_mine: bool, is_shown_to_agent: bool },
+    Head(Head),
     /// A row of what was said.
-    Said { stamp: Option<String>, row: Row, tick: Option<Tick>, is_mention: bool },
+    Said(Said),
     /// A row of a sentence about the room or a message.
     Told { stamp: Option<String>, text: String, tone: Tone },
     /// Nothing: the space above a day.
     Space,
+}
+
+/// The row above what somebody said.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Head {
+    pub(crate) stamp: String,
+    pub(crate) name: SafeText,
+    pub(crate) whose: Whose,
+    /// What stands behind the name.
+    pub(crate) note: String,
+    /// What stands at the right edge.
+    pub(crate) aside: String,
+}
+
+/// Whose words they are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Whose {
+    Mine,
+    Others,
+    Assistants,
+}
+
+/// A row of what was said.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Said {
+    pub(crate) stamp: Option<String>,
+    pub(crate) row: Row,
+    pub(crate) tick: Option<Tick>,
+    pub(crate) is_mention: bool,
+    /// Whether an assistant was shown this; told on the last row.
+    pub(crate) is_shown: bool,
+    /// How many bytes at its beginning name the assistant that is asked.
+    pub(crate) lead: usize,
+    /// Whether more is coming behind it.
+    pub(crate) has_cursor: bool,
 }
 
 /// How a sentence is meant.
@@ -52,6 +88,7 @@ pub(crate) enum Tone {
 /// A room's timeline at a width.
 #[derive(Debug)]
 pub(crate) struct Page<'a> {
+    model: &'a Model,
     room: &'a Room,
     dial: &'a Dial,
     now: TimeMs,
@@ -78,6 +115,7 @@ impl<'a> Page<'a> {
         let handle = model.me.as_ref().map_or("", |me| me.handle.as_str());
         let new_at = room.line.and_then(|line| room.timeline.first_countable_after(line.after));
         Some(Self {
+            model,
             room,
             dial: &model.dial,
             now: model.now.wall,

@@ -30,6 +30,9 @@ use super::update::{next_deadline, start, update};
 
 /// Time between two frames at least: about sixty a second.
 const FRAME_TIME: Duration = Duration::from_millis(16);
+/// Time between two frames of which the second shows nothing new but more of an answer: twenty a
+/// second read as smoothly, and many answers at once cost no more than one.
+const ANSWER_FRAME_TIME: Duration = Duration::from_millis(50);
 /// How long the first frame waits for what the terminal answers. A longer wait would be seen, and
 /// answers that come later are taken as well.
 const ANSWER_TIME: Duration = Duration::from_millis(100);
@@ -124,6 +127,8 @@ struct Shell {
     joined: (mpsc::Sender<JoinEnd>, mpsc::Receiver<JoinEnd>),
     answers: (mpsc::Sender<Msg>, mpsc::Receiver<Msg>),
     is_dirty: bool,
+    /// Whether more of an answer came that is not drawn yet.
+    has_grown: bool,
     /// Whether a key was folded that is not drawn yet: it does not wait for its frame.
     is_urgent: bool,
     drawn_at: Option<Instant>,
@@ -166,6 +171,7 @@ impl Shell {
             joined: mpsc::channel(1),
             answers,
             is_dirty: true,
+            has_grown: false,
             is_urgent: false,
             drawn_at: None,
             follows_background,
@@ -200,14 +206,25 @@ impl Shell {
 
     /// Draws if something changed and the last frame is old enough, or a key was pressed.
     fn draw_if_due(&mut self) -> io::Result<()> {
-        let is_due = self.drawn_at.is_none_or(|drawn_at| drawn_at.elapsed() >= FRAME_TIME);
-        if self.is_dirty && (is_due || self.is_urgent) {
+        let is_due = self.frame_due().is_some_and(|due| due <= Instant::now());
+        if is_due || (self.is_dirty && self.is_urgent) {
             self.screen.draw(&self.model)?;
             self.is_dirty = false;
+            self.has_grown = false;
             self.is_urgent = false;
             self.drawn_at = Some(Instant::now());
         }
         Ok(())
+    }
+
+    /// When the next frame may be drawn; `None` while nothing changed.
+    fn frame_due(&self) -> Option<Instant> {
+        let pause = match (self.is_dirty, self.has_grown) {
+            (true, _) => FRAME_TIME,
+            (false, true) => ANSWER_FRAME_TIME,
+            (false, false) => return None,
+        };
+        Some(self.drawn_at.map_or_else(Instant::now, |drawn_at| drawn_at + pause))
     }
 
     /// Waits for whatever happens first; of what has happened, keys come first.
@@ -228,10 +245,7 @@ impl Shell {
     fn wake(&self) -> Instant {
         let far = Instant::now() + Duration::from_hours(1);
         let deadline = next_deadline(&self.model).map_or(far, |run| self.clock.at(run));
-        match (self.is_dirty, self.drawn_at) {
-            (true, Some(drawn_at)) => deadline.min(drawn_at + FRAME_TIME),
-            _ => deadline,
-        }
+        self.frame_due().map_or(deadline, |due| deadline.min(due))
     }
 
     /// Folds what has happened already, so that a flood costs one frame; a key goes first.
@@ -293,8 +307,10 @@ impl Shell {
             self.ending = Some(Ending::Terminated);
         }
         self.is_urgent |= matches!(msg, Msg::Key(_) | Msg::Paste(_));
+        let is_more = matches!(msg, Msg::Client(ClientEvent::Stream(_)));
+        self.has_grown |= is_more;
+        self.is_dirty |= !is_more;
         let effects = update(&mut self.model, self.clock.now(), msg);
-        self.is_dirty = true;
         self.perform(effects)
     }
 

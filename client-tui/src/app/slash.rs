@@ -64,8 +64,14 @@ pub enum Slash {
     Safety(Handle),
     /// Shows the safety number and asks whether it was compared.
     Verify(Handle),
-    /// Lists who is in this room.
-    Who,
+    /// Lists who is in this room, or tells about the assistant.
+    Who(Option<Handle>),
+    /// Asks the room's assistant.
+    Ask(String),
+    /// Stops the answer to the own newest question.
+    Stop,
+    /// Asks the own newest question again.
+    Again,
     /// Lists what waits to be sent.
     Outbox,
     /// Sends what was refused again.
@@ -147,7 +153,10 @@ pub const ENTRIES: &[Entry] = entries! {
     "create", "NAME [open]", "make a room, sealed unless open";
     "dm", "NAME [TEXT]", "talk to one person";
     "leave", "", "leave this room";
-    "who", "", "who is in this room";
+    "ai", "TEXT", "ask the assistant, as @mathia TEXT does";
+    "stop", "", "stop the answer to your question";
+    "again", "", "ask your last question again";
+    "who", "[NAME]", "who is in this room, and who runs it";
     "add", "NAME..", "add people to this room";
     "remove", "NAME", "remove a person from this room";
     "role", "NAME ROLE", "admin, moderator, member, guest";
@@ -208,7 +217,12 @@ fn command(word: &str, rest: &str) -> Result<Slash, SlashError> {
         "leave" => nothing_behind(Slash::Leave),
         "rotate" => nothing_behind(Slash::Rotate),
         "lock" | "code" => nothing_behind(Slash::Lock),
-        "who" => nothing_behind(Slash::Who),
+        "who" if rest.is_empty() => Ok(Slash::Who(None)),
+        "who" => Ok(Slash::Who(Some(handle(rest)?))),
+        "ai" if rest.is_empty() => Err(SlashError::Usage("ask what? /ai TEXT")),
+        "ai" => Ok(Slash::Ask(rest.to_owned())),
+        "stop" => nothing_behind(Slash::Stop),
+        "again" => nothing_behind(Slash::Again),
         "outbox" => nothing_behind(Slash::Outbox),
         "retry" => nothing_behind(Slash::Retry),
         "devices" => nothing_behind(Slash::Devices),

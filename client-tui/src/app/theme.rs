@@ -20,6 +20,8 @@ pub enum Role {
     Name,
     /// The own name.
     Mine,
+    /// The assistant: its name, and what it was shown.
+    Assistant,
     /// Something that names the reader.
     Mention,
     /// Counts of what was not read.
@@ -40,13 +42,14 @@ pub enum Role {
 
 impl Role {
     /// All roles, for tests and previews.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::Text,
         Self::Dim,
         Self::Rule,
         Self::Accent,
         Self::Name,
         Self::Mine,
+        Self::Assistant,
         Self::Mention,
         Self::Unread,
         Self::Read,
@@ -156,7 +159,7 @@ const SELECTED_LIGHT: Color = Color::Rgb(0xe6, 0xea, 0xf2);
 /// What a role adds besides its color.
 fn attributes(role: Role) -> Modifier {
     match role {
-        Role::Name | Role::Mine | Role::Mention | Role::Unread => Modifier::BOLD,
+        Role::Name | Role::Mine | Role::Assistant | Role::Mention | Role::Unread => Modifier::BOLD,
         _ => Modifier::empty(),
     }
 }
@@ -208,6 +211,7 @@ fn on_dark(role: Role) -> Option<Color> {
         Role::Dim => Color::Rgb(0x98, 0xa0, 0xb0),
         Role::Rule => Color::Rgb(0x45, 0x4b, 0x58),
         Role::Accent | Role::Unread | Role::Mine => Color::Rgb(0x7c, 0xc4, 0xc0),
+        Role::Assistant => Color::Rgb(0xbf, 0xa8, 0xf0),
         Role::Mention | Role::Warn => Color::Rgb(0xe5, 0xb5, 0x6c),
         Role::Read => Color::Rgb(0x6f, 0xb3, 0xff),
         Role::Failed => Color::Rgb(0xff, 0x8b, 0x88),
@@ -222,6 +226,7 @@ fn on_light(role: Role) -> Option<Color> {
         Role::Dim => Color::Rgb(0x5a, 0x61, 0x70),
         Role::Rule => Color::Rgb(0xc4, 0xc8, 0xd0),
         Role::Accent | Role::Unread | Role::Mine => Color::Rgb(0x0b, 0x66, 0x66),
+        Role::Assistant => Color::Rgb(0x6a, 0x3f, 0xa8),
         Role::Mention | Role::Warn => Color::Rgb(0x87, 0x50, 0x00),
         Role::Read => Color::Rgb(0x0a, 0x55, 0xc4),
         Role::Failed => Color::Rgb(0xb3, 0x1d, 0x28),
@@ -239,11 +244,12 @@ fn of_sixteen(tone: Tone, role: Role) -> Option<Color> {
             return None;
         }
         Role::Accent | Role::Unread | Role::Mine if is_dark => Color::Cyan,
+        Role::Assistant if is_dark => Color::LightMagenta,
         Role::Mention | Role::Warn if is_dark => Color::Yellow,
         Role::Read if is_dark => Color::LightBlue,
         Role::Failed if is_dark => Color::LightRed,
         Role::Online if is_dark => Color::Green,
-        Role::Accent | Role::Unread | Role::Mine | Role::Read => Color::Blue,
+        Role::Accent | Role::Unread | Role::Mine | Role::Read | Role::Assistant => Color::Blue,
         Role::Mention | Role::Warn => Color::Magenta,
         Role::Failed => Color::Red,
         Role::Online => Color::Green,

@@ -20,6 +20,7 @@ use super::line::{self, Style};
 use super::send::{ACK_PATIENCE, finish, read_text, settled, take_back};
 use super::session::Session;
 use super::{Call, out_of_turn, resolve};
+use crate::asking::{self, Destination, tokens};
 use crate::clock::rfc3339;
 use crate::exit::{Exit, Failure};
 use crate::output::Line;
@@ -28,8 +29,6 @@ use crate::output::Line;
 const ANSWER_PATIENCE: Duration = Duration::from_mins(10);
 /// How long a stopped answer may take to say so.
 const STOP_PATIENCE: Duration = Duration::from_secs(5);
-/// Bytes of one token, for the estimate that is shown before asking.
-const TOKEN_BYTES: usize = 4;
 /// Letters of a message that the envelope shows on its line.
 const EXCERPT_LEN: usize = 48;
 
@@ -132,17 +131,9 @@ fn show_envelope(call: &mut Call<'_>, envelope: &Envelope, room: &RoomView, text
 /// The envelope in words: where it goes, and exactly what leaves.
 fn envelope_lines(envelope: &Envelope, room: &RoomView, text: &str, style: &Style) -> Vec<String> {
     let mut lines = vec![format!("ask {} in {}", envelope.handle, line::room_word(room))];
-    lines.push(match &envelope.card {
-        None => "  goes to   nobody knows: the assistant has not said".to_owned(),
-        Some(card) if card.provider.is_empty() => {
-            "  goes to   the assistant itself; no model is connected".to_owned()
-        }
-        Some(card) => {
-            let place = if card.is_local { " (its own machine)" } else { "" };
-            format!("  goes to   {}{place}, model {}", card.provider, card.model)
-        }
-    });
-    let operator = envelope.card.as_ref().map_or("", |card| &card.operator);
+    let Destination { place, model, operator } = Destination::of(envelope.card.as_ref());
+    let model = if model.is_empty() { String::new() } else { format!(", model {model}") };
+    lines.push(format!("  goes to   {place}{model}"));
     if !operator.is_empty() {
         lines.push(format!("  operator  {operator}"));
     }
@@ -162,10 +153,6 @@ fn envelope_lines(envelope: &Envelope, room: &RoomView, text: &str, style: &Styl
 
 fn said(one: &Attached, style: &Style) -> String {
     format!("{} {}: {}", style.stamp(one.time), one.handle, excerpt(&one.text))
-}
-
-fn tokens(text: &str) -> usize {
-    text.len().div_ceil(TOKEN_BYTES)
 }
 
 fn excerpt(text: &str) -> String {
@@ -263,15 +250,14 @@ fn conclude(
             call.out.piece("\n")?;
         }
     }
-    let failed = |text: String| Err(Failure::new(Exit::Failed, text));
+    let Some(ending) = asking::ending(answer, "") else { return Ok(()) };
     match answer.outcome {
         Outcome::Complete => {}
-        Outcome::CutOff => call.out.say("the answer reached its limit and is cut off"),
-        Outcome::Filtered => call.out.say("the provider's filter ended the answer"),
+        Outcome::CutOff | Outcome::Filtered => call.out.say(&ending),
         Outcome::Stopped => return Err(Failure::silent(Exit::Interrupted)),
-        Outcome::Interrupted => return failed(format!("interrupted: {}", answer.cause)),
+        Outcome::Interrupted => return Err(Failure::new(Exit::Failed, ending)),
         Outcome::Refused => {
-            call.out.say(&line::unavailable(&answer.cause));
+            call.out.say(&ending);
             return Err(Failure::silent(Exit::Failed));
         }
     }
@@ -306,15 +292,12 @@ fn usage_line(answered: &Answered, rooms: &[RoomView], style: &Style) -> Option<
     let view = rooms.iter().find(|view| view.room == *room);
     let name = view.map_or("", |view| &view.name);
     let person = if handle.is_empty() { "?" } else { handle };
-    let estimated = if usage.is_estimated { " est." } else { "" };
     let text = format!(
-        "{}  {}  {person}  {}  {} + {} = {} tokens{estimated}",
+        "{}  {}  {person}  {}  {}",
         style.stamp(*time),
         view.map_or_else(|| room.short(), line::room_word),
         answer.model,
-        usage.prompt,
-        usage.completion,
-        usage.total
+        asking::usage(&usage)
     );
     let line = Line::new("usage")
         .with("room", name)

@@ -15,6 +15,7 @@ use mathia_protocol::crypto::commit::{
 use mathia_protocol::id::{AccountId, Seq, TimeMs};
 use mathia_protocol::wire::PresenceState;
 
+use crate::asking;
 use crate::clock::rfc3339;
 use crate::output::Line;
 
@@ -143,20 +144,12 @@ pub(super) fn answer_fields(line: Line, answer: &Answer) -> Line {
 
 /// An answer in words: the text, and how it ended if not well.
 pub(super) fn answer_words(answer: &Answer) -> String {
-    let end = match answer.outcome {
-        Outcome::Complete => return answer.text.clone(),
-        Outcome::CutOff => "(cut off: the answer reached its limit)".to_owned(),
-        Outcome::Filtered => "(ended by the provider's filter)".to_owned(),
-        Outcome::Stopped => "(stopped)".to_owned(),
-        Outcome::Interrupted => format!("(interrupted: {})", answer.cause),
-        Outcome::Refused => return unavailable(&answer.cause),
-    };
-    if answer.text.is_empty() { end } else { format!("{}\n{end}", answer.text.trim_end()) }
-}
-
-/// What is said when nothing was answered.
-pub(super) fn unavailable(cause: &str) -> String {
-    format!("@mathia is unavailable: {cause}")
+    let Some(ending) = asking::ending(answer, "") else { return answer.text.clone() };
+    match (answer.outcome, answer.text.trim_end()) {
+        (Outcome::Refused, _) => ending,
+        (_, "") => format!("({ending})"),
+        (_, text) => format!("{text}\n({ending})"),
+    }
 }
 
 fn kind(body: &EntryBodyView) -> &'static str {

@@ -60,6 +60,11 @@ impl Town {
         Self::start_with(true, |_| {})
     }
 
+    /// Starts a server whose assistant is configured so.
+    pub(crate) fn start_configured(config: &str) -> Self {
+        Self::start_with(true, |data| fs::write(config_beside(data), config).unwrap())
+    }
+
     /// Starts a server in a data directory that was prepared.
     pub(crate) fn start_in(prepare: impl FnOnce(&Path)) -> Self {
         Self::start_with(false, prepare)
@@ -102,10 +107,12 @@ impl Town {
             .append(true)
             .open(self.root.path().join("server.log"))
             .unwrap();
+        let config = Some(config_beside(&self.server_data())).filter(|config| config.exists());
         let mut server = Command::new(server_binary())
             .args(["serve", "--listen", &self.address, "--data"])
             .arg(self.server_data())
             .args((!self.has_assistant).then_some("--no-assistant"))
+            .args(config.iter().flat_map(|config| [Path::new("--config"), config]))
             .env("MATHIA_LOG", "trace")
             .env("RUST_LOG", "trace")
             .stdout(Stdio::piped())
@@ -206,6 +213,11 @@ impl Town {
         people[0].run(&add).succeeds();
         people
     }
+}
+
+/// Where the configuration of the server with this data lies, if it has one.
+fn config_beside(data: &Path) -> PathBuf {
+    data.with_file_name("server.toml")
 }
 
 impl Drop for Town {

@@ -8,8 +8,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use mathia_protocol::client::{
-    Client, ClientEvent, Clock, Command, CommandError, ConnectionState, Content as Kept, Done,
-    EntryBodyView, EntryView, Events, NewCard, Replica, RowState, Stored,
+    CLOCK_SKEW, Client, ClientEvent, Clock, Command, CommandError, ConnectionState,
+    Content as Kept, Done, EntryBodyView, EntryView, Events, NewCard, Replica, RowState, Stored,
 };
 use mathia_protocol::crypto::answer::{Answer, Outcome};
 use mathia_protocol::crypto::ask::Ask;
@@ -234,7 +234,7 @@ impl Agent {
         }
         let begun = self.begun.remove(&place);
         let found = Found { ask, time, is_stopped, begun: begun.as_ref() };
-        let verdict = judge(found, self.promise, self.parts.clock.now());
+        let verdict = judge(found, self.promise, self.servers_now());
         debug!(room = place.0.short(), ask = %place.1, ?verdict, "a question was met");
         let cancel = CancellationToken::new();
         self.open.insert(place, Open { asker, cancel: cancel.clone() });
@@ -270,6 +270,14 @@ impl Agent {
             deliver(&answering, replica.as_ref(), place, answer, key_patience).await;
             place
         });
+    }
+
+    /// The time by the server's clock, which stamps the questions: an agent elsewhere may have a
+    /// clock that is wrong.
+    fn servers_now(&self) -> TimeMs {
+        let skew = self.parts.replica.setting(CLOCK_SKEW).ok().flatten();
+        let skew = skew.and_then(|bytes| bytes.try_into().ok()).map_or(0, i64::from_be_bytes);
+        TimeMs(self.parts.clock.now().0.saturating_add_signed(skew))
     }
 
     fn settled(&mut self, place: Place) {

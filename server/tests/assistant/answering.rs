@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use mathia_protocol::client::{Command, Done};
+use mathia_protocol::client::{Command, Done, SealedBy};
 use mathia_protocol::crypto::answer::{Answer, Outcome, Usage};
 use mathia_protocol::id::Seq;
 
@@ -196,6 +196,31 @@ async fn a_long_answer_is_one_entry_and_a_longer_one_says_that_it_is_cut() -> Te
         assert!(longer.starts_with(&heard.text) && heard.text.len() > 50_000);
         assert!(heard.cause.contains("longer than a message holds"), "{}", heard.cause);
     }
+    Ok(())
+}
+
+/// In an open room the assistant is asked like in a sealed one; there nothing is sealed to it.
+#[tokio::test]
+async fn an_open_room_has_its_assistant_too() -> TestResult {
+    let mut house = House::opens().await?;
+    let room = house.ann.makes("plaza", &[], |room| room.is_open = true).await?;
+    house.bob.does(Command::JoinRoom(room)).await?;
+    house.ann.does(Command::Add { room, people: vec![mathia()] }).await?;
+    house.bob.knows(room).await?;
+    house.room = room;
+    let ask = house.ann.asks(room, "why?").await?;
+    let mut call = within(house.model.next_call()).await;
+    call.sends(&until_closed(&delta("So "))).await;
+    for person in [&mut house.ann, &mut house.bob] {
+        person.watches(ask, |view| view.text == "So ").await?;
+    }
+    call.sends(delta("it is.").as_bytes()).await;
+    call.sends(ending("stop", 4, 2).as_bytes()).await;
+    let heard = house.both_hear(ask).await?;
+    assert_eq!((heard.outcome, heard.text.as_str()), (Outcome::Complete, "So it is."));
+    assert_eq!(heard.usage, Some(counted(4, 2)));
+    let entries = house.bob.timeline(room).await?;
+    assert!(entries.iter().all(|entry| entry.sealed == SealedBy::Open));
     Ok(())
 }
 

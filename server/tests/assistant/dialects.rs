@@ -9,7 +9,7 @@ use crate::model::wire::{chunked, sized, until_closed};
 
 /// A stream, one event a line.
 fn stream(lines: &[&str]) -> String {
-    lines.iter().map(|line| format!("data: {line}\n\n")).collect()
+    format!("data: {}\n\n", lines.join("\n\ndata: "))
 }
 
 /// What is expected of an answer.
@@ -20,12 +20,8 @@ struct Expected {
     usage: Option<Usage>,
 }
 
-const fn complete(text: &'static str, usage: Option<Usage>) -> Expected {
-    Expected { outcome: Outcome::Complete, text, usage }
-}
-
-fn usage(prompt: u32, completion: u32) -> Option<Usage> {
-    Some(counted(prompt, completion))
+fn complete(text: &'static str, usage: impl Into<Option<Usage>>) -> Expected {
+    Expected { outcome: Outcome::Complete, text, usage: usage.into() }
 }
 
 #[expect(clippy::too_many_lines, reason = "a list of recordings")]
@@ -41,7 +37,7 @@ fn recordings() -> Vec<(&'static str, Vec<u8>, Expected)> {
                 r#"{"id":"chatcmpl-1","object":"chat.completion.chunk","created":1,"model":"m-1","choices":[],"usage":{"prompt_tokens":2,"completion_tokens":9,"total_tokens":11,"completion_tokens_details":{"reasoning_tokens":3}}}"#,
                 "[DONE]",
             ]),
-            complete("Hi", usage(2, 9)),
+            complete("Hi", counted(2, 9)),
         ),
         (
             "llama.cpp: a first delta of null, timings, the finish in the last chunk",
@@ -52,7 +48,7 @@ fn recordings() -> Vec<(&'static str, Vec<u8>, Expected)> {
                 r#"{"choices":null,"model":"m-1","usage":{"completion_tokens":9,"prompt_tokens":2,"total_tokens":11},"timings":{"prompt_n":2}}"#,
                 "[DONE]",
             ]),
-            complete("Hi", usage(2, 9)),
+            complete("Hi", counted(2, 9)),
         ),
         (
             "usage without any choices, and no end mark",
@@ -61,7 +57,7 @@ fn recordings() -> Vec<(&'static str, Vec<u8>, Expected)> {
                 r#"{"choices":[{"delta":{"content":""},"finish_reason":"stop"}]}"#,
                 r#"{"usage":{"prompt_tokens":2,"completion_tokens":9,"total_tokens":11}}"#,
             ]),
-            complete("Hi", usage(2, 9)),
+            complete("Hi", counted(2, 9)),
         ),
         (
             "vLLM: no usage at all",
@@ -80,7 +76,7 @@ fn recordings() -> Vec<(&'static str, Vec<u8>, Expected)> {
                 r#"{"choices":[{"delta":{},"finish_reason":"stop"}],"usage":{"prompt_tokens":2,"completion_tokens":9,"total_tokens":11}}"#,
                 "[DONE]",
             ]),
-            complete("Hi", usage(2, 9)),
+            complete("Hi", counted(2, 9)),
         ),
         (
             "reasoning beside the answer",
@@ -90,7 +86,7 @@ fn recordings() -> Vec<(&'static str, Vec<u8>, Expected)> {
                 r#"{"choices":[{"delta":{"content":"Hi"},"finish_reason":"stop"}],"usage":{"prompt_tokens":2,"completion_tokens":9,"total_tokens":11}}"#,
                 "[DONE]",
             ]),
-            complete("Hi", usage(2, 9)),
+            complete("Hi", counted(2, 9)),
         ),
         (
             "a refusal of the model",
@@ -99,7 +95,7 @@ fn recordings() -> Vec<(&'static str, Vec<u8>, Expected)> {
                 r#"{"choices":[{"delta":{},"finish_reason":"stop"}],"usage":{"prompt_tokens":2,"completion_tokens":9,"total_tokens":11}}"#,
                 "[DONE]",
             ]),
-            Expected { outcome: Outcome::Filtered, text: "I will not.", usage: usage(2, 9) },
+            Expected { outcome: Outcome::Filtered, text: "I will not.", usage: Some(counted(2, 9)) },
         ),
         (
             "the limit of length",
@@ -107,7 +103,7 @@ fn recordings() -> Vec<(&'static str, Vec<u8>, Expected)> {
                 r#"{"choices":[{"delta":{"content":"Hi th"},"finish_reason":"length"}],"usage":{"prompt_tokens":2,"completion_tokens":9,"total_tokens":11}}"#,
                 "[DONE]",
             ]),
-            Expected { outcome: Outcome::CutOff, text: "Hi th", usage: usage(2, 9) },
+            Expected { outcome: Outcome::CutOff, text: "Hi th", usage: Some(counted(2, 9)) },
         ),
         (
             "the provider's filter",
@@ -115,7 +111,7 @@ fn recordings() -> Vec<(&'static str, Vec<u8>, Expected)> {
                 r#"{"choices":[{"delta":{"content":"Hi"},"finish_reason":null}]}"#,
                 r#"{"choices":[{"delta":{},"finish_reason":"content_filter"}],"usage":{"prompt_tokens":2,"completion_tokens":9,"total_tokens":11}}"#,
             ]),
-            Expected { outcome: Outcome::Filtered, text: "Hi", usage: usage(2, 9) },
+            Expected { outcome: Outcome::Filtered, text: "Hi", usage: Some(counted(2, 9)) },
         ),
         (
             "carriage returns, comments, names of events, no space behind the colon",
@@ -126,10 +122,10 @@ fn recordings() -> Vec<(&'static str, Vec<u8>, Expected)> {
                     r#"{"choices":[{"delta":{},"finish_reason":"stop"}],"usage":{"prompt_tokens":2,"completion_tokens":9,"total_tokens":11}}"#,
                     "[DONE]",
                 ])
-                .replace("\n", "\r\n")
+                .replace('\n', "\r\n")
                 .replace("data: ", "data:")
             )),
-            complete("Hi", usage(2, 9)),
+            complete("Hi", counted(2, 9)),
         ),
         (
             "characters split over chunks of one byte",
@@ -141,7 +137,7 @@ fn recordings() -> Vec<(&'static str, Vec<u8>, Expected)> {
                 ]),
                 1,
             ),
-            complete("Grüße 😀", usage(2, 9)),
+            complete("Grüße 😀", counted(2, 9)),
         ),
         (
             "no stream at all",
@@ -150,7 +146,7 @@ fn recordings() -> Vec<(&'static str, Vec<u8>, Expected)> {
                 "Content-Type: application/json\r\n",
                 r#"{"object":"chat.completion","model":"m-1","choices":[{"index":0,"message":{"role":"assistant","content":"Hi"},"finish_reason":"stop"}],"usage":{"prompt_tokens":2,"completion_tokens":9,"total_tokens":11}}"#,
             ),
-            complete("Hi", usage(2, 9)),
+            complete("Hi", counted(2, 9)),
         ),
     ]
 }
@@ -196,7 +192,7 @@ async fn a_tool_is_not_pretended_in_any_dialect() -> TestResult {
         let heard = house.answers(&until_closed(&stream(&lines))).await?;
         assert_eq!(heard.outcome, Outcome::Complete);
         assert!(heard.text.contains("wanted to use a tool"), "{}", heard.text);
-        assert_eq!(heard.usage, usage(2, 9));
+        assert_eq!(heard.usage, Some(counted(2, 9)));
     }
     Ok(())
 }

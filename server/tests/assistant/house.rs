@@ -49,14 +49,14 @@ impl House {
 
     /// Waits until the assistant has heard everything that was said in the room.
     pub(crate) async fn assistant_has_heard(&self) -> TestResult {
-        let head = self.town.store()?.head(self.town.number(self.room)?)?.seq;
+        let upto = self.town.store()?.head(self.town.number(self.room)?)?.seq;
         let replica = self.agent.belongings()?.replica;
         let mut looks = tokio::time::interval(LOOK_INTERVAL);
         let heard = within(async {
             loop {
                 looks.tick().await;
                 match replica.room(self.room) {
-                    Ok(Some(room)) if room.seq >= head => return Ok(()),
+                    Ok(Some(room)) if room.seq >= upto => return Ok(()),
                     Ok(_) => {}
                     Err(error) => return Err(error),
                 }

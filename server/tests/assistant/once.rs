@@ -1,5 +1,7 @@
 //! Every question is answered once: told again, asked anew, or asked while nobody was there.
 
+use std::time::Duration;
+
 use mathia_protocol::client::{ClientEvent, Command, Done, EntryBodyView, NewAsk, OutboxState};
 use mathia_protocol::crypto::answer::Outcome;
 use mathia_protocol::crypto::commit::Role;
@@ -87,6 +89,23 @@ async fn what_was_asked_meanwhile_is_answered_and_what_was_taken_back_is_not() -
     assert_eq!(house.ann.is_answered(room, last).await?.text, "Last.");
     assert_eq!(house.ann.answers_to(room, kept).await?.len(), 1);
     assert!(house.model.was_left_alone());
+    Ok(())
+}
+
+/// What was asked long ago is not answered out of the blue, whatever the assistant's own clock says.
+#[tokio::test]
+async fn what_was_asked_long_ago_is_refused_by_the_servers_clock() -> TestResult {
+    let mut house = House::opens().await?;
+    let room = house.room;
+    house.agent.stops().await?;
+    let ask = house.ann.asks(room, "why?").await?;
+    house.town.clock.passes(Duration::from_mins(11));
+    house.agent.starts().await?;
+    let heard = house.both_hear(ask).await?;
+    assert_eq!((heard.outcome, heard.text.as_str()), (Outcome::Refused, ""));
+    assert!(heard.cause.contains("while the assistant was away"), "{}", heard.cause);
+    let next = house.ann_asks("and now?", &until_closed(&answer(&["So."], 1, 1))).await?;
+    assert_eq!(house.both_hear(next).await?.text, "So.");
     Ok(())
 }
 

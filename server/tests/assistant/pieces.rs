@@ -112,13 +112,13 @@ async fn forged_pieces_in(mut stage: Stage) -> TestResult {
     stage.agent.knows(room).await?;
     stage.streams(ask, "true").await?;
     stage.ann.watches(ask, |view| view.text == "true").await?;
-    let is_delta = |request: &Request| matches!(request, Request::Delta { .. });
-    let Request::Delta { delta: genuine, .. } = stage.liar.hears(&stage.agent, is_delta).await?
+    let is_piece = |request: &Request| matches!(request, Request::Delta { .. });
+    let Request::Delta { delta: genuine, .. } = stage.liar.hears(&stage.agent, is_piece).await?
     else {
         return Err("no piece".into());
     };
     let number = stage.town.number(room)?;
-    let (agent, agents_device) = (stage.agent.account(), stage.agent.device());
+    let (agent, device) = (stage.agent.account(), stage.agent.device());
 
     // Bob holds the room's key, so he can seal like the agent, but he cannot sign like it.
     let is_open = stage.bob.replica.epoch_secret(room, Epoch(1))?.is_none();
@@ -126,12 +126,14 @@ async fn forged_pieces_in(mut stage: Stage) -> TestResult {
         (Epoch(0), Hash(room.0))
     } else {
         let epoch = stage.bob.knows(room).await?.epoch;
-        let state = stage.town.state(room)?;
-        (epoch, state.epoch_record(epoch).ok_or("no epoch")?.commit_hash)
+        let told = stage.town.state(room)?;
+        (epoch, told.epoch_record(epoch).ok_or("no epoch")?.commit_hash)
     };
-    let key = stage.bob.replica.epoch_secret(room, epoch)?.map(|secret| {
-        SenderKey::derive(&RoomKey::derive(commit_hash, &secret), agent, agents_device)
-    });
+    let key = stage
+        .bob
+        .replica
+        .epoch_secret(room, epoch)?
+        .map(|secret| SenderKey::derive(&RoomKey::derive(commit_hash, &secret), agent, device));
     let place = DeltaPlace { epoch, answer: AnswerId([5; 16]), index: 0, offset: 4 };
     let piece = DeltaText { ask, text: " and false".to_owned() };
     let by_bob = |device| {
@@ -143,13 +145,13 @@ async fn forged_pieces_in(mut stage: Stage) -> TestResult {
     let last = bent.len() - 70;
     bent[last] ^= 1;
     for (account, device, delta) in [
-        (agent, agents_device, bent),
-        (agent, agents_device, by_bob(agents_device).ok_or("too long")?),
+        (agent, device, bent),
+        (agent, device, by_bob(device).ok_or("too long")?),
         (agent, stage.bob.device(), by_bob(stage.bob.device()).ok_or("too long")?),
         (stage.bob.account(), stage.bob.device(), by_bob(stage.bob.device()).ok_or("too long")?),
         (stage.bob.account(), stage.bob.device(), genuine.clone()),
-        (agent, agents_device, genuine),
-        (agent, agents_device, Vec::new()),
+        (agent, device, genuine),
+        (agent, device, Vec::new()),
     ] {
         let event = Event::Delta { room: number, account, device, delta };
         stage.liar.says(&stage.ann, event).await?;

@@ -12,7 +12,7 @@ use mathia_protocol::id::{Epoch, Seq};
 use mathia_server::store::EntryRange;
 
 use crate::agent::{files_under, settings};
-use crate::cast::TestResult;
+use crate::cast::{Person, TestResult};
 use crate::house::{House, mathia};
 use crate::model::wire::{answer, delta, sized, until_closed};
 use crate::model::{ModelServer, within};
@@ -54,7 +54,7 @@ async fn the_key_of_the_model_is_found_nowhere() -> TestResult {
         assert_eq!(call.header("authorization"), Some(format!("Bearer {KEY}").as_str()));
         call.sends(&response).await;
         let heard = ann.is_answered(room, ask).await?;
-        said += &format!("{}{}{}{}", heard.text, heard.cause, heard.model, heard.provider);
+        said.extend([heard.text, heard.cause, heard.model, heard.provider]);
     }
     assert!(said.contains(SAID) && !said.contains(KEY), "{said}");
     for process in [serve.id()?, serve.assistant(None).await?] {
@@ -145,7 +145,7 @@ async fn with_all_it_has_only_what_was_shown_can_be_read() -> TestResult {
         let author = [&house.ann, &house.bob].into_iter().find(|p| p.device() == row.device);
         let epoch = message.header().epoch;
         let commit_hash = state.epoch_record(epoch).ok_or("no epoch")?.commit_hash;
-        let author_account = author.map_or(account, |person| person.account());
+        let author_account = author.map_or(account, Person::account);
         let context =
             MessageContext { room, commit_hash, account: author_account, device: row.device };
         let slots =

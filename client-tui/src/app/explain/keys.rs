@@ -28,7 +28,7 @@ const GOING: &[Action] = &[
     Action::Select,
     Action::Back,
 ];
-const SELECTED: &[Action] = &[Action::Why, Action::Ticks, Action::Copy];
+const SELECTED: &[Action] = &[Action::Why, Action::Ticks, Action::Copy, Action::Ask];
 const REST: &[Action] =
     &[Action::ConnectNow, Action::Redraw, Action::Suspend, Action::QuitOrDelete];
 const EDITS: &[Edit] = &[
@@ -49,6 +49,7 @@ const SIGNS: &[(&str, &str)] = &[
     ("✓✓ read", "read by everybody; in color the word is a blue tick"),
     ("● ◐ ○", "here, away, not here"),
     ("▣ □", "sealed end to end, open to the server"),
+    ("◆", "the assistant; beside a message: it was shared with it"),
     ("@2", "messages that name you"),
     ("✎", "a draft waits there"),
 ];

@@ -4,7 +4,7 @@ use mathia_protocol::client::UnreadableCause;
 use mathia_protocol::crypto::commit::RoomMode;
 use mathia_protocol::wire::PresenceState;
 
-use super::{BACK, Panel, PanelRow};
+use super::{BACK, Panel, PanelRow, assistant};
 use crate::app::action::Action;
 use crate::app::model::Model;
 use crate::app::model::entry::{Body, Entry, ItemKey, Pending, PendingState};
@@ -27,6 +27,19 @@ pub(super) fn why(model: &Model, key: ItemKey) -> Panel {
     match item {
         Item::Entry(entry) => why_entry(model, room, entry),
         Item::Pending(pending) => why_pending(model, pending),
+        Item::Answering(answering) => {
+            let text = format!(
+                "{} is answering message {}. When it is done, the whole answer takes the place of \
+                 what has come so far.",
+                answering.handle, answering.ask
+            );
+            let mut rows = vec![PanelRow::Text(text)];
+            if answering.has_gap {
+                let gap = "A piece was lost on the way (…); the whole answer will have it.";
+                rows.push(PanelRow::Quiet(gap.to_owned()));
+            }
+            panel("why ◆", rows, false)
+        }
         Item::Note(_) => {
             let text = "Your own client wrote this line; nobody else sees it.";
             panel("why", vec![PanelRow::Text(text.to_owned())], false)
@@ -45,15 +58,26 @@ fn why_entry(model: &Model, room: &Room, entry: &Entry) -> Panel {
     let text = |text: String| PanelRow::Text(text);
     match &entry.body {
         Body::Text(_) if entry.is_mine => why_own(model, room, entry, &at),
+        Body::Ask(asked) => {
+            let mut rows = assistant::why_asked(model, room, entry, asked);
+            rows.push(sealing(room, entry));
+            panel("why @", rows, entry.is_mine)
+        }
+        Body::Answer(answered) => {
+            panel("why ◆", assistant::why_answered(model, entry, answered), false)
+        }
         Body::Text(_) => {
             let mut rows = vec![text(format!("{} said this, stored at {at}.", entry.handle))];
             rows.push(sealing(room, entry));
+            if entry.is_shown_to_agent {
+                rows.extend(assistant::shown_by(model, room, entry.seq));
+            }
             if entry.is_mention {
                 rows.push(text("It names you, so it counts as a mention.".to_owned()));
             }
             panel("why", rows, false)
         }
-        Body::Change(_) => {
+        Body::Change(_) | Body::Stop(_) => {
             let signed = format!(
                 "{} changed the room at {at} and signed the change; your client checked that \
                  the room's rules allow it.",
@@ -104,6 +128,9 @@ fn why_own(model: &Model, room: &Room, entry: &Entry, at: &str) -> Panel {
     if reach.tick() == Tick::Accepted && reach.n_others > 0 {
         rows.extend(absent(model, room));
         rows.push(PanelRow::Text("It is delivered when they return; nothing to do.".to_owned()));
+    }
+    if entry.is_shown_to_agent {
+        rows.extend(assistant::shown_by(model, room, entry.seq));
     }
     rows.push(sealing(room, entry));
     panel(title, rows, true)

@@ -3,6 +3,7 @@
 //! Made anew from the model each time, so that an open panel never tells yesterday's truth.
 
 mod account;
+mod assistant;
 mod connection;
 mod keys;
 mod message;
@@ -60,6 +61,8 @@ pub(crate) fn panel(model: &Model, topic: &Topic) -> Panel {
         Topic::Ticks(key) => message::ticks(model, *key),
         Topic::Lock => room::lock(model),
         Topic::Who => room::who(model),
+        Topic::Assistant(account) => assistant::about(model, *account),
+        Topic::Exact => assistant::exact(model),
         Topic::Net => connection::panel(model),
         Topic::Devices(devices) => account::devices(model, devices),
         Topic::Safety { account, handle, digits, asks } => {

@@ -88,8 +88,14 @@ pub(super) fn who(model: &Model) -> Panel {
     rows.push(PanelRow::Space);
     rows.push(PanelRow::Quiet("● here  ◐ away  ○ not here".to_owned()));
     rows.push(PanelRow::Quiet("/verify NAME compares identities".to_owned()));
+    let mut actions = vec![BACK];
+    if let Some(agent) = room.facts.agent() {
+        let text = format!("◆ {} is an assistant: /who {0} tells what it can read", agent.handle);
+        rows.push(PanelRow::Quiet(text));
+        actions.insert(0, (Action::Why, "about the assistant"));
+    }
     let title = format!("in {}", room.facts.shown_name());
-    Panel { title, rows, actions: vec![BACK] }
+    Panel { title, rows, actions }
 }
 
 fn line(model: &Model, member: &Member) -> PanelRow {
@@ -112,8 +118,10 @@ fn line(model: &Model, member: &Member) -> PanelRow {
             words.push(format!("{} devices", person.n_devices));
         }
     }
-    if !member.operator.is_empty() {
-        words.push(format!("run by {}", member.operator));
+    let card = member.card.as_ref().map(|card| &card.operator);
+    let operator = card.filter(|operator| !operator.is_empty()).unwrap_or(&member.operator);
+    if !operator.is_empty() {
+        words.push(format!("run by {operator}"));
     }
     let sign = presence_sign(model, member);
     PanelRow::Pair(format!("{sign} {}", member.handle), words.join(" · "))

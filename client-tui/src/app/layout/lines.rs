@@ -5,7 +5,7 @@ use std::sync::Arc;
 use mathia_protocol::client::UnreadableCause;
 use mathia_protocol::id::{AccountId, TimeMs};
 
-use super::{Line, Page, Part, Tone};
+use super::{Head, Line, Page, Part, Said, Tone, Whose};
 use crate::app::model::entry::{Body, Entry, ItemKey, Pending, PendingState};
 use crate::app::model::room::Tick;
 use crate::app::model::timeline::Item;
@@ -22,12 +22,30 @@ const TICK_MARGIN: usize = 4;
 /// Columns behind an own text where the tick needs a word.
 const TICK_WORD_MARGIN: usize = 9;
 
+/// What goes with the rows of a text.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct How {
+    pub(super) tick: Option<Tick>,
+    pub(super) is_mention: bool,
+    pub(super) is_shown: bool,
+    /// Bytes at the beginning that name the assistant that is asked.
+    pub(super) lead: usize,
+    /// Whether more is coming.
+    pub(super) has_cursor: bool,
+}
+
 impl Page<'_> {
     /// The rows of the thing at an index.
     pub(super) fn lines(&self, index: usize) -> Vec<Line> {
         let timeline = &self.room.timeline;
         let Some(item) = timeline.item(index) else { return Vec::new() };
-        let before = index.checked_sub(1).and_then(|i| timeline.item(i));
+        // What shows nothing stands between nothing.
+        let is_silent = |item: &Item<'_>| matches!(item, Item::Entry(entry) if entry.is_silent());
+        if is_silent(&item) {
+            return Vec::new();
+        }
+        let mut before = (0..index).rev().map_while(|i| timeline.item(i));
+        let before = before.find(|item| !is_silent(item));
         let mut parts = Vec::new();
         let is_hidden = matches!(item, Item::Entry(entry) if entry.is_before_join())
             && matches!(timeline.item(index + 1), Some(Item::Entry(next)) if next.is_before_join());
@@ -42,6 +60,7 @@ impl Page<'_> {
         let before = before.filter(|_| parts.is_empty());
         match item {
             Item::Entry(entry) => self.push_entry(&mut parts, index, entry, before),
+            Item::Answering(answering) => self.push_answering(&mut parts, answering),
             Item::Pending(pending) => self.push_pending(&mut parts, pending, before),
             Item::Note(note) => {
                 let tone = if note.is_alarm { Tone::Failed } else { Tone::Quiet };
@@ -78,10 +97,17 @@ impl Page<'_> {
         match &entry.body {
             Body::Text(text) => {
                 let stamp = self.push_head(parts, entry, before);
-                let tick = entry.is_mine.then(|| self.room.reach(entry.seq).tick());
-                let key = ItemKey::Placed(entry.seq, 0);
-                self.push_said(parts, key, text, tick, (stamp, entry.is_mention));
+                let (is_mention, is_shown) = (entry.is_mention, entry.is_shown_to_agent);
+                let how = How { tick: self.tick(entry), is_mention, is_shown, ..How::default() };
+                self.push_said(parts, ItemKey::Placed(entry.seq, 0), text.as_str(), how, stamp);
             }
+            Body::Ask(asked) => {
+                let stamp = self.push_head(parts, entry, before);
+                self.push_asked(parts, entry, asked, stamp);
+            }
+            Body::Answer(answered) => self.push_answered(parts, entry, answered),
+            // Told at the ask.
+            Body::Stop(_) => {}
             Body::Change(text) => {
                 let sentence = format!("{} {text}", entry.handle);
                 self.push_told(parts, Some(entry.time), &sentence, Tone::Quiet);
@@ -112,18 +138,28 @@ impl Page<'_> {
     }
 
     fn push_pending(&self, parts: &mut Vec<Part>, pending: &Pending, before: Option<Item<'_>>) {
-        let (head, time) = ((self.me, &self.my_handle, true, false), pending.queued_at);
+        let (head, time) = ((self.me, &self.my_handle, Whose::Mine), pending.queued_at);
         let stamp = self.push_head_of(parts, head, time, before);
         let tick = match pending.state {
             PendingState::Failed(_) => Tick::Failed,
             PendingState::Queued | PendingState::Sent => Tick::Queued,
         };
         let key = ItemKey::Pending(pending.key);
-        self.push_said(parts, key, &pending.text, Some(tick), (stamp, false));
+        let how = How { tick: Some(tick), ..How::default() };
+        if pending.is_ask {
+            self.push_asking(parts, pending, how, stamp);
+        } else {
+            self.push_said(parts, key, pending.text.as_str(), how, stamp);
+        }
         if let PendingState::Failed(cause) = &pending.state {
             let sentence = format!("not sent: {cause} · /retry or /outbox");
             self.push_told(parts, None, &sentence, Tone::Failed);
         }
+    }
+
+    /// How far an own entry is.
+    pub(super) fn tick(&self, entry: &Entry) -> Option<Tick> {
+        entry.is_mine.then(|| self.room.reach(entry.seq).tick())
     }
 
     /// Adds a head unless the run goes on; returns the stamp for the gutter if the minute changed.
@@ -133,57 +169,73 @@ impl Page<'_> {
         entry: &Entry,
         before: Option<Item<'_>>,
     ) -> Option<String> {
-        let head = (entry.author, &entry.handle, entry.is_mine, entry.is_shown_to_agent);
-        self.push_head_of(parts, head, entry.time, before)
+        let whose = if entry.is_mine { Whose::Mine } else { Whose::Others };
+        self.push_head_of(parts, (entry.author, &entry.handle, whose), entry.time, before)
     }
 
     fn push_head_of(
         &self,
         parts: &mut Vec<Part>,
-        (author, name, is_mine, is_shown_to_agent): (AccountId, &SafeText, bool, bool),
+        (author, name, whose): (AccountId, &SafeText, Whose),
         time: TimeMs,
         before: Option<Item<'_>>,
     ) -> Option<String> {
         let stamp = self.dial.clock(time);
         let said_before = before.and_then(|before| match before {
-            Item::Entry(entry) if entry.is_said() => Some((entry.author, entry.is_shown_to_agent)),
-            Item::Pending(_) => Some((self.me, false)),
-            Item::Entry(_) | Item::Note(_) => None,
+            // Each answer stands for itself, under a head that tells to what.
+            Item::Entry(entry) if matches!(entry.body, Body::Answer(_)) => None,
+            Item::Entry(entry) if entry.is_said() => Some(entry.author),
+            Item::Pending(_) => Some(self.me),
+            Item::Entry(_) | Item::Note(_) | Item::Answering(_) => None,
         });
         let is_near = |before: Item<'_>| time.0.saturating_sub(before.time().0) <= RUN_GAP_MS;
-        if said_before == Some((author, is_shown_to_agent)) && before.is_some_and(is_near) {
+        if said_before == Some(author) && before.is_some_and(is_near) {
             let stamp_before = before.map(|before| self.dial.clock(before.time()));
             return Some(stamp).filter(|stamp| stamp_before.as_ref() != Some(stamp));
         }
-        parts.push(Part::Head { stamp, name: name.clone(), is_mine, is_shown_to_agent });
+        let (name, note, aside) = (name.clone(), String::new(), String::new());
+        parts.push(Part::Head(Head { stamp, name, whose, note, aside }));
         None
     }
 
-    fn push_said(
+    pub(super) fn push_said(
         &self,
         parts: &mut Vec<Part>,
         key: ItemKey,
-        text: &SafeText,
-        tick: Option<Tick>,
-        (mut stamp, is_mention): (Option<String>, bool),
+        text: &str,
+        how: How,
+        mut stamp: Option<String>,
     ) {
-        let has_word = self.is_colorless && tick.is_some();
+        let has_word = self.is_colorless && how.tick.is_some();
         let margin = if has_word { TICK_WORD_MARGIN } else { TICK_MARGIN };
         let width = self.width.saturating_sub(self.indent() + margin).max(2);
-        let rows: Arc<[Row]> = self.room.timeline.wrap(key, text.as_str(), width);
+        let rows: Arc<[Row]> = self.room.timeline.wrap(key, text, width);
         for (i, row) in rows.iter().enumerate() {
-            let tick = tick.filter(|_| i + 1 == rows.len());
-            let stamp = stamp.take();
-            parts.push(Part::Said { stamp, row: row.clone(), tick, is_mention });
+            let is_last = i + 1 == rows.len();
+            parts.push(Part::Said(Said {
+                stamp: stamp.take(),
+                row: row.clone(),
+                tick: how.tick.filter(|_| is_last),
+                is_mention: how.is_mention,
+                is_shown: how.is_shown && is_last,
+                lead: if i == 0 { how.lead.min(row.text.len()) } else { 0 },
+                has_cursor: how.has_cursor && is_last,
+            }));
         }
     }
 
-    fn push_told(&self, parts: &mut Vec<Part>, time: Option<TimeMs>, text: &str, tone: Tone) {
+    pub(super) fn push_told(
+        &self,
+        parts: &mut Vec<Part>,
+        time: Option<TimeMs>,
+        text: &str,
+        tone: Tone,
+    ) {
         let stamp = time.map(|time| self.dial.clock(time));
         self.push_told_at(parts, stamp, text, tone);
     }
 
-    fn push_told_at(
+    pub(super) fn push_told_at(
         &self,
         parts: &mut Vec<Part>,
         mut stamp: Option<String>,

@@ -3,6 +3,7 @@
 use mathia_protocol::client::{EntryBodyView, EntryView, UnreadableCause};
 use mathia_protocol::id::{AccountId, Seq, TimeMs};
 
+use super::question::{Answered, Asked};
 use crate::safe_text::SafeText;
 
 /// Names a thing in a timeline. The order is that of the timeline.
@@ -10,6 +11,8 @@ use crate::safe_text::SafeText;
 pub(crate) enum ItemKey {
     /// An entry, or a note that stands behind the entry at this place (0 is the entry itself).
     Placed(Seq, u32),
+    /// The answer to the ask at this place, while it comes.
+    Answering(Seq),
     /// Something of the own outbox.
     Pending(u64),
 }
@@ -33,6 +36,10 @@ pub(crate) struct Entry {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Body {
     Text(SafeText),
+    Ask(Box<Asked>),
+    Answer(Box<Answered>),
+    /// Who asked takes the ask at this place back; told at the ask, not as a line of its own.
+    Stop(Seq),
     Change(SafeText),
     Unknown(u8),
     Unreadable(UnreadableCause),
@@ -54,9 +61,9 @@ impl Entry {
             is_shown_to_agent: view.is_shown,
             body: match &view.body {
                 EntryBodyView::Text(text) => Body::Text(SafeText::clean(text)),
-                EntryBodyView::Ask(ask) => Body::Text(SafeText::clean(&ask.text)),
-                EntryBodyView::Answer(answer) => Body::Text(SafeText::clean(&answer.text)),
-                EntryBodyView::Stop(_) => Body::Change(SafeText::line("stopped the answer")),
+                EntryBodyView::Ask(ask) => Body::Ask(Box::new(Asked::of(ask))),
+                EntryBodyView::Answer(answer) => Body::Answer(Box::new(Answered::of(answer))),
+                EntryBodyView::Stop(stop) => Body::Stop(stop.ask),
                 EntryBodyView::Change { text, .. } => Body::Change(SafeText::line(text)),
                 EntryBodyView::Unknown { kind } => Body::Unknown(*kind),
                 EntryBodyView::Unreadable(cause) => Body::Unreadable(*cause),
@@ -68,7 +75,13 @@ impl Entry {
 
     /// Says whether somebody said this, readable or not, so that it stands under their name.
     pub(crate) fn is_said(&self) -> bool {
-        !matches!(self.body, Body::Change(_) | Body::Rejected(_)) && !self.is_before_join()
+        let is_told = matches!(self.body, Body::Change(_) | Body::Rejected(_) | Body::Stop(_));
+        !is_told && !self.is_before_join()
+    }
+
+    /// Says whether it shows nothing of its own.
+    pub(crate) fn is_silent(&self) -> bool {
+        matches!(self.body, Body::Stop(_))
     }
 
     /// Says whether this is one of the messages from before the account joined.
@@ -96,6 +109,8 @@ pub(crate) struct Pending {
     /// Its number in the outbox, once it is durable there.
     pub(crate) local_id: Option<u64>,
     pub(crate) text: SafeText,
+    /// Whether it is a question to the assistant.
+    pub(crate) is_ask: bool,
     pub(crate) queued_at: TimeMs,
     pub(crate) state: PendingState,
 }

@@ -3,8 +3,10 @@
 pub(crate) mod areas;
 pub(crate) mod connection;
 pub(crate) mod entry;
+pub(crate) mod envelope;
 pub(crate) mod overlay;
 pub(crate) mod people;
+pub(crate) mod question;
 pub(crate) mod room;
 pub(crate) mod timeline;
 pub(crate) mod wizard;
@@ -13,13 +15,14 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use mathia_protocol::crypto::commit::RoomKind;
-use mathia_protocol::id::{AccountId, RoomId};
+use mathia_protocol::id::{AccountId, RoomId, Seq};
 use mathia_protocol::name::Handle;
 
 use self::connection::Connection;
 use self::entry::{ItemKey, PendingState};
 use self::overlay::Overlay;
 use self::people::People;
+use self::question::{Asked, Progress};
 use self::room::Room;
 use self::wizard::Wizard;
 use super::action::Action;
@@ -129,6 +132,8 @@ pub(crate) struct Writing {
     pub(crate) recalled: Option<usize>,
     /// The completion under way.
     pub(crate) completion: Option<Completion>,
+    /// The message one asks about: it is offered in the envelope.
+    pub(crate) quoted: Option<Seq>,
 }
 
 /// A completion under way: Tab again takes the next.
@@ -286,6 +291,31 @@ impl Model {
         let direct = people.iter().filter_map(|person| self.direct_room(person.account));
         order.extend(direct.map(|room| room.facts.room));
         order
+    }
+
+    /// What has become of a question in a room.
+    pub(crate) fn progress(&self, room: &Room, seq: Seq, asked: &Asked) -> Progress {
+        let timeline = &room.timeline;
+        let is_member = room.facts.members.iter().any(|member| member.account == asked.agent);
+        // Without a connection nobody knows who is here.
+        let is_here = !self.connection.is_online()
+            || self.people.get(asked.agent).is_some_and(|agent| agent.is_here());
+        match () {
+            () if timeline.is_answered(seq) => Progress::Answered,
+            () if timeline.is_stopped(seq) => Progress::Stopped,
+            () if !is_member => Progress::Left,
+            () if !is_here => Progress::Away,
+            () if timeline.answering(seq).is_some() => Progress::Coming,
+            () => Progress::Waiting,
+        }
+    }
+
+    /// The newest own question here, while its answer is awaited from somebody who is here.
+    pub(crate) fn running_ask(&self) -> Option<Seq> {
+        let room = self.room()?;
+        let (seq, asked) = room.timeline.own_ask()?;
+        let progress = self.progress(room, seq, asked);
+        matches!(progress, Progress::Coming | Progress::Waiting).then_some(seq)
     }
 
     /// How many texts wait to be sent, in all rooms.

@@ -4,6 +4,7 @@ use mathia_protocol::client::{Command, DeviceView, LobbyRoom};
 use mathia_protocol::id::{AccountId, RoomId, TimeMs};
 
 use super::entry::ItemKey;
+use super::envelope::Envelope;
 use crate::app::composer::Composer;
 use crate::safe_text::SafeText;
 
@@ -18,6 +19,8 @@ pub(crate) enum Overlay {
     Outbox { selected: usize },
     /// A question before something others see or that cannot be taken back.
     Question(Question),
+    /// What would leave with a question to the assistant, before it does.
+    Envelope(Box<Envelope>),
 }
 
 /// What a panel explains. Its text is made anew from the model each time it is drawn.
@@ -33,6 +36,10 @@ pub(crate) enum Topic {
     Lock,
     /// Who is in this room.
     Who,
+    /// An assistant of this room: who runs it, where questions go, what it can read.
+    Assistant(AccountId),
+    /// The exact text that would leave, of the envelope below this panel.
+    Exact,
     /// How the connection stands.
     Net,
     /// The own devices.

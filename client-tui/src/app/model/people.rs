@@ -90,6 +90,11 @@ impl People {
 }
 
 impl Person {
+    /// Says whether anybody is there; an agent is never away.
+    pub(crate) fn is_here(&self) -> bool {
+        self.presence != PresenceState::Offline
+    }
+
     fn of(view: &PersonView) -> Self {
         Self {
             account: view.account,

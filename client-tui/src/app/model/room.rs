@@ -4,10 +4,12 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use mathia_protocol::client::{MarkCounts, RoomView};
+use mathia_protocol::crypto::card::AgentCard;
 use mathia_protocol::crypto::commit::{AgentScope, HistoryRule, Role, RoomKind, RoomMode};
 use mathia_protocol::id::{AccountId, Epoch, RoomId, Seq, TimeMs};
 
 use super::timeline::Timeline;
+use crate::asking::Destination;
 use crate::safe_text::SafeText;
 
 /// Texts written before that can be brought back with Up.
@@ -72,7 +74,26 @@ pub(crate) struct Member {
     pub(crate) handle: SafeText,
     pub(crate) role: Role,
     pub(crate) is_agent: bool,
+    /// Who runs an agent, as its account says; empty for people.
     pub(crate) operator: SafeText,
+    /// What an agent says of itself, as far as it is known.
+    pub(crate) card: Option<Card>,
+}
+
+/// What an agent says of itself, cleaned.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Card {
+    pub(crate) place: SafeText,
+    pub(crate) model: SafeText,
+    pub(crate) operator: SafeText,
+}
+
+impl Card {
+    fn of(card: &AgentCard) -> Self {
+        let Destination { place, model, operator } = Destination::of(Some(card));
+        let clean = SafeText::line;
+        Self { place: clean(&place), model: clean(&model), operator: clean(&operator) }
+    }
 }
 
 impl RoomFacts {
@@ -93,6 +114,7 @@ impl RoomFacts {
                     role: member.role,
                     is_agent: member.is_agent || member.role == Role::Agent,
                     operator: SafeText::line(&member.operator),
+                    card: member.card.as_ref().map(Card::of),
                 })
                 .collect(),
             role: view.role,
@@ -123,6 +145,11 @@ impl RoomFacts {
     /// How many people are members, the own person included.
     pub(crate) fn n_people(&self) -> usize {
         self.members.iter().filter(|member| !member.is_agent).count()
+    }
+
+    /// The assistant of this room.
+    pub(crate) fn agent(&self) -> Option<&Member> {
+        self.members.iter().find(|member| member.is_agent)
     }
 
     /// The other person of a direct room.

@@ -2,13 +2,16 @@
 //!
 //! Holds only what was loaded; asks for nothing itself. Inserting tells whether places are missing.
 
+mod asking;
+
 use std::cell::RefCell;
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 
 use mathia_protocol::id::{Seq, TimeMs};
 
 use super::entry::{Body, Entry, ItemKey, Note, Pending, PendingState};
+use super::question::Answering;
 use crate::app::wrap::{self, Row};
 use crate::safe_text::SafeText;
 
@@ -19,11 +22,22 @@ const LIVE_KEPT_MAX: usize = 5_000;
 /// Notes kept between entries; the oldest goes first.
 const NOTES_MAX: usize = 200;
 
+/// Answers shown at a time while they come: more would be a screen nobody can follow.
+const ANSWERING_MAX: usize = 32;
+
 /// What a room's timeline shows, as far as it is loaded.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Timeline {
     placed: VecDeque<Placed>,
+    /// Answers on their way, by ask: behind all entries, where they will stand.
+    answering: Vec<Answering>,
     pending: Vec<Pending>,
+    /// The asks whose answers are loaded.
+    answered: HashSet<Seq>,
+    /// The asks that were taken back.
+    stopped: HashSet<Seq>,
+    /// The newest own ask that was loaded.
+    own_ask: Option<Seq>,
     /// Whether the newest page was loaded.
     pub(crate) is_loaded: bool,
     /// Whether older entries can be had.
@@ -60,6 +74,7 @@ enum Placed {
 pub(crate) enum Item<'a> {
     Entry(&'a Entry),
     Note(&'a Note),
+    Answering(&'a Answering),
     Pending(&'a Pending),
 }
 
@@ -87,6 +102,7 @@ impl Item<'_> {
         match self {
             Self::Entry(entry) => ItemKey::Placed(entry.seq, 0),
             Self::Note(note) => ItemKey::Placed(note.after, note.number),
+            Self::Answering(answering) => ItemKey::Answering(answering.ask),
             Self::Pending(pending) => ItemKey::Pending(pending.key),
         }
     }
@@ -95,25 +111,32 @@ impl Item<'_> {
         match self {
             Self::Entry(entry) => entry.time,
             Self::Note(note) => note.time,
+            Self::Answering(answering) => answering.since,
             Self::Pending(pending) => pending.queued_at,
         }
     }
 
     /// The text a person can copy.
     pub(crate) fn text(self) -> Option<String> {
-        match self {
-            Self::Entry(Entry { body: Body::Text(text) | Body::Change(text), .. })
-            | Self::Note(Note { text, .. })
-            | Self::Pending(Pending { text, .. }) => Some(text.as_str().to_owned()),
-            Self::Entry(_) => None,
-        }
+        let text = match self {
+            Self::Entry(entry) => match &entry.body {
+                Body::Text(text) | Body::Change(text) => text,
+                Body::Ask(asked) => &asked.text,
+                Body::Answer(answered) => &answered.text,
+                _ => return None,
+            },
+            Self::Note(Note { text, .. })
+            | Self::Answering(Answering { text, .. })
+            | Self::Pending(Pending { text, .. }) => text,
+        };
+        Some(text.as_str().to_owned())
     }
 }
 
 impl Timeline {
     /// How many things there are.
     pub(crate) fn len(&self) -> usize {
-        self.placed.len() + self.pending.len()
+        self.placed.len() + self.answering.len() + self.pending.len()
     }
 
     /// The thing at an index, the oldest at 0.
@@ -121,7 +144,12 @@ impl Timeline {
         match self.placed.get(index) {
             Some(Placed::Entry(entry)) => Some(Item::Entry(entry)),
             Some(Placed::Note(note)) => Some(Item::Note(note)),
-            None => self.pending.get(index - self.placed.len()).map(Item::Pending),
+            None => {
+                let index = index - self.placed.len();
+                let pending = || self.pending.get(index - self.answering.len());
+                let answering = self.answering.get(index).map(Item::Answering);
+                answering.or_else(|| pending().map(Item::Pending))
+            }
         }
     }
 
@@ -129,9 +157,12 @@ impl Timeline {
     pub(crate) fn index_of(&self, key: ItemKey) -> usize {
         match key {
             ItemKey::Placed(..) => self.placed.partition_point(|placed| placed.key() < key),
+            ItemKey::Answering(ask) => {
+                self.placed.len() + self.answering.partition_point(|one| one.ask < ask)
+            }
             ItemKey::Pending(_) => {
                 let at = self.pending.iter().position(|p| ItemKey::Pending(p.key) >= key);
-                self.placed.len() + at.unwrap_or(self.pending.len())
+                self.placed.len() + self.answering.len() + at.unwrap_or(self.pending.len())
             }
         }
     }
@@ -140,6 +171,7 @@ impl Timeline {
     pub(crate) fn insert(&mut self, entry: Entry) -> bool {
         let key = ItemKey::Placed(entry.seq, 0);
         self.wrapped.get_mut().rows.remove(&key);
+        self.note_asking(&entry);
         let index = self.index_of(key);
         let entry = Placed::Entry(Box::new(entry));
         match self.placed.get_mut(index) {
@@ -154,10 +186,17 @@ impl Timeline {
         }
     }
 
+    /// The entry at a place, if it is loaded.
+    pub(crate) fn entry(&self, seq: Seq) -> Option<&Entry> {
+        match self.placed.get(self.index_of(ItemKey::Placed(seq, 0))) {
+            Some(Placed::Entry(entry)) if entry.seq == seq => Some(entry),
+            _ => None,
+        }
+    }
+
     /// Says whether the entry at a place is loaded.
     pub(crate) fn has(&self, seq: Seq) -> bool {
-        let key = ItemKey::Placed(seq, 0);
-        self.placed.get(self.index_of(key)).is_some_and(|placed| placed.key() == key)
+        self.entry(seq).is_some()
     }
 
     /// The place before which entries are missing, if the entry at `seq` has a hole before it.

@@ -4,7 +4,7 @@ use mathia_protocol::client::{Command, CommandError, Done, EntryView, LobbyRoom,
 use mathia_protocol::id::{RoomId, Seq};
 use mathia_protocol::name::{Handle, RoomName};
 
-use super::{complain, editing, events, notice, rooms, speak};
+use super::{asking, complain, editing, events, notice, rooms, speak};
 use crate::app::action::Action;
 use crate::app::composer::Composer;
 use crate::app::effect::{Ask, Effect, Then};
@@ -48,6 +48,11 @@ fn done_well(model: &mut Model, ask: Ask, done: Done) -> Vec<Effect> {
             page(model, room, before, &entries, has_more)
         }
         (Ask::Send { room, key }, Done::Queued { local_id }) => queued(model, room, key, local_id),
+        (Ask::Envelope { number }, Done::Envelope(view)) => {
+            asking::gathered(model, number, &view);
+            Vec::new()
+        }
+        (Ask::Question { number }, Done::Queued { .. }) => asking::asked(model, number),
         (Ask::Withdraw { room, key, then }, _) => withdrawn(model, room, key, then),
         (Ask::Go { say }, Done::Room(room)) => arrive(model, room, say),
         (Ask::Lobby { wanted }, Done::Lobby(open)) => lobby(model, wanted, &open),
@@ -98,6 +103,10 @@ fn failed(model: &mut Model, ask: Ask, error: &CommandError) -> Vec<Effect> {
                 room.marked = room.facts.read_upto;
             }
         }
+        Ask::Envelope { number } | Ask::Question { number } => {
+            asking::refused(model, number, error);
+        }
+        Ask::Stop { room, ask } => asking::not_stopped(model, room, ask, error),
         Ask::Withdraw { .. } => {
             complain(model, &format!("It cannot be taken back any more: {error}."));
         }
@@ -181,9 +190,13 @@ fn withdrawn(model: &mut Model, id: RoomId, key: u64, then: Then) -> Vec<Effect>
     let Some(taken) = room.timeline.take_pending(|pending| pending.key == key) else {
         return Vec::new();
     };
+    // A question goes back as one: sent as a text, it would ask nobody.
+    let name = room.facts.agent().map_or(Handle::ASSISTANT, |agent| agent.handle.as_str());
+    let text = taken.text.as_str();
+    let text = if taken.is_ask { format!("@{name} {text}") } else { text.to_owned() };
     match then {
         Then::Drop => {
-            room.remember_written(taken.text.as_str());
+            room.remember_written(&text);
             let up = model.key(Action::Up);
             notice(model, &format!("Withdrawn. {up} on an empty composer brings it back."));
             Vec::new()
@@ -191,10 +204,17 @@ fn withdrawn(model: &mut Model, id: RoomId, key: u64, then: Then) -> Vec<Effect>
         Then::Edit => {
             let mut effects = rooms::enter(model, id);
             model.overlays.clear();
-            effects.extend(editing::take_up(model, taken.text.as_str()));
+            effects.extend(editing::take_up(model, &text));
             effects
         }
-        Then::Resend => vec![speak::queue(model, id, taken.text.as_str())],
+        Then::Resend if taken.is_ask => {
+            // Consent is for one sending: the envelope is shown again.
+            let mut effects = rooms::enter(model, id);
+            effects.extend(editing::take_up(model, &text));
+            effects.extend(asking::open(model, taken.text.as_str()));
+            effects
+        }
+        Then::Resend => vec![speak::queue(model, id, &text)],
     }
 }
 

@@ -5,7 +5,7 @@ use mathia_protocol::crypto::commit::{Role, RoomKind, RoomMode};
 use mathia_protocol::id::RoomId;
 use mathia_protocol::name::{Handle, RoomName};
 
-use super::{complain, notice, overlays, plain, quit, reading};
+use super::{asking, complain, notice, overlays, plain, quit, reading};
 use crate::app::effect::{Ask, Effect};
 use crate::app::model::Model;
 use crate::app::model::overlay::{Overlay, Question, Topic};
@@ -65,10 +65,13 @@ fn run_here(model: &mut Model, room: RoomId, command: Slash) -> Vec<Effect> {
     let name = model.room().map(|room| room.facts.shown_name()).unwrap_or_default();
     match command {
         Slash::Lock => panel(model, Topic::Lock),
-        Slash::Who => {
+        Slash::Who(None) => {
             panel(model, Topic::Who);
             vec![Effect::Command { ask: Ask::People, command: Command::People }]
         }
+        Slash::Who(Some(name)) => who(model, &name),
+        Slash::Stop => asking::stop(model),
+        Slash::Again => asking::again(model),
         Slash::Read { .. } => {
             notice(model, &format!("{name} is marked as read."));
             reading::mark(model, room).into_iter().collect()
@@ -140,6 +143,15 @@ fn safety(person: Handle, asks: bool) -> Vec<Effect> {
 
 fn set(room: RoomId, key: &str, value: String, done: &str) -> Vec<Effect> {
     vec![plain(Command::Set { room, key: key.to_owned(), value }, done)]
+}
+
+/// Tells about the assistant of a room; about people, the list tells everything.
+fn who(model: &mut Model, name: &Handle) -> Vec<Effect> {
+    let agent = model.room().and_then(|room| room.facts.agent());
+    match agent.filter(|agent| agent.handle.as_str() == name.as_str()).map(|agent| agent.account) {
+        Some(agent) => panel(model, Topic::Assistant(agent)),
+        None => panel(model, Topic::Who),
+    }
 }
 
 fn ask(model: &mut Model, text: String, command: Command, done: String) -> Vec<Effect> {

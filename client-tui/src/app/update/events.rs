@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use mathia_protocol::client::{
-    ClientEvent, Command, EntryView, OutboxState, OutboxView, RoomView, TrustState,
+    ClientEvent, Command, EntryBodyView, EntryView, OutboxState, OutboxView, RoomView, StreamView,
+    TrustState,
 };
 use mathia_protocol::crypto::commit::RoomKind;
 use mathia_protocol::id::{AccountId, RoomId, Seq, TimeMs};
@@ -12,7 +13,8 @@ use super::rooms;
 use super::{complain, notice, ring};
 use crate::app::effect::{Ask, Effect};
 use crate::app::model::Model;
-use crate::app::model::entry::{Body, Entry, Pending, PendingState};
+use crate::app::model::entry::{Body, Entry, ItemKey, Pending, PendingState};
+use crate::app::model::question::{Answering, Asked};
 use crate::app::model::room::{NewLine, Room, RoomFacts};
 use crate::app::model::timeline::Scroll;
 use crate::safe_text::SafeText;
@@ -31,7 +33,10 @@ pub(super) fn told(model: &mut Model, event: ClientEvent) -> Vec<Effect> {
         ClientEvent::Room(view) => room(model, &view),
         ClientEvent::RoomGone(gone) => room_gone(model, gone),
         ClientEvent::Entry(view) => entry(model, &view),
-        ClientEvent::Stream(_) => Vec::new(),
+        ClientEvent::Stream(view) => {
+            stream(model, &view);
+            Vec::new()
+        }
         ClientEvent::Outbox(view) => {
             outbox(model, &view);
             Vec::new()
@@ -88,6 +93,9 @@ pub(super) fn room(model: &mut Model, view: &RoomView) -> Vec<Effect> {
     let draft = model.early_drafts.remove(&id);
     if let Some(room) = model.rooms.get_mut(&id) {
         room.facts = facts;
+        let members = &room.facts.members;
+        let is_member = |agent| members.iter().any(|member| member.account == agent);
+        room.timeline.keep_answering(|answering| is_member(answering.agent));
     } else {
         let mut room = Room::new(facts);
         room.draft = draft.unwrap_or_default();
@@ -121,6 +129,11 @@ fn room_gone(model: &mut Model, gone: RoomId) -> Vec<Effect> {
 fn entry(model: &mut Model, view: &EntryView) -> Vec<Effect> {
     let is_here = model.place == Some(view.room);
     let is_watched = model.is_watched() && is_here;
+    if let (EntryBodyView::Answer(answer), true) = (&view.body, is_here)
+        && model.selected == Some(ItemKey::Answering(answer.ask))
+    {
+        model.selected = Some(ItemKey::Placed(view.seq, 0));
+    }
     let Some(room) = model.rooms.get_mut(&view.room) else { return Vec::new() };
     let entry = Entry::of(view);
     let is_news = !entry.is_mine && entry.is_countable && entry.seq > room.facts.read_upto;
@@ -145,6 +158,14 @@ fn entry(model: &mut Model, view: &EntryView) -> Vec<Effect> {
         }
     }
     effects
+}
+
+/// More of an answer came. It moves nobody who reads above it, and counts once it is whole.
+fn stream(model: &mut Model, view: &StreamView) {
+    let since = model.now.wall;
+    if let Some(room) = model.rooms.get_mut(&view.room) {
+        room.timeline.grow(Answering::of(view, since));
+    }
 }
 
 /// Counts a message that arrived in the room one is in.
@@ -206,10 +227,18 @@ fn outbox(model: &mut Model, view: &OutboxView) {
     let next_key = model.next_key;
     let Some(room) = model.rooms.get_mut(&view.room) else { return };
     let text = SafeText::clean(&view.text);
+    let agent = room.facts.agent().map(|agent| agent.account);
     let timeline = &mut room.timeline;
+    // What says nothing (an answer that is stopped) is shown where it works.
+    if text.is_empty() {
+        return;
+    }
     // The answer with the number may come after this: then the text tells which one it is.
     let is_known = |pending: &Pending| pending.local_id == Some(view.local_id);
-    let is_unnumbered = |pending: &Pending| pending.local_id.is_none() && pending.text == text;
+    let is_unnumbered = |pending: &Pending| {
+        let is_alike = pending.is_ask == view.is_ask && pending.text == text;
+        pending.local_id.is_none() && is_alike
+    };
     if timeline.pending_mut(is_known).is_none()
         && let Some(pending) = timeline.pending_mut(is_unnumbered)
     {
@@ -226,7 +255,13 @@ fn outbox(model: &mut Model, view: &OutboxView) {
         OutboxState::Accepted { seq, time } => {
             timeline.take_pending(is_known);
             if let Some(me) = me.filter(|_| timeline.is_loaded) {
-                accepted(room, &me, text, (*seq, *time));
+                let body = match agent.filter(|_| view.is_ask) {
+                    Some(agent) => {
+                        Body::Ask(Box::new(Asked { agent, text, attached: None, n_left_out: 0 }))
+                    }
+                    None => Body::Text(text),
+                };
+                accepted(room, &me, body, (*seq, *time));
             }
             return;
         }
@@ -236,18 +271,14 @@ fn outbox(model: &mut Model, view: &OutboxView) {
     } else {
         let (key, queued_at) = (next_key, view.queued_at);
         let local_id = Some(view.local_id);
-        timeline.push_pending(Pending { key, local_id, text, queued_at, state });
+        let is_ask = view.is_ask;
+        timeline.push_pending(Pending { key, local_id, text, is_ask, queued_at, state });
         model.next_key += 1;
     }
 }
 
 /// Shows an own text at the place the server gave it, until the entry itself is told.
-fn accepted(
-    room: &mut Room,
-    me: &crate::app::model::Me,
-    text: SafeText,
-    (seq, time): (Seq, TimeMs),
-) {
+fn accepted(room: &mut Room, me: &crate::app::model::Me, body: Body, (seq, time): (Seq, TimeMs)) {
     if !room.timeline.has(seq) {
         room.timeline.insert(Entry {
             seq,
@@ -258,7 +289,7 @@ fn accepted(
             is_countable: true,
             is_mention: false,
             is_shown_to_agent: false,
-            body: Body::Text(text),
+            body,
         });
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use crossterm::event::{KeyCode, KeyEvent};
 use mathia_protocol::client::Command;
 
-use super::{editing, notice, overlays, plain, quit, rooms, scrolling, select, speak};
+use super::{asking, editing, notice, overlays, plain, quit, rooms, scrolling, select, speak};
 use crate::app::action::Action;
 use crate::app::chord::Chord;
 use crate::app::composer::Edit;
@@ -68,8 +68,10 @@ fn composing(model: &mut Model, action: Action, armed: Option<Armed>) -> Vec<Eff
         Action::Home => scrolling::first_unread(model),
         Action::End => scrolling::newest(model),
         Action::QuitOrDelete if has_text => editing::edit(model, Edit::Delete),
+        Action::Back if model.running_ask().is_some() => asking::stop(model),
         Action::Back => {
             let run = model.now.run;
+            model.writing.quoted = None;
             model.notice = None;
             model.writing.completion = None;
             if !has_text {
@@ -90,6 +92,7 @@ fn selecting(model: &mut Model, action: Action, armed: Option<Armed>) -> Vec<Eff
         Action::Copy => select::copy(model),
         Action::Why => select::explain(model, Topic::Why),
         Action::Ticks => select::explain(model, Topic::Ticks),
+        Action::Ask => asking::about_selected(model),
         Action::Back => {
             model.selected = None;
             Vec::new()
@@ -131,8 +134,12 @@ pub(super) fn anywhere(model: &mut Model, action: Action, armed: Option<Armed>) 
     }
 }
 
-/// Ctrl-C takes back one thing at a time: what floats, the selection, the draft, the program.
+/// Ctrl-C takes back one thing at a time: the answer that comes, what floats, the selection, the
+/// draft, the program.
 fn cancel(model: &mut Model, armed: Option<Armed>) -> Vec<Effect> {
+    if model.running_ask().is_some() {
+        return asking::stop(model);
+    }
     let until = model.now.run + ARMED_TIME;
     if !model.overlays.is_empty() {
         model.overlays.clear();

@@ -4,6 +4,7 @@
 //! model and effects.
 
 mod answers;
+mod asking;
 mod commands;
 mod completion;
 mod editing;

@@ -3,7 +3,7 @@
 use mathia_protocol::client::{Command, PersonRef};
 use mathia_protocol::id::RoomId;
 
-use super::{keys, notice, plain, rooms};
+use super::{asking, keys, notice, plain, rooms};
 use crate::app::action::Action;
 use crate::app::effect::{Ask, Effect, Then};
 use crate::app::explain;
@@ -23,6 +23,7 @@ pub(super) fn act(model: &mut Model, action: Action, armed: Option<Armed>) -> Ve
         Some(Overlay::Outbox { .. }) => in_outbox(model, action, armed),
         Some(Overlay::Question(_)) => in_question(model, action, armed),
         Some(Overlay::Panel { .. }) => in_panel(model, action, armed),
+        Some(Overlay::Envelope(_)) => asking::act(model, action, armed),
         None => Vec::new(),
     }
 }
@@ -80,7 +81,19 @@ fn in_panel(model: &mut Model, action: Action, armed: Option<Armed>) -> Vec<Effe
         (Action::ListDown, _) => *scroll = (*scroll + 1).min(n_rows),
         (Action::PageUp, _) => *scroll = scroll.saturating_sub(8),
         (Action::PageDown, _) => *scroll = (*scroll + 8).min(n_rows),
-        (Action::Choose | Action::Keys | Action::Why, _) => model.overlays.clear(),
+        (Action::Why, Topic::Who) => {
+            let agent = model.room().and_then(|room| room.facts.agent());
+            match agent.map(|agent| agent.account) {
+                Some(agent) => {
+                    let topic = Topic::Assistant(agent);
+                    model.overlays.push(Overlay::Panel { topic, scroll: 0 });
+                }
+                None => model.overlays.clear(),
+            }
+        }
+        (Action::Choose | Action::Keys | Action::Why, _) => {
+            model.overlays.pop();
+        }
         (Action::Ticks, Topic::Why(key)) => *topic = Topic::Ticks(*key),
         (Action::Copy, _) => return copy(model),
         (Action::Confirm, Topic::Safety { account, handle, asks: true, .. }) => {

@@ -4,12 +4,12 @@ use mathia_protocol::client::Command;
 use mathia_protocol::id::RoomId;
 use mathia_protocol::limits::MESSAGE_TEXT_LEN_MAX;
 
-use super::{commands, complain, editing};
+use super::{asking, commands, complain, editing};
 use crate::app::effect::{Ask, Effect};
 use crate::app::model::Model;
 use crate::app::model::entry::{Pending, PendingState};
 use crate::app::model::timeline::Scroll;
-use crate::app::slash::{self, Written};
+use crate::app::slash::{self, Slash, Written};
 use crate::safe_text::SafeText;
 
 /// Sends what was written. What cannot be sent stays in the composer, with the reason above it.
@@ -19,7 +19,11 @@ pub(super) fn submit(model: &mut Model) -> Vec<Effect> {
         return Vec::new();
     }
     match slash::parse(&text) {
-        Ok(Written::Say(said)) => say(model, &said),
+        Ok(Written::Do(Slash::Ask(question))) => asking::open(model, &question),
+        Ok(Written::Say(said)) => match asking::question_in(model, &said).map(str::to_owned) {
+            Some(question) => asking::open(model, &question),
+            None => say(model, &said),
+        },
         Ok(Written::Do(command)) => {
             let mut effects = taken(model);
             effects.extend(commands::run(model, command, &text));
@@ -75,6 +79,7 @@ pub(super) fn queue(model: &mut Model, id: RoomId, text: &str) -> Effect {
             key,
             local_id: None,
             text: SafeText::clean(text),
+            is_ask: false,
             queued_at,
             state: PendingState::Queued,
         });

@@ -108,7 +108,15 @@ fn wanted(model: &Model) -> Vec<(String, String)> {
     let moving = || Some((model.keymap.moving_keys(place)?, "move".to_owned()));
     let hints = match (place, model.overlays.last()) {
         // What floats tells its own keys.
-        (_, Some(Overlay::Panel { .. } | Overlay::Question(_) | Overlay::Outbox { .. })) => vec![],
+        (
+            _,
+            Some(
+                Overlay::Panel { .. }
+                | Overlay::Question(_)
+                | Overlay::Outbox { .. }
+                | Overlay::Envelope(_),
+            ),
+        ) => vec![],
         (Place::List, _) => {
             vec![hint(Action::Choose, "go"), moving(), hint(Action::Back, "back")]
         }
@@ -116,6 +124,7 @@ fn wanted(model: &Model) -> Vec<(String, String)> {
             moving(),
             hint(Action::Copy, "copy"),
             hint(Action::Why, "why"),
+            hint(Action::Ask, "ask").filter(|_| has_agent(model)),
             hint(Action::Ticks, "ticks"),
             hint(Action::Back, "back"),
         ],
@@ -138,6 +147,10 @@ fn hint(model: &Model, place: Place, action: Action, does: &str) -> Hint {
     Some((key.to_string(), does.to_owned()))
 }
 
+fn has_agent(model: &Model) -> bool {
+    model.room().is_some_and(|room| room.facts.agent().is_some())
+}
+
 fn composing(model: &Model) -> Vec<Hint> {
     let hint = |action: Action, does: &str| hint(model, Place::Compose, action, does);
     let has_text = !model.composer.is_empty();
@@ -148,7 +161,9 @@ fn composing(model: &Model) -> Vec<Hint> {
     let n_elsewhere: u32 = elsewhere.map(|room| room.facts.n_unread).sum();
     let newest = if has_text { Action::Newest } else { Action::End };
     let may_select = !has_text && model.room().is_some();
+    let is_asked = model.running_ask().is_some();
     vec![
+        hint(Action::Back, "stop").filter(|_| is_asked),
         hint(Action::Send, "send").filter(|_| has_text),
         hint(Action::Edit(Edit::Newline), "line").filter(|_| has_text),
         hint(newest, "newest").filter(|_| !is_live),

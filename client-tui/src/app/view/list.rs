@@ -60,7 +60,7 @@ fn draw_candidate(pen: &mut Pen<'_>, area: Rect, candidate: &Candidate, is_selec
     let (sign, role) = match candidate.sign {
         Sign::Sealed => ("▣", Role::Dim),
         Sign::Open => ("□", Role::Warn),
-        Sign::Agent => ("◆", Role::Accent),
+        Sign::Agent => ("◆", Role::Assistant),
         Sign::Person(PresenceState::Online) => ("●", Role::Online),
         Sign::Person(PresenceState::Away) => ("◐", Role::Warn),
         Sign::Person(PresenceState::Offline) => ("○", Role::Dim),

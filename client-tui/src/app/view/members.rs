@@ -32,7 +32,7 @@ fn draw_member(pen: &mut Pen<'_>, area: Rect, model: &Model, (row, member): (u16
     let role = match sign {
         "●" => Role::Online,
         "◐" => Role::Warn,
-        "◆" => Role::Accent,
+        "◆" => Role::Assistant,
         _ => Role::Dim,
     };
     pen.put(area, (0, row), sign, role);

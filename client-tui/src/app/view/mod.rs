@@ -2,6 +2,7 @@
 
 mod bottom;
 mod composer;
+mod envelope;
 mod float;
 mod list;
 mod members;
@@ -72,6 +73,10 @@ fn chat(pen: &mut Pen<'_>, model: &Model) -> Option<Position> {
         }
         Some(Overlay::Question(question)) => {
             float::question(pen, model, question);
+            None
+        }
+        Some(Overlay::Envelope(envelope)) => {
+            envelope::draw(pen, model, envelope);
             None
         }
         Some(Overlay::Outbox { selected }) => {

@@ -93,7 +93,7 @@ fn draw_row(pen: &mut Pen<'_>, area: Rect, model: &Model, row: &Row<'_>) {
 /// The sign of a person: there, away, not there, or an assistant.
 pub(super) fn person_sign(person: &Person) -> (&'static str, Role) {
     match person.presence {
-        _ if person.is_agent => ("◆", Role::Accent),
+        _ if person.is_agent => ("◆", Role::Assistant),
         PresenceState::Online => ("●", Role::Online),
         PresenceState::Away => ("◐", Role::Warn),
         PresenceState::Offline => ("○", Role::Dim),

@@ -3,7 +3,7 @@
 use ratatui::layout::Rect;
 
 use super::pen::{Pen, columns};
-use crate::app::model::timeline::Scroll;
+use crate::app::model::timeline::{Item, Scroll};
 use crate::app::model::{Model, Notice};
 use crate::app::theme::Role;
 use crate::app::wrap;
@@ -32,6 +32,9 @@ pub(super) fn draw(pen: &mut Pen<'_>, area: Rect, model: &Model) {
             let role = if i == completion.index { Role::Accent } else { Role::Dim };
             col = pen.put(left, (col, 0), candidate.trim_end(), role) + 2;
         }
+    } else if let Some(quoted) = quoted(model) {
+        let end = pen.put(left, (1, 0), "◆", Role::Assistant);
+        pen.put_cut(left, (end + 1, 0), &quoted, Role::Dim);
     } else if let Some(typing) = typing(model) {
         pen.put_cut(left, (1, 0), &typing, Role::Dim);
     }
@@ -52,10 +55,19 @@ fn draw_notice(pen: &mut Pen<'_>, area: Rect, notice: &Notice) {
     }
 }
 
+/// The message one asks about.
+fn quoted(model: &Model) -> Option<String> {
+    let entry = model.room()?.timeline.entry(model.writing.quoted?)?;
+    let text = Item::Entry(entry).text()?;
+    let first = text.lines().next().unwrap_or_default();
+    Some(format!("asking about {}: {first}", entry.handle))
+}
+
 fn below(model: &Model) -> Option<String> {
     let room = model.room()?;
     match (room.timeline.scroll, room.timeline.n_below) {
         (Scroll::Live, _) => None,
+        (Scroll::At(..), 0) if room.timeline.is_answering() => Some("↓ new lines below".to_owned()),
         (Scroll::At(..), 0) => Some("↓ more below".to_owned()),
         (Scroll::At(..), n) => Some(format!("↓ {n} new below")),
     }

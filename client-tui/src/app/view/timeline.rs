@@ -4,13 +4,19 @@ use ratatui::layout::Rect;
 use ratatui::style::Modifier;
 
 use super::pen::{Pen, columns};
-use crate::app::layout::{Line, Page, Part, STAMP_INDENT, Tone};
+use crate::app::layout::{Head, Line, Page, Part, STAMP_INDENT, Said, Tone, Whose};
 use crate::app::model::Model;
 use crate::app::model::connection::Connection;
 use crate::app::model::room::Tick;
 use crate::app::theme::Role;
 use crate::app::update::HUSH;
 use crate::app::wrap::{CODE_PREFIX, Row, RowKind};
+
+/// The sign of what an assistant was shown, and the words where there is room for them.
+const SHOWN_SIGN: &str = "◆";
+const SHOWN_WORDS: &str = "shared with ai";
+/// Columns between a name and what stands behind it.
+const HEAD_GAP: u16 = 3;
 
 pub(super) fn draw(pen: &mut Pen<'_>, area: Rect, model: &Model) {
     let lines = Page::of(model).map(|page| page.window()).unwrap_or_default();
@@ -50,34 +56,8 @@ fn draw_line(pen: &mut Pen<'_>, area: Rect, line: &Line) {
         Part::Space => {}
         Part::Day(day) => pen.put_middle(area, 0, &format!("· {day} ·"), Role::Dim),
         Part::New(text) => new_line(pen, area, text),
-        Part::Head { stamp, name, is_mine, is_shown_to_agent } => {
-            let role = if *is_mine { Role::Mine } else { Role::Name };
-            let col = if has_stamps {
-                pen.put(area, (1, 0), stamp, Role::Dim);
-                indent
-            } else {
-                1
-            };
-            let mut end = pen.put_cut(area, (col, 0), name.as_str(), role);
-            if !has_stamps {
-                end = pen.put(area, (end + 2, 0), stamp, Role::Dim);
-            }
-            if *is_shown_to_agent {
-                pen.put(area, (end + 2, 0), "shown to the assistant", Role::Dim);
-            }
-        }
-        Part::Said { stamp, row, tick, is_mention } => {
-            if let (Some(stamp), true) = (stamp, has_stamps) {
-                pen.put(area, (1, 0), stamp, Role::Dim);
-            }
-            said(pen, Rect { x: area.x + indent, width: area.width - indent, ..area }, row);
-            if *is_mention {
-                pen.put(area, (indent.saturating_sub(2), 0), "▎", Role::Mention);
-            }
-            if let Some(tick) = tick {
-                draw_tick(pen, area, *tick);
-            }
-        }
+        Part::Head(head) => draw_head(pen, area, (indent, has_stamps), head),
+        Part::Said(said) => draw_said(pen, area, (indent, has_stamps), said),
         Part::Told { stamp, text, tone } => {
             if let (Some(stamp), true) = (stamp, has_stamps) {
                 pen.put(area, (1, 0), stamp, Role::Dim);
@@ -88,6 +68,70 @@ fn draw_line(pen: &mut Pen<'_>, area: Rect, line: &Line) {
     }
 }
 
+fn draw_head(pen: &mut Pen<'_>, area: Rect, (indent, has_stamps): (u16, bool), head: &Head) {
+    let role = match head.whose {
+        Whose::Mine => Role::Mine,
+        Whose::Others => Role::Name,
+        Whose::Assistants => Role::Assistant,
+    };
+    let col = if has_stamps {
+        pen.put(area, (1, 0), &head.stamp, Role::Dim);
+        indent
+    } else {
+        1
+    };
+    let mut end = pen.put_cut(area, (col, 0), head.name.as_str(), role);
+    if !has_stamps {
+        end = pen.put(area, (end + 2, 0), &head.stamp, Role::Dim);
+    }
+    let mut noted = Rect { width: area.width.saturating_sub(1), ..area };
+    if !head.aside.is_empty() {
+        noted.width = pen.put_right(noted, 0, &head.aside, Role::Dim).saturating_sub(1);
+    }
+    if !head.note.is_empty() && end + HEAD_GAP < noted.width {
+        pen.put_cut(noted, (end + HEAD_GAP, 0), &head.note, Role::Dim);
+    }
+}
+
+fn draw_said(pen: &mut Pen<'_>, area: Rect, (indent, has_stamps): (u16, bool), said: &Said) {
+    if let (Some(stamp), true) = (&said.stamp, has_stamps) {
+        pen.put(area, (1, 0), stamp, Role::Dim);
+    }
+    let text = Rect { x: area.x + indent, width: area.width.saturating_sub(indent), ..area };
+    let end = draw_row(pen, text, &said.row);
+    if let Some(lead) = said.row.text.get(..said.lead) {
+        pen.put(text, (0, 0), lead, Role::Assistant);
+    }
+    if said.has_cursor {
+        pen.put(text, (end, 0), "▌", Role::Assistant);
+    }
+    if said.is_mention {
+        pen.put(area, (indent.saturating_sub(2), 0), "▎", Role::Mention);
+    }
+    let mut right = area.width.saturating_sub(1);
+    if let Some(tick) = said.tick {
+        right = draw_tick(pen, area, tick).saturating_sub(1);
+    }
+    if said.is_shown {
+        draw_shown(pen, area, (indent + end, right), said.tick.is_some());
+    }
+}
+
+/// The mark of what an assistant was shown: a sign and a word where there is room behind the text,
+/// the sign alone in the margin otherwise.
+fn draw_shown(pen: &mut Pen<'_>, area: Rect, (from, right): (u16, u16), has_tick: bool) {
+    let words = format!("{SHOWN_SIGN} {SHOWN_WORDS}");
+    let marked = Rect { width: right, ..area };
+    if from + 2 + columns(&words) <= right {
+        let col = pen.put_right(marked, 0, &words, Role::Dim);
+        pen.put(area, (col, 0), SHOWN_SIGN, Role::Assistant);
+    } else {
+        // The last column is free beside a tick; without one, the margin is.
+        let col = area.width.saturating_sub(if has_tick { 1 } else { 2 });
+        pen.put(area, (col, 0), SHOWN_SIGN, Role::Assistant);
+    }
+}
+
 fn new_line(pen: &mut Pen<'_>, area: Rect, text: &str) {
     let area = Rect { x: area.x + 1, width: area.width.saturating_sub(2), ..area };
     let rule = "─".repeat(usize::from(area.width));
@@ -95,22 +139,22 @@ fn new_line(pen: &mut Pen<'_>, area: Rect, text: &str) {
     pen.put_middle(area, 0, &format!(" {text} "), Role::Unread);
 }
 
-fn said(pen: &mut Pen<'_>, area: Rect, row: &Row) {
+/// Writes a row of a text; returns the column behind it.
+fn draw_row(pen: &mut Pen<'_>, area: Rect, row: &Row) -> u16 {
     match row.kind {
-        RowKind::Prose => {
-            pen.put(area, (0, 0), &row.text, Role::Text);
-        }
+        RowKind::Prose => pen.put(area, (0, 0), &row.text, Role::Text),
         RowKind::Code(number) => {
             let number = number.map_or_else(|| "  ".to_owned(), |number| format!("{number:>2}"));
             let prefix = u16::try_from(CODE_PREFIX).unwrap_or(0);
             pen.put(area, (0, 0), &format!("{number}│"), Role::Dim);
-            pen.put(area, (prefix, 0), &row.text, Role::Code);
+            pen.put(area, (prefix, 0), &row.text, Role::Code)
         }
     }
 }
 
-/// A tick at the right edge. Where there is no color, the one that is told by it says a word.
-fn draw_tick(pen: &mut Pen<'_>, area: Rect, tick: Tick) {
+/// A tick at the right edge; returns the column it begins at. Where there is no color, the one that
+/// is told by it says a word.
+fn draw_tick(pen: &mut Pen<'_>, area: Rect, tick: Tick) -> u16 {
     let is_colorless = pen.theme().is_colorless();
     let (text, role) = match tick {
         Tick::Queued => ("·", Role::Dim),
@@ -124,6 +168,7 @@ fn draw_tick(pen: &mut Pen<'_>, area: Rect, tick: Tick) {
     let style = pen.theme().style(role);
     let style = if tick == Tick::Read { style.add_modifier(Modifier::BOLD) } else { style };
     pen.put_styled(area, (col, 0), text, style);
+    col
 }
 
 /// What is said where nothing has been said.

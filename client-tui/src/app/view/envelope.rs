@@ -1,0 +1,199 @@
+//! The glass envelope: where a question goes, what leaves with it, and the keys that decide.
+
+use ratatui::layout::Rect;
+
+use super::float::bound;
+use super::pen::{Pen, columns};
+use crate::app::action::Action;
+use crate::app::model::Model;
+use crate::app::model::areas;
+use crate::app::model::envelope::{Enclosure, Envelope, Goes, What};
+use crate::app::theme::Role;
+use crate::app::wrap;
+use crate::asking;
+
+/// Rows that where it goes may take on a small screen; the exact text tells all of it.
+const GOES_ROWS_MAX: usize = 4;
+/// Columns of a box and the space behind it.
+const BOX_WIDTH: u16 = 4;
+
+pub(super) fn draw(pen: &mut Pen<'_>, model: &Model, envelope: &Envelope) {
+    let width = areas::float_text_width(model.screen);
+    let keys = keys(model, envelope, width);
+    // The border, and a column of the screen above and below.
+    let room_left = usize::from(model.screen.1.saturating_sub(2)).max(4);
+    let n_items = envelope.n_rows();
+    let goes = goes_rows(envelope, width);
+    // In this order what is told gives way to what is decided.
+    let n_fixed = n_items + 1 + keys.len();
+    let goes: Vec<_> =
+        goes.into_iter().take(room_left.saturating_sub(n_fixed).clamp(1, GOES_ROWS_MAX)).collect();
+    let n_spaces = room_left.saturating_sub(n_fixed + goes.len()).min(2);
+    let n_rows = n_fixed + goes.len() + n_spaces;
+    let name = envelope.goes.as_ref().map_or("the assistant", |goes| goes.handle.as_str());
+    let verb = if envelope.again.is_some() { "Ask again" } else { "Ask" };
+    let place = areas::float(model.screen, width, n_rows);
+    let inner = pen.float(place, &format!("{verb} {name}"));
+    let mut row = 0;
+    for line in &goes {
+        draw_words(pen, inner, row, line);
+        row += 1;
+    }
+    row += u16::from(n_spaces > 0);
+    for index in 0..n_items {
+        let area = Rect { y: inner.y + row, height: 1, ..inner };
+        draw_item(pen, area, model, envelope, index);
+        row += 1;
+    }
+    row += u16::from(n_spaces > 1);
+    draw_total(pen, inner, row, envelope);
+    for (row, line) in (row + 1..).zip(&keys) {
+        draw_keys(pen, inner, row, line);
+    }
+}
+
+type Words = Vec<(String, Role)>;
+
+/// Where it goes: side by side where there is room, one below the other otherwise.
+fn goes_rows(envelope: &Envelope, width: usize) -> Vec<Words> {
+    let Some(goes) = &envelope.goes else {
+        return vec![vec![("reading what would leave".to_owned(), Role::Dim)]];
+    };
+    let parts = parts(goes);
+    let together: usize = parts.iter().map(|(what, word)| what.len() + 1 + wrap::width(word)).sum();
+    let words = |(what, word): &(&str, &str)| {
+        [((*what).to_owned(), Role::Dim), ((*word).to_owned(), Role::Name)]
+    };
+    if together + 3 * (parts.len() - 1) <= width {
+        return vec![parts.iter().flat_map(words).collect()];
+    }
+    let mut rows = Vec::new();
+    for (what, word) in &parts {
+        let left = width.saturating_sub(what.len() + 1).max(2);
+        for (i, range) in wrap::words(word, left).into_iter().enumerate() {
+            let what = if i == 0 { (*what).to_owned() } else { " ".repeat(what.len()) };
+            rows.push(vec![(what, Role::Dim), (word[range].trim_end().to_owned(), Role::Name)]);
+        }
+    }
+    rows
+}
+
+fn parts(goes: &Goes) -> Vec<(&'static str, &str)> {
+    let parts = [
+        ("goes to", goes.place.as_str()),
+        ("model", goes.model.as_str()),
+        ("operator", goes.operator.as_str()),
+    ];
+    parts.into_iter().filter(|(_, word)| !word.is_empty()).collect()
+}
+
+/// Pairs of a word and what it says, three columns between two of them.
+fn draw_words(pen: &mut Pen<'_>, area: Rect, row: u16, words: &Words) {
+    let mut col = 0;
+    for (i, (text, role)) in words.iter().enumerate() {
+        col += match i {
+            0 => 0,
+            i if i % 2 == 1 => 1,
+            _ => 3,
+        };
+        col = pen.put_cut(area, (col, row), text, *role);
+    }
+}
+
+fn draw_item(pen: &mut Pen<'_>, area: Rect, model: &Model, envelope: &Envelope, index: usize) {
+    let enclosure = index.checked_sub(1).and_then(|at| envelope.enclosures.get(at));
+    let is_kept = enclosure.is_none_or(|enclosure| enclosure.is_kept);
+    let is_selected = envelope.selected == index;
+    if is_selected {
+        pen.tint(Rect { x: area.x - 1, width: area.width + 2, ..area }, Role::Selected);
+        pen.put(Rect { x: area.x - 1, width: 1, ..area }, (0, 0), "▌", Role::Accent);
+    }
+    let n_tokens = match enclosure {
+        None => asking::tokens(&envelope.text),
+        Some(enclosure) => enclosure.n_tokens(),
+    };
+    let role = if is_kept { Role::Text } else { Role::Dim };
+    let tokens = asking::token_word(n_tokens);
+    let right = pen.put_right(area, 0, &tokens, role);
+    let text = Rect { width: right.saturating_sub(1), ..area };
+    // The question always goes: its box cannot be emptied.
+    let sign = if is_kept { "[x]" } else { "[ ]" };
+    let sign_role = if enclosure.is_none() || !is_kept { Role::Dim } else { Role::Accent };
+    pen.put(text, (0, 0), sign, sign_role);
+    let words = enclosure.map_or_else(
+        || "your question".to_owned(),
+        |enclosure| enclosed(model, envelope, enclosure),
+    );
+    pen.put_cut(text, (BOX_WIDTH, 0), &words, role);
+}
+
+/// What an enclosure is, in words.
+fn enclosed(model: &Model, envelope: &Envelope, enclosure: &Enclosure) -> String {
+    let n_shown = enclosure.shown().len();
+    match (enclosure.what, enclosure.shown().first()) {
+        (What::Quoted, Some(quoted)) => {
+            let first = quoted.text.as_str().lines().next().unwrap_or_default();
+            format!("quoted  {} {}  {first}", model.dial.clock(quoted.time), quoted.handle)
+        }
+        (What::Before, _) => format!("the same {} as before", asking::message_word(n_shown)),
+        (What::Last(1), _) => "last message".to_owned(),
+        (What::Last(n), _) => {
+            let room = model.rooms.get(&envelope.room);
+            let of = room.map(|room| format!(" of {}", room.facts.shown_name()));
+            format!("last {n} messages{}", of.unwrap_or_default())
+        }
+        (What::Quoted, None) => String::new(),
+    }
+}
+
+fn draw_total(pen: &mut Pen<'_>, area: Rect, row: u16, envelope: &Envelope) {
+    let total = format!("about {}", asking::token_word(envelope.n_tokens()));
+    let end = pen.put(area, (0, row), &total, Role::Name);
+    let seen = if envelope.is_full() { "more do not fit" } else { "all see it was asked" };
+    let line = Rect { y: area.y + row, height: 1, ..area };
+    if end + 2 + columns(seen) <= area.width {
+        pen.put_right(line, 0, seen, Role::Dim);
+    }
+}
+
+/// The keys in rows that fit, the most important first.
+fn keys(model: &Model, envelope: &Envelope, width: usize) -> Vec<Vec<(String, &'static str)>> {
+    if envelope.is_sending {
+        return vec![vec![(String::new(), "being put into the outbox")]];
+    }
+    let mut actions = vec![(Action::Choose, "send")];
+    if !envelope.enclosures.is_empty() {
+        actions.push((Action::Toggle, "keep or drop"));
+    }
+    if envelope.enclosures.iter().any(|one| matches!(one.what, What::Last(_))) {
+        actions.extend([(Action::Less, "fewer"), (Action::More, "more")]);
+    }
+    actions.extend([(Action::EditQueued, "exact text"), (Action::Back, "no")]);
+    let mut rows = vec![Vec::new()];
+    let mut used = 0;
+    for (key, does) in bound(model, &actions) {
+        let needed = wrap::width(&key) + 1 + does.len();
+        if used > 0 && used + KEY_GAP + needed > width {
+            rows.push(Vec::new());
+            used = 0;
+        }
+        used += needed + if used > 0 { KEY_GAP } else { 0 };
+        if let Some(row) = rows.last_mut() {
+            row.push((key, does));
+        }
+    }
+    rows
+}
+
+/// Columns between two keys.
+const KEY_GAP: usize = 3;
+
+fn draw_keys(pen: &mut Pen<'_>, area: Rect, row: u16, keys: &[(String, &'static str)]) {
+    let mut col = 0;
+    for (key, does) in keys {
+        if !key.is_empty() {
+            col = pen.put(area, (col, row), key, Role::Accent) + 1;
+        }
+        col = pen.put(area, (col, row), does, Role::Dim) + u16::try_from(KEY_GAP).unwrap_or(3);
+    }
+}
