@@ -190,6 +190,31 @@ fn keys_of_the_configuration_are_used_and_shown() {
     screen.ends_with(0);
 }
 
+/// A question goes through its envelope to the assistant, and its answer comes onto the screen.
+#[test]
+fn the_assistant_is_asked_and_answers_on_the_screen() {
+    let town = Town::start_with_assistant();
+    let people = town.team(&["ann", "bob"]);
+    people[0].run(&["room", "add", "team", "mathia"]).succeeds();
+    people[1].says("team", "the cut is on the branch");
+    let mut screen = screen_of(&people[0]);
+    screen.shows("the cut is on the branch");
+    screen.shows("+ mathia");
+    screen.types("@mathia help\r");
+    screen.shows("╭ Ask mathia");
+    screen.shows("no model is connected");
+    screen.types("\x1b[B \r");
+    screen.shows("asked by ann, saw ");
+    screen.shows("shared with ai");
+    screen.until("the answer in its place", |seen| !seen.contains("mathia is answering"));
+    screen.shows("› Write to team");
+    let history = people[1].run(&["history", "team", "--json"]).succeeds().json();
+    let of = |kind: &str| history.iter().filter(|line| line["type"] == kind).count();
+    assert_eq!((of("ask"), of("answer")), (1, 1), "{history:#?}");
+    screen.types("\x04");
+    screen.ends_with(0);
+}
+
 #[test]
 fn a_dumb_terminal_is_told_what_works_there() {
     let town = Town::start();

@@ -198,6 +198,14 @@ impl<'a> Page<'a> {
         }
     }
 
+    /// How many rows stand above what a thing says: its day, the line above what is new.
+    pub(crate) fn n_rows_before(&self, key: ItemKey) -> usize {
+        let lines = self.lines(self.room.timeline.index_of(key));
+        let is_before =
+            |line: &&Line| matches!(line.part, Part::Space | Part::Day(_) | Part::New(_));
+        lines.iter().take_while(is_before).count()
+    }
+
     /// The next thing up or down that shows anything.
     pub(crate) fn neighbor(&self, key: ItemKey, is_down: bool) -> Option<ItemKey> {
         let timeline = &self.room.timeline;

@@ -113,6 +113,17 @@ pub async fn run(begin: Begin) -> io::Result<Ending> {
     ending
 }
 
+/// What happened since the last frame, by how long a frame for it may wait.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Unseen {
+    Nothing,
+    /// More of an answer.
+    Growth,
+    Change,
+    /// A key: it does not wait for its frame.
+    Key,
+}
+
 /// Everything outside the core.
 struct Shell {
     model: Model,
@@ -126,11 +137,7 @@ struct Shell {
     /// The session of an account made just now, told by `joined`.
     joined: (mpsc::Sender<JoinEnd>, mpsc::Receiver<JoinEnd>),
     answers: (mpsc::Sender<Msg>, mpsc::Receiver<Msg>),
-    is_dirty: bool,
-    /// Whether more of an answer came that is not drawn yet.
-    has_grown: bool,
-    /// Whether a key was folded that is not drawn yet: it does not wait for its frame.
-    is_urgent: bool,
+    unseen: Unseen,
     drawn_at: Option<Instant>,
     follows_background: bool,
     ending: Option<Ending>,
@@ -170,9 +177,7 @@ impl Shell {
             joiner,
             joined: mpsc::channel(1),
             answers,
-            is_dirty: true,
-            has_grown: false,
-            is_urgent: false,
+            unseen: Unseen::Change,
             drawn_at: None,
             follows_background,
             ending: None,
@@ -206,12 +211,9 @@ impl Shell {
 
     /// Draws if something changed and the last frame is old enough, or a key was pressed.
     fn draw_if_due(&mut self) -> io::Result<()> {
-        let is_due = self.frame_due().is_some_and(|due| due <= Instant::now());
-        if is_due || (self.is_dirty && self.is_urgent) {
+        if self.frame_due().is_some_and(|due| due <= Instant::now()) {
             self.screen.draw(&self.model)?;
-            self.is_dirty = false;
-            self.has_grown = false;
-            self.is_urgent = false;
+            self.unseen = Unseen::Nothing;
             self.drawn_at = Some(Instant::now());
         }
         Ok(())
@@ -219,10 +221,11 @@ impl Shell {
 
     /// When the next frame may be drawn; `None` while nothing changed.
     fn frame_due(&self) -> Option<Instant> {
-        let pause = match (self.is_dirty, self.has_grown) {
-            (true, _) => FRAME_TIME,
-            (false, true) => ANSWER_FRAME_TIME,
-            (false, false) => return None,
+        let pause = match self.unseen {
+            Unseen::Nothing => return None,
+            Unseen::Growth => ANSWER_FRAME_TIME,
+            Unseen::Change => FRAME_TIME,
+            Unseen::Key => Duration::ZERO,
         };
         Some(self.drawn_at.map_or_else(Instant::now, |drawn_at| drawn_at + pause))
     }
@@ -258,7 +261,7 @@ impl Shell {
                 self.take(told)?;
                 continue;
             }
-            if self.is_urgent {
+            if self.unseen == Unseen::Key {
                 return Ok(());
             }
             let answer = self.answers.1.try_recv().ok();
@@ -306,10 +309,11 @@ impl Shell {
         if matches!(msg, Msg::Terminate) {
             self.ending = Some(Ending::Terminated);
         }
-        self.is_urgent |= matches!(msg, Msg::Key(_) | Msg::Paste(_));
-        let is_more = matches!(msg, Msg::Client(ClientEvent::Stream(_)));
-        self.has_grown |= is_more;
-        self.is_dirty |= !is_more;
+        self.unseen = self.unseen.max(match msg {
+            Msg::Key(_) | Msg::Paste(_) => Unseen::Key,
+            Msg::Client(ClientEvent::Stream(_)) => Unseen::Growth,
+            _ => Unseen::Change,
+        });
         let effects = update(&mut self.model, self.clock.now(), msg);
         self.perform(effects)
     }

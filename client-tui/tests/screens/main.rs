@@ -1,6 +1,7 @@
 //! Keys in, drawing out: whole screens with fixed names and a fixed clock, snapshots beside.
 
 mod app;
+mod asking;
 mod cast;
 mod delivery;
 mod first_start;

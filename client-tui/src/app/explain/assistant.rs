@@ -9,6 +9,7 @@ use crate::app::model::Model;
 use crate::app::model::entry::{Body, Entry};
 use crate::app::model::envelope::Envelope;
 use crate::app::model::overlay::Overlay;
+use crate::app::model::people::Person;
 use crate::app::model::question::{Answered, Asked, Progress};
 use crate::app::model::room::Room;
 use crate::asking;
@@ -26,27 +27,16 @@ pub(super) fn about(model: &Model, account: AccountId) -> Panel {
         return Panel { title: "assistant".to_owned(), rows, actions: vec![BACK] };
     };
     let pair = |left: &str, right: &str| PanelRow::Pair(left.to_owned(), right.to_owned());
-    let is_here =
-        model.people.get(account).is_some_and(super::super::model::people::Person::is_here);
+    let is_here = model.people.get(account).is_some_and(Person::is_here);
     let mut rows = vec![pair("is", if is_here { "here" } else { "away" })];
-    match &member.card {
-        Some(card) => {
-            let operator = if card.operator.is_empty() { &member.operator } else { &card.operator };
-            let operator = if operator.is_empty() { "nobody it names" } else { operator.as_str() };
-            rows.push(pair("run by", operator));
-            rows.push(pair("questions go to", card.place.as_str()));
-            if !card.model.is_empty() {
-                rows.push(pair("model", card.model.as_str()));
-            }
-        }
-        None => {
-            let operator = member.operator.as_str();
-            rows.push(pair(
-                "run by",
-                if operator.is_empty() { "nobody it names" } else { operator },
-            ));
-            rows.push(pair("questions go to", "nobody knows: it has not said"));
-        }
+    let card = member.card.as_ref();
+    let operator = card.map(|card| &card.operator).filter(|operator| !operator.is_empty());
+    let operator = operator.unwrap_or(&member.operator).as_str();
+    rows.push(pair("run by", if operator.is_empty() { "it does not say" } else { operator }));
+    let place = card.map_or("nobody knows: it has not said", |card| card.place.as_str());
+    rows.push(pair("questions go to", place));
+    if let Some(card) = card.filter(|card| !card.model.is_empty()) {
+        rows.push(pair("model", card.model.as_str()));
     }
     rows.push(PanelRow::Space);
     rows.push(PanelRow::Text(reads(room.facts.agent_scope, member.handle.as_str())));

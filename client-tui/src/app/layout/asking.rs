@@ -9,6 +9,7 @@ use mathia_protocol::id::{AccountId, Seq};
 use super::lines::How;
 use super::{Head, Page, Part, Tone, Whose};
 use crate::app::model::entry::{Body, Entry, ItemKey, Pending, PendingState};
+use crate::app::model::people::Person;
 use crate::app::model::question::{Answered, Answering, Asked, Progress};
 use crate::app::wrap;
 use crate::asking;
@@ -98,7 +99,7 @@ impl Page<'_> {
         let (whose, aside) = (Whose::Assistants, String::new());
         parts.push(Part::Head(Head { stamp, name, whose, note, aside }));
         let agent = self.model.people.get(answering.agent);
-        let is_here = agent.is_some_and(crate::app::model::people::Person::is_here);
+        let is_here = agent.is_some_and(Person::is_here);
         let is_stopped = self.room.timeline.is_stopped(answering.ask);
         let has_cursor = self.model.connection.is_online() && is_here && !is_stopped;
         let how = How { has_cursor, ..How::default() };
@@ -131,12 +132,14 @@ impl Page<'_> {
             let key = ItemKey::Placed(entry.seq, 0);
             self.push_said(parts, key, answered.text.as_str(), how, None);
         }
-        if let Some(ending) = ending {
-            let tone = if is_failed { Tone::Failed } else { Tone::Quiet };
-            self.push_told_at(parts, None, &ending, tone);
+        let below = Some(usage).filter(|usage| !is_beside && !usage.is_empty());
+        let (failed, quiet) = if is_failed { (ending, None) } else { (None, ending) };
+        if let Some(failed) = failed {
+            self.push_told_at(parts, None, &failed, Tone::Failed);
         }
-        if !is_beside && !usage.is_empty() {
-            self.push_told_at(parts, None, &usage, Tone::Quiet);
+        let quiet: Vec<String> = quiet.into_iter().chain(below).collect();
+        if !quiet.is_empty() {
+            self.push_told_at(parts, None, &quiet.join(" · "), Tone::Quiet);
         }
     }
 
@@ -144,7 +147,7 @@ impl Page<'_> {
     fn fits_head(&self, words: &[&str]) -> bool {
         let words = words.iter().filter(|word| !word.is_empty());
         let width: usize = words.map(|word| wrap::width(word) + HEAD_GAP).sum();
-        self.has_stamps && self.indent() + width <= self.width + HEAD_GAP - 1
+        self.has_stamps && self.indent() + width < self.width + HEAD_GAP
     }
 
     fn asked_by(&self, ask: Seq) -> String {

@@ -21,7 +21,7 @@ use mathia_protocol::name::Handle;
 use self::connection::Connection;
 use self::entry::{ItemKey, PendingState};
 use self::overlay::Overlay;
-use self::people::People;
+use self::people::{People, Person};
 use self::question::{Asked, Progress};
 use self::room::Room;
 use self::wizard::Wizard;
@@ -299,7 +299,7 @@ impl Model {
         let is_member = room.facts.members.iter().any(|member| member.account == asked.agent);
         // Without a connection nobody knows who is here.
         let is_here = !self.connection.is_online()
-            || self.people.get(asked.agent).is_some_and(|agent| agent.is_here());
+            || self.people.get(asked.agent).is_some_and(Person::is_here);
         match () {
             () if timeline.is_answered(seq) => Progress::Answered,
             () if timeline.is_stopped(seq) => Progress::Stopped,

@@ -10,7 +10,7 @@ use mathia_protocol::crypto::commit::RoomKind;
 use mathia_protocol::id::{AccountId, RoomId, Seq, TimeMs};
 
 use super::rooms;
-use super::{complain, notice, ring};
+use super::{complain, notice, ring, scrolling};
 use crate::app::effect::{Ask, Effect};
 use crate::app::model::Model;
 use crate::app::model::entry::{Body, Entry, ItemKey, Pending, PendingState};
@@ -129,11 +129,14 @@ fn room_gone(model: &mut Model, gone: RoomId) -> Vec<Effect> {
 fn entry(model: &mut Model, view: &EntryView) -> Vec<Effect> {
     let is_here = model.place == Some(view.room);
     let is_watched = model.is_watched() && is_here;
-    if let (EntryBodyView::Answer(answer), true) = (&view.body, is_here)
-        && model.selected == Some(ItemKey::Answering(answer.ask))
-    {
+    let ask = match &view.body {
+        EntryBodyView::Answer(answer) if is_here => Some(answer.ask),
+        _ => None,
+    };
+    if ask.is_some_and(|ask| model.selected == Some(ItemKey::Answering(ask))) {
         model.selected = Some(ItemKey::Placed(view.seq, 0));
     }
+    let n_before = ask.and_then(|ask| scrolling::reads_answer(model, ask));
     let Some(room) = model.rooms.get_mut(&view.room) else { return Vec::new() };
     let entry = Entry::of(view);
     let is_news = !entry.is_mine && entry.is_countable && entry.seq > room.facts.read_upto;
@@ -156,6 +159,9 @@ fn entry(model: &mut Model, view: &EntryView) -> Vec<Effect> {
         if calls && !is_watched {
             effects.extend(ring(model));
         }
+    }
+    if let Some(n_before) = n_before {
+        scrolling::keep_reading(model, view.seq, n_before);
     }
     effects
 }

@@ -1,5 +1,7 @@
 //! Moving through a timeline.
 
+use mathia_protocol::id::Seq;
+
 use super::rooms;
 use crate::app::effect::Effect;
 use crate::app::layout::Page;
@@ -32,6 +34,26 @@ pub(super) fn first_unread(model: &mut Model) -> Vec<Effect> {
         }
     });
     to(model, scroll)
+}
+
+/// How many rows stand above an answer that comes in, if somebody reads in it.
+pub(super) fn reads_answer(model: &Model, ask: Seq) -> Option<usize> {
+    let key = ItemKey::Answering(ask);
+    let is_there = matches!(model.room()?.timeline.scroll, Scroll::At(at, _) if at == key);
+    is_there.then(|| Page::of(model).map(|page| page.n_rows_before(key)))?
+}
+
+/// The whole answer took the place of the one that came in: its reader stays at their row, whatever
+/// stands above it now.
+pub(super) fn keep_reading(model: &mut Model, answer: Seq, n_before: usize) {
+    let key = ItemKey::Placed(answer, 0);
+    let n_now = Page::of(model).map_or(n_before, |page| page.n_rows_before(key));
+    if let Some(room) = model.room_mut()
+        && let Scroll::At(at, row) = room.timeline.scroll
+        && at == key
+    {
+        room.timeline.scroll = Scroll::At(key, (row + n_now).saturating_sub(n_before));
+    }
 }
 
 fn to(model: &mut Model, scroll: Option<Scroll>) -> Vec<Effect> {

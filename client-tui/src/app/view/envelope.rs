@@ -14,6 +14,8 @@ use crate::asking;
 
 /// Rows that where it goes may take on a small screen; the exact text tells all of it.
 const GOES_ROWS_MAX: usize = 4;
+/// Columns of the longest word for where it goes.
+const LABEL_WIDTH: usize = 8;
 /// Columns of a box and the space behind it.
 const BOX_WIDTH: u16 = 4;
 
@@ -23,17 +25,16 @@ pub(super) fn draw(pen: &mut Pen<'_>, model: &Model, envelope: &Envelope) {
     // The border, and a column of the screen above and below.
     let room_left = usize::from(model.screen.1.saturating_sub(2)).max(4);
     let n_items = envelope.n_rows();
-    let goes = goes_rows(envelope, width);
     // In this order what is told gives way to what is decided.
     let n_fixed = n_items + 1 + keys.len();
-    let goes: Vec<_> =
-        goes.into_iter().take(room_left.saturating_sub(n_fixed).clamp(1, GOES_ROWS_MAX)).collect();
+    let n_goes_max = room_left.saturating_sub(n_fixed).clamp(1, GOES_ROWS_MAX);
+    let goes = goes_rows(envelope, width, n_goes_max);
     let n_spaces = room_left.saturating_sub(n_fixed + goes.len()).min(2);
     let n_rows = n_fixed + goes.len() + n_spaces;
     let name = envelope.goes.as_ref().map_or("the assistant", |goes| goes.handle.as_str());
-    let verb = if envelope.again.is_some() { "Ask again" } else { "Ask" };
+    let again = if envelope.again.is_some() { " again" } else { "" };
     let place = areas::float(model.screen, width, n_rows);
-    let inner = pen.float(place, &format!("{verb} {name}"));
+    let inner = pen.float(place, &format!("Ask {name}{again}"));
     let mut row = 0;
     for line in &goes {
         draw_words(pen, inner, row, line);
@@ -54,8 +55,9 @@ pub(super) fn draw(pen: &mut Pen<'_>, model: &Model, envelope: &Envelope) {
 
 type Words = Vec<(String, Role)>;
 
-/// Where it goes: side by side where there is room, one below the other otherwise.
-fn goes_rows(envelope: &Envelope, width: usize) -> Vec<Words> {
+/// Where it goes: side by side where there is room, one below the other otherwise, and cut where
+/// names are so long that the exact text must tell them.
+fn goes_rows(envelope: &Envelope, width: usize, n_rows_max: usize) -> Vec<Words> {
     let Some(goes) = &envelope.goes else {
         return vec![vec![("reading what would leave".to_owned(), Role::Dim)]];
     };
@@ -68,14 +70,21 @@ fn goes_rows(envelope: &Envelope, width: usize) -> Vec<Words> {
         return vec![parts.iter().flat_map(words).collect()];
     }
     let mut rows = Vec::new();
+    let left = width.saturating_sub(LABEL_WIDTH + 1).max(2);
     for (what, word) in &parts {
-        let left = width.saturating_sub(what.len() + 1).max(2);
         for (i, range) in wrap::words(word, left).into_iter().enumerate() {
-            let what = if i == 0 { (*what).to_owned() } else { " ".repeat(what.len()) };
+            let what = format!("{:LABEL_WIDTH$}", if i == 0 { *what } else { "" });
             rows.push(vec![(what, Role::Dim), (word[range].trim_end().to_owned(), Role::Name)]);
         }
     }
-    rows
+    if rows.len() <= n_rows_max {
+        return rows;
+    }
+    let cut = |(what, word): &(&str, &str)| {
+        let what = format!("{what:LABEL_WIDTH$}");
+        vec![(what, Role::Dim), (wrap::cut(word, left), Role::Name)]
+    };
+    parts.iter().take(n_rows_max).map(cut).collect()
 }
 
 fn parts(goes: &Goes) -> Vec<(&'static str, &str)> {
@@ -147,13 +156,13 @@ fn enclosed(model: &Model, envelope: &Envelope, enclosure: &Enclosure) -> String
 }
 
 fn draw_total(pen: &mut Pen<'_>, area: Rect, row: u16, envelope: &Envelope) {
-    let total = format!("about {}", asking::token_word(envelope.n_tokens()));
-    let end = pen.put(area, (0, row), &total, Role::Name);
+    let total = asking::token_word(envelope.n_tokens());
     let seen = if envelope.is_full() { "more do not fit" } else { "all see it was asked" };
     let line = Rect { y: area.y + row, height: 1, ..area };
-    if end + 2 + columns(seen) <= area.width {
-        pen.put_right(line, 0, seen, Role::Dim);
-    }
+    let about = format!("about {total}");
+    let has_room = columns(&about) + 2 + columns(seen) <= area.width;
+    pen.put(line, (0, 0), if has_room { &about } else { &total }, Role::Name);
+    pen.put_right(line, 0, seen, Role::Dim);
 }
 
 /// The keys in rows that fit, the most important first.
@@ -161,32 +170,33 @@ fn keys(model: &Model, envelope: &Envelope, width: usize) -> Vec<Vec<(String, &'
     if envelope.is_sending {
         return vec![vec![(String::new(), "being put into the outbox")]];
     }
-    let mut actions = vec![(Action::Choose, "send")];
-    if !envelope.enclosures.is_empty() {
-        actions.push((Action::Toggle, "keep or drop"));
+    let has_any = !envelope.enclosures.is_empty();
+    let has_last = envelope.enclosures.iter().any(|one| matches!(one.what, What::Last(_)));
+    let of = |actions: &[(Action, &'static str)]| bound(model, actions).collect::<Vec<_>>();
+    let mut wanted = of(&[(Action::Choose, "send")]);
+    wanted.extend(of(&[(Action::Toggle, "keep or drop")]).into_iter().filter(|_| has_any));
+    if let ([(less, _), (more, _)], true) =
+        (&of(&[(Action::Less, ""), (Action::More, "")])[..], has_last)
+    {
+        wanted.push((format!("{less} {more}"), "number"));
     }
-    if envelope.enclosures.iter().any(|one| matches!(one.what, What::Last(_))) {
-        actions.extend([(Action::Less, "fewer"), (Action::More, "more")]);
-    }
-    actions.extend([(Action::EditQueued, "exact text"), (Action::Back, "no")]);
-    let mut rows = vec![Vec::new()];
+    wanted.extend(of(&[(Action::EditQueued, "exact text"), (Action::Back, "no")]));
+    let mut rows: Vec<Vec<(String, &'static str)>> = vec![Vec::new()];
     let mut used = 0;
-    for (key, does) in bound(model, &actions) {
+    for (key, does) in wanted {
         let needed = wrap::width(&key) + 1 + does.len();
         if used > 0 && used + KEY_GAP + needed > width {
             rows.push(Vec::new());
             used = 0;
         }
         used += needed + if used > 0 { KEY_GAP } else { 0 };
-        if let Some(row) = rows.last_mut() {
-            row.push((key, does));
-        }
+        rows.last_mut().expect("there is always one").push((key, does));
     }
     rows
 }
 
 /// Columns between two keys.
-const KEY_GAP: usize = 3;
+const KEY_GAP: usize = 2;
 
 fn draw_keys(pen: &mut Pen<'_>, area: Rect, row: u16, keys: &[(String, &'static str)]) {
     let mut col = 0;
@@ -194,6 +204,6 @@ fn draw_keys(pen: &mut Pen<'_>, area: Rect, row: u16, keys: &[(String, &'static 
         if !key.is_empty() {
             col = pen.put(area, (col, row), key, Role::Accent) + 1;
         }
-        col = pen.put(area, (col, row), does, Role::Dim) + u16::try_from(KEY_GAP).unwrap_or(3);
+        col = pen.put(area, (col, row), does, Role::Dim) + u16::try_from(KEY_GAP).unwrap_or(2);
     }
 }
