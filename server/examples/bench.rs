@@ -1,7 +1,7 @@
 //! The benchmark: starts the server on one core and the load generator on another, workload by
 //! workload, three times each, beside a bare floor program, and prints one table and one JSON object.
 //!
-//! `bench [--runs N] [--seconds N] [--json FILE] [--data DIR] [W1 W2 .. limits]`; `scripts/bench`
+//! `bench [--runs N] [--seconds N] [--json FILE] [--data DIR] [W1 W2 .. ask limits]`; `scripts/bench`
 //! builds what is needed and calls it.
 
 use std::collections::BTreeMap;
@@ -159,12 +159,15 @@ impl Bench {
                 let start_ms = server.started_in.as_secs_f64() * 1_000.0;
                 Ok(BTreeMap::from([("start_ms".to_owned(), start_ms)]))
             }
+            "ask" => self.ask(),
             "limits" => {
                 let mut figures = self.floor("floor-fanout", "n=100")?;
                 figures.extend(self.floor("floor-rooms", "n=100")?);
                 Ok(figures)
             }
-            other => Err(format!("there is no workload {other}; there are W1 to W7").into()),
+            other => {
+                Err(format!("there is no workload {other}; there are W1 to W7 and ask").into())
+            }
         }
     }
 
@@ -202,6 +205,17 @@ impl Bench {
         self.load(&self.server(&data)?, &["idle", &n, &people])
     }
 
+    /// Answers of the assistant. The load generator starts the server here, after its model.
+    fn ask(&self) -> Result<Figures, Failure> {
+        let data = self.fresh("data")?;
+        let mut command = pinned(LOAD_CORE, &self.binaries.join("examples/load"));
+        command.arg("ask").arg(format!("data={}", data.display()));
+        command.arg(format!("server_bin={}", self.binaries.join("mathia-server").display()));
+        command.arg(format!("core={SERVER_CORE}")).arg(format!("seconds={}", self.seconds));
+        let text = run_to_end(command.env("MATHIA_LOG", "warn"))?;
+        Ok(serde_json::from_str(&text)?)
+    }
+
     fn people(&self) -> String {
         format!("people={}", self.scratch.join("people.txt").display())
     }
@@ -220,7 +234,8 @@ impl Bench {
         fs::write(&config, CONFIG)?;
         let mut command = pinned(SERVER_CORE, &self.binaries.join("mathia-server"));
         command.arg("serve").arg("--data").arg(data).args(["--listen", "127.0.0.1:0"]);
-        command.arg("--config").arg(&config).env("MATHIA_LOG", "warn");
+        // An assistant that nobody asks is not measured.
+        command.arg("--no-assistant").arg("--config").arg(&config).env("MATHIA_LOG", "warn");
         Subject::start(command)
     }
 

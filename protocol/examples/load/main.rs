@@ -7,13 +7,15 @@
 //!
 //! Workloads: `fanout` (one room, `n` receivers of which 10 send), `rooms` (`n` rooms of four, all
 //! send), `enroll` (registers `n` accounts), `idle` (`n` sessions of enrolled accounts), `latency`
-//! (one room of 10, 50 messages a second), `fill` and `history` (a room of `n`, its last 50),
+//! (one room of 10, 50 messages a second), `ask` (answers of the assistant, with a server of its own;
+//! see its module), `fill` and `history` (a room of `n`, its last 50),
 //! `logins` (full handshakes). The server must allow open registration.
-//! `durability` and `hostile` are proofs with a server of their own, see their modules.
+//! `durability`, `asks` and `hostile` are proofs with a server of their own, see their modules.
 //! CPU time is the server's own, read from `/proc/PID/stat` around the measured window.
 
 #![expect(clippy::cast_precision_loss, reason = "figures are rounded anyway")]
 
+mod asks;
 mod durability;
 mod floor;
 mod hostile;
@@ -22,6 +24,7 @@ mod peer;
 #[path = "../program/mod.rs"]
 mod program;
 mod room;
+mod server;
 mod workload;
 
 use std::collections::HashMap;
@@ -68,6 +71,12 @@ fn main() -> Result<(), Failure> {
     let report = tokio::task::LocalSet::new().block_on(&runtime, async {
         if workload == "durability" {
             return durability::run(&values).await;
+        }
+        if workload == "asks" {
+            return asks::run(&values).await;
+        }
+        if workload == "ask" {
+            return workload::ask::run(&values).await;
         }
         if workload == "hostile" {
             return hostile::run(&values).await;

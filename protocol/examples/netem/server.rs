@@ -33,7 +33,16 @@ impl Server {
         );
         fs::write(&config, settings)?;
         let (listen, log) = (listen.to_owned(), scratch.join("server.log"));
-        let serve = Serve { program: &program, data: data.clone(), config, listen, log };
+        let (core, has_assistant) = (None, false);
+        let serve = Serve {
+            program: &program,
+            data: data.clone(),
+            config,
+            listen,
+            log,
+            core,
+            has_assistant,
+        };
         let (child, address) = serve.start(|_| {}).await?;
         Ok(Self { program, data, address, _child: child })
     }

@@ -1,4 +1,4 @@
-//! The server's real program, started for a proof: shared by the proofs of the disk and of the network.
+//! The server's real program, started for a proof: shared by the proofs.
 
 use std::error::Error;
 use std::fs::File;
@@ -22,6 +22,10 @@ pub(crate) struct Serve<'a> {
     pub(crate) listen: String,
     /// Takes what the server has to say; it is appended to.
     pub(crate) log: PathBuf,
+    /// The one core that the server, and what it starts, runs on.
+    pub(crate) core: Option<&'a str>,
+    /// Whether it starts an assistant: most proofs must not pay for one.
+    pub(crate) has_assistant: bool,
 }
 
 impl Serve<'_> {
@@ -30,11 +34,21 @@ impl Serve<'_> {
         self,
         change: impl FnOnce(&mut Command),
     ) -> Result<(Child, SocketAddr), Box<dyn Error + Send + Sync>> {
-        let mut command = Command::new(self.program);
+        let mut command = match self.core {
+            Some(core) => {
+                let mut command = Command::new("taskset");
+                command.args(["-c", core]).arg(self.program);
+                command
+            }
+            None => Command::new(self.program),
+        };
         command.arg("serve").arg("--data").arg(self.data).args(["--listen", &self.listen]);
         command.arg("--config").arg(self.config).stdin(Stdio::null()).stdout(Stdio::piped());
         let log = File::options().create(true).append(true).open(self.log)?;
         command.stderr(log).kill_on_drop(true);
+        if !self.has_assistant {
+            command.arg("--no-assistant");
+        }
         change(&mut command);
         let mut child = command.spawn()?;
         let mut lines = BufReader::new(child.stdout.take().ok_or("no standard output")?).lines();

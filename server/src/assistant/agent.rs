@@ -3,36 +3,37 @@
 //! Owns no rule (see [`super::judge`]) and no secret. The log and the outbox are the truth about what
 //! was answered; the journal only tells a restart what had been begun.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use mathia_protocol::client::{
-    CLOCK_SKEW, Client, ClientEvent, Clock, Command, CommandError, ConnectionState,
-    Content as Kept, Done, EntryBodyView, EntryView, Events, NewCard, Replica, RowState, Stored,
+    CLOCK_SKEW, Client, ClientEvent, Clock, Command, CommandError, ConnectionState, Done,
+    EntryBodyView, EntryView, Events, NewCard, Replica, RowState, Stored,
 };
 use mathia_protocol::crypto::answer::{Answer, Outcome};
 use mathia_protocol::crypto::ask::Ask;
 use mathia_protocol::crypto::card::AgentCard;
-use mathia_protocol::crypto::content::Content;
-use mathia_protocol::crypto::plaintext::Plaintext;
 use mathia_protocol::id::{AccountId, DeviceId, Hash, RoomId, Seq, TimeMs};
 use mathia_protocol::limits::CAUSE_LEN_MAX;
 use mathia_protocol::name::Handle;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
 use super::answering::{Answering, shortened};
+use super::backlog::{self, Waiting};
 use super::journal::{Journal, Place};
 use super::judge::{Begun, Found, Verdict, judge};
 use super::provider::{Attached, Provider, Question};
+use super::settled::Settled;
 use crate::limits::ANSWERS_UNDER_WAY_MAX;
 
-/// Entries read at a time when a start looks back.
-const PAGE: u32 = 256;
+/// A start looks back once it has all that the server has, so that it knows its own answers; a room
+/// that cannot catch up holds it up no longer than this.
+const CATCH_UP_PATIENCE: Duration = Duration::from_secs(10);
 /// What the disk or the engine refuses is tried again after this.
 const RETRY_PAUSE: Duration = Duration::from_secs(1);
 
@@ -59,6 +60,8 @@ pub(super) struct Agent {
     open: HashMap<Place, Open>,
     /// Asks that are answered or being answered: told again, they are passed over.
     met: HashSet<Place>,
+    settled: Settled,
+    has_looked_back: bool,
     permits: Arc<Semaphore>,
     tasks: JoinSet<Place>,
     has_card_out: bool,
@@ -88,6 +91,7 @@ impl Agent {
         let (journal, begun) = Journal::open(Arc::clone(&parts.replica))?;
         let (client, provider) = (parts.client.clone(), Arc::clone(&parts.provider));
         let promise = promise(parts.account, &parts.card);
+        let settled = Settled::open(Arc::clone(&parts.replica))?;
         Ok(Self {
             parts,
             answering: Answering { client, provider, journal },
@@ -95,6 +99,8 @@ impl Agent {
             begun,
             open: HashMap::new(),
             met: HashSet::new(),
+            settled,
+            has_looked_back: false,
             permits: Arc::new(Semaphore::new(ANSWERS_UNDER_WAY_MAX)),
             tasks: JoinSet::new(),
             has_card_out: false,
@@ -108,27 +114,44 @@ impl Agent {
         ready: impl FnOnce(),
         stop: CancellationToken,
     ) -> Result<(), String> {
-        self.look_back().map_err(|error| error.to_string())?;
         let mut ready = Some(ready);
+        let mut look_back_by = None;
         loop {
             tokio::select! {
                 biased;
                 () = stop.cancelled() => break,
                 Some(done) = self.tasks.join_next(), if !self.tasks.is_empty() => {
                     if let Ok(place) = done {
-                        self.settled(place);
+                        self.settle(place);
                     }
+                }
+                () = sleep_until(look_back_by.unwrap_or_else(Instant::now)),
+                    if look_back_by.is_some() =>
+                {
+                    warn!("not all rooms have caught up; looking back all the same");
+                    look_back_by = None;
+                    self.look_back().await.map_err(|error| error.to_string())?;
                 }
                 event = events.next() => match event {
                     None => return Err("the client has stopped".to_owned()),
                     Some(ClientEvent::Connection(ConnectionState::Stopped { cause, .. })) => {
                         return Err(cause);
                     }
-                    Some(ClientEvent::Connection(ConnectionState::Online { .. })) => {
+                    Some(ClientEvent::Connection(ConnectionState::Online { is_caught_up, .. })) => {
                         if self.show_card().await && let Some(ready) = ready.take() {
                             ready();
                         }
+                        if self.has_looked_back {
+                            continue;
+                        }
+                        if is_caught_up {
+                            look_back_by = None;
+                            self.look_back().await.map_err(|error| error.to_string())?;
+                        } else {
+                            look_back_by.get_or_insert(Instant::now() + CATCH_UP_PATIENCE);
+                        }
                     }
+                    Some(ClientEvent::Connection(_)) => look_back_by = None,
                     Some(ClientEvent::Entry(view)) => self.hear(&view),
                     Some(_) => {}
                 },
@@ -152,60 +175,42 @@ impl Agent {
     }
 
     /// Finds the questions that came while nobody was there, or whose answering was cut short.
-    fn look_back(&mut self) -> Stored<()> {
-        let mut answered: HashSet<Place> = HashSet::new();
-        for row in self.parts.replica.outbox(None)? {
-            if let Ok(Content::Answer(answer)) = Content::decode(row.says) {
-                answered.insert((row.room, answer.ask));
-            }
+    async fn look_back(&mut self) -> Stored<()> {
+        self.has_looked_back = true;
+        let handles = self.handles().await;
+        let settled = |room| self.settled.upto(room);
+        let found = backlog::read(self.parts.replica.as_ref(), self.parts.account, settled)?;
+        self.met.extend(&found.answered);
+        for Waiting { place, asker, time, ask, is_stopped } in &found.waiting {
+            let handle = handles.get(asker).map(String::as_str);
+            let (asker, time, is_stopped) = (*asker, *time, *is_stopped);
+            self.meet(*place, &Asked { asker, handle, time, ask, is_stopped });
         }
-        let rooms = self.parts.replica.rooms()?;
-        for room in rooms.iter().filter(|room| room.facts.is_member) {
-            self.look_back_in(room.room, &mut answered)?;
+        for (room, upto) in found.upto {
+            self.note_settled(room, upto);
         }
-        // What was begun and is answered, though an earlier life had no time to forget it.
-        for place in std::mem::take(&mut self.begun).into_keys() {
+        // What the journal holds besides is answered, or its room is gone: its place is free again.
+        for (place, _) in self.begun.drain() {
             self.answering.journal.forget(place)?;
         }
         Ok(())
     }
 
-    fn look_back_in(&mut self, room: RoomId, answered: &mut HashSet<Place>) -> Stored<()> {
-        let mut asks: Vec<(Seq, AccountId, TimeMs, Ask)> = Vec::new();
-        let mut stopped: HashSet<(Seq, AccountId)> = HashSet::new();
-        let mut after = self.settled_upto(room)?;
-        loop {
-            let page = self.parts.replica.entries_after(room, after, PAGE)?;
-            let Some(last) = page.last().map(|entry| entry.seq) else { break };
-            for entry in page {
-                let Kept::Message { kind, body } = entry.content else { continue };
-                match Content::decode(Plaintext { kind, body }) {
-                    Ok(Content::Ask(ask)) => asks.push((entry.seq, entry.author, entry.time, ask)),
-                    Ok(Content::Answer(answer)) if entry.author == self.parts.account => {
-                        answered.insert((room, answer.ask));
-                    }
-                    Ok(Content::Stop(stop)) => {
-                        stopped.insert((stop.ask, entry.author));
-                    }
-                    _ => {}
-                }
+    /// By which names people are known.
+    async fn handles(&self) -> HashMap<AccountId, String> {
+        match self.parts.client.run(Command::People).await {
+            Ok(Done::People(people)) => {
+                people.into_iter().map(|person| (person.account, person.handle)).collect()
             }
-            after = last;
+            _ => HashMap::new(),
         }
-        for (seq, asker, time, ask) in asks {
-            let place = (room, seq);
-            if answered.contains(&place) {
-                self.met.insert(place);
-                continue;
-            }
-            let is_stopped = stopped.contains(&(seq, asker));
-            self.meet(place, &Asked { asker, handle: None, time, ask: &ask, is_stopped });
-        }
-        self.note_settled(room, after);
-        Ok(())
     }
 
     fn hear(&mut self, view: &EntryView) {
+        if !self.has_looked_back {
+            // It stands in the replica, with the answer that it may have.
+            return;
+        }
         match &view.body {
             EntryBodyView::Ask(ask) => {
                 let handle = Some(view.handle.as_str());
@@ -226,10 +231,9 @@ impl Agent {
     /// Meets a question; each is met once a life.
     fn meet(&mut self, place: Place, asked: &Asked<'_>) {
         let Asked { asker, handle, time, ask, is_stopped } = *asked;
-        if ask.agent != self.parts.account || asker == ask.agent || self.is_settled(place) {
-            return;
-        }
-        if !self.met.insert(place) {
+        let is_asked = ask.agent == self.parts.account && asker != ask.agent;
+        // What is settled is told again when another question shows it.
+        if !is_asked || self.settled.has(place) || !self.met.insert(place) {
             return;
         }
         let begun = self.begun.remove(&place);
@@ -280,43 +284,25 @@ impl Agent {
         TimeMs(self.parts.clock.now().0.saturating_add_signed(skew))
     }
 
-    fn settled(&mut self, place: Place) {
+    /// A question needs nothing any more.
+    fn settle(&mut self, place: Place) {
         self.open.remove(&place);
         let room = place.0;
         let newest = self.met.iter().filter(|(of, _)| *of == room).map(|(_, seq)| *seq).max();
         self.note_settled(room, newest.unwrap_or(place.1));
     }
 
-    /// Whether a question lies behind the mark: it is told again when another one shows it.
-    fn is_settled(&self, (room, seq): Place) -> bool {
-        self.settled_upto(room).is_ok_and(|upto| seq <= upto)
-    }
-
-    fn settled_upto(&self, room: RoomId) -> Stored<Seq> {
-        let bytes = self.parts.replica.setting(&settled_name(room))?;
-        let bytes = bytes.and_then(|bytes| bytes.try_into().ok());
-        Ok(Seq(bytes.map_or(0, u64::from_be_bytes)))
-    }
-
     /// Notes up to where a start need not look back: before the oldest question that is open.
     fn note_settled(&mut self, room: RoomId, upto: Seq) {
-        let open: BTreeSet<Seq> =
-            self.open.keys().filter(|(of, _)| *of == room).map(|(_, seq)| *seq).collect();
-        let upto = open.first().map_or(upto, |first| Seq(first.0.saturating_sub(1)).min(upto));
-        let noted = self.settled_upto(room).and_then(|before| {
-            if upto <= before {
-                return Ok(());
-            }
-            self.parts.replica.put_setting(&settled_name(room), &upto.0.to_be_bytes())
-        });
-        if let Err(error) = noted {
+        let open = self.open.keys().filter(|(of, _)| *of == room).map(|(_, seq)| *seq).min();
+        let upto = open.map_or(upto, |first| Seq(first.0.saturating_sub(1)).min(upto));
+        if let Err(error) = self.settled.note(room, upto) {
             // A start then looks back further, and finds the same answers.
             warn!(%error, "cannot note what is settled");
         }
         // What lies behind the mark needs no other memory.
-        self.met.retain(|(of, seq)| {
-            *of != room || *seq > upto || self.open.contains_key(&(room, *seq))
-        });
+        let settled = &self.settled;
+        self.met.retain(|place| !settled.has(*place));
     }
 }
 
@@ -399,7 +385,7 @@ async fn is_sent(
 fn question(asker: AccountId, handle: Option<&str>, ask: &Ask) -> Question {
     let name =
         |handle: &str, account: AccountId| handle.parse().unwrap_or_else(|_| short_name(account));
-    // A start that looks back knows accounts only.
+    // Somebody who has left since is known by account only.
     let asker = handle.map_or_else(|| short_name(asker), |handle| name(handle, asker));
     let attached = ask.attached.iter().map(|one| Attached {
         handle: name(&one.handle, one.author),
@@ -419,8 +405,4 @@ fn promise(account: AccountId, card: &NewCard) -> Hash {
     let NewCard { provider, model, is_local, operator } = card.clone();
     let (device, issued) = (DeviceId::ZERO, TimeMs(0));
     AgentCard { account, device, issued, provider, model, is_local, operator }.promise()
-}
-
-fn settled_name(room: RoomId) -> String {
-    format!("assistant/settled/{}", room.to_hex())
 }

@@ -38,6 +38,21 @@ enum Ended {
     TooSlow,
 }
 
+/// How far what people see is noted.
+#[derive(Debug, Default)]
+struct Noted {
+    len: usize,
+    at: Option<Instant>,
+}
+
+impl Noted {
+    /// When the next note is due: the first text at once, then once a second as long as more comes.
+    fn due(&self, len: usize, now: Instant) -> Option<Instant> {
+        let is_more = self.len < len;
+        is_more.then(|| self.at.map_or(now, |at| (at + NOTE_INTERVAL).max(now)))
+    }
+}
+
 impl Answering {
     /// Answers a question, and streams to who is there.
     pub(super) async fn run(
@@ -75,9 +90,11 @@ impl Answering {
         let mut answering = self.provider.answer(question, &mut sink);
         let mut deadline = std::pin::pin!(sleep(ANSWER_TIME_MAX));
         let mut sending = None;
-        let mut noted_at = Instant::now();
+        let mut noted = Noted::default();
         loop {
-            let due = lock(said).due(Instant::now()).filter(|_| sending.is_none());
+            let now = Instant::now();
+            let due = lock(said).due(now).filter(|_| sending.is_none());
+            let note_due = noted.due(lock(said).text().len(), now);
             tokio::select! {
                 biased;
                 () = cancel.cancelled() => return Ended::Stopped,
@@ -93,14 +110,15 @@ impl Answering {
                         Box::pin(async move { drop(client.run(stream).await) })
                     });
                 }
+                // Last: a piece that waits leaves before the disk is waited for.
+                () = sleep_until(note_due.unwrap_or_else(Instant::now)), if note_due.is_some() => {
+                    let text = shortened(lock(said).text(), ANSWER_TEXT_LEN_MAX);
+                    noted = Noted { len: text.len(), at: Some(Instant::now()) };
+                    self.note(place, &Begun { n_tries, text });
+                }
             }
-            let text = lock(said).text().to_owned();
-            if text.len() > ANSWER_TEXT_LEN_MAX {
+            if lock(said).text().len() > ANSWER_TEXT_LEN_MAX {
                 return Ended::TooLong;
-            }
-            if noted_at.elapsed() >= NOTE_INTERVAL {
-                noted_at = Instant::now();
-                self.note(place, &Begun { n_tries, text });
             }
         }
     }
@@ -189,4 +207,22 @@ fn counted(usage: Counted) -> Usage {
 
 pub(super) fn shortened(text: &str, len_max: usize) -> String {
     text[..text.floor_char_boundary(len_max)].to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_people_see_is_noted_soon_and_not_all_the_time() {
+        let now = Instant::now();
+        let mut noted = Noted::default();
+        assert_eq!(noted.due(0, now), None);
+        assert_eq!(noted.due(3, now), Some(now), "the first text at once");
+        noted = Noted { len: 3, at: Some(now) };
+        assert_eq!(noted.due(3, now + 3 * NOTE_INTERVAL), None, "nothing came since");
+        assert_eq!(noted.due(4, now), Some(now + NOTE_INTERVAL));
+        let late = now + 3 * NOTE_INTERVAL;
+        assert_eq!(noted.due(4, late), Some(late));
+    }
 }

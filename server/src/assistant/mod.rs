@@ -6,10 +6,12 @@
 
 mod agent;
 mod answering;
+mod backlog;
 mod journal;
 mod judge;
 mod pace;
 mod program;
 pub mod provider;
+mod settled;
 
 pub use program::{INVITE_FILE, assistant};

@@ -3,7 +3,7 @@
 //! Owns the process: its identity's lock, its start, and its end with whoever started it. Prints
 //! `ready` once the agent is there, and nothing else.
 
-use std::fs::File;
+use std::fs::{File, TryLockError};
 use std::io::{Read as _, Write as _};
 use std::path::Path;
 use std::sync::Arc;
@@ -20,6 +20,7 @@ use mathia_protocol::crypto::invite::Invite;
 use mathia_protocol::crypto::user_link::{AccountKind, DeviceLabel};
 use mathia_protocol::limits::DEVICE_NAME_LEN_MAX;
 use mathia_protocol::name::Handle;
+use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 use tracing::info;
 use zeroize::Zeroizing;
@@ -36,6 +37,11 @@ use crate::{EXIT_CONFIG, EXIT_FAILED, telemetry};
 pub const INVITE_FILE: &str = "invite.link";
 /// Longest invite line, in bytes: a host name and four parts.
 const LINK_LEN_MAX: usize = 1_024;
+/// How long a child waits for the one before it to end: that one's server was killed, and it is
+/// about to notice.
+const PREDECESSOR_PATIENCE: Duration = Duration::from_secs(4);
+/// How often it looks.
+const LOOK_PAUSE: Duration = Duration::from_millis(50);
 /// How long the agent waits for its server's answer to a command.
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -58,7 +64,8 @@ pub async fn assistant(args: AssistantArgs) -> Result<(), Failure> {
         Failure::new(EXIT_CONFIG, chain_of(&error), "mathia-server check-config FILE checks it")
     })?;
     let home = Home::at(args.data.clone());
-    let _lock = identity_lock(&home)?;
+    let patience = if args.supervised { PREDECESSOR_PATIENCE } else { Duration::ZERO };
+    let _lock = identity_lock(&home, patience).await?;
     let card = card(provider.as_ref(), &config.assistant);
     let joined = join_or_open(&home, args.join.as_deref(), &card.operator).await?;
     let address = args.server.unwrap_or_else(|| joined.address.clone());
@@ -116,19 +123,25 @@ fn card(provider: &dyn Provider, settings: &AssistantSettings) -> NewCard {
 }
 
 /// Held as long as the agent lives: two with one identity would answer everything twice.
-fn identity_lock(home: &Home) -> Result<File, Failure> {
+async fn identity_lock(home: &Home, patience: Duration) -> Result<File, Failure> {
     let failed = |error: &dyn std::error::Error| Failure::new(EXIT_FAILED, chain_of(error), "");
     make_private_dir(home.dir()).map_err(|error| failed(&error))?;
     let path = home.dir().join("agent.lock");
     let file = open_private(&path).map_err(|error| failed(&error))?;
-    match file.try_lock() {
+    let deadline = Instant::now() + patience;
+    let mut locked = file.try_lock();
+    while matches!(locked, Err(TryLockError::WouldBlock)) && Instant::now() < deadline {
+        sleep(LOOK_PAUSE).await;
+        locked = file.try_lock();
+    }
+    match locked {
         Ok(()) => Ok(file),
-        Err(std::fs::TryLockError::WouldBlock) => Err(Failure::new(
+        Err(TryLockError::WouldBlock) => Err(Failure::new(
             EXIT_FAILED,
             format!("another assistant runs with the identity in {}", home.dir().display()),
             "stop that one, or give this one a directory of its own",
         )),
-        Err(std::fs::TryLockError::Error(error)) => Err(failed(&error)),
+        Err(TryLockError::Error(error)) => Err(failed(&error)),
     }
 }
 

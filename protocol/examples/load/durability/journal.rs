@@ -19,7 +19,7 @@ struct Replaced {
 }
 
 /// Undoes and empties the journal.
-pub(super) fn undo(journal: &Path) -> Result<(), Failure> {
+pub(crate) fn undo(journal: &Path) -> Result<(), Failure> {
     let bytes = fs::read(journal)?;
     let mut unsynced: HashMap<PathBuf, Vec<Replaced>> = HashMap::new();
     let mut rest = bytes.as_slice();

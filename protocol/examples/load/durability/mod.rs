@@ -7,8 +7,7 @@
 //! ```
 
 mod check;
-mod journal;
-pub(crate) mod server;
+pub(crate) mod journal;
 mod writer;
 
 use std::collections::HashMap;
@@ -21,8 +20,8 @@ use rand::{RngExt as _, SeedableRng as _};
 
 use crate::peer::{Dialer, Identity};
 use crate::room::SealedRoom;
+use crate::server::Server;
 use crate::{Failure, Options};
-use server::Server;
 use writer::{Shared, Writer};
 
 const N_ROOMS: usize = 4;

@@ -18,9 +18,9 @@ use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use crate::durability::server::Server;
 use crate::measure::peak_kib;
 use crate::peer::{Dialer, Identity};
+use crate::server::Server;
 use crate::{Failure, Options};
 use honest::Honest;
 use slow::SlowReader;

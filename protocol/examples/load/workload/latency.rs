@@ -17,7 +17,26 @@ const N_MEMBERS: usize = 10;
 const INTERVAL: Duration = Duration::from_millis(20);
 const TEXT_LEN: usize = 200;
 
+/// What was measured.
+pub(crate) struct Measured {
+    pub(crate) p50_ms: f64,
+    pub(crate) p99_ms: f64,
+    pub(crate) n_lost: u64,
+    cpu_us_per_message: f64,
+}
+
 pub(crate) async fn run(options: &Options) -> Result<String, Failure> {
+    let measured = measure(options).await?;
+    Ok(Report::default()
+        .number("p50_ms", measured.p50_ms)
+        .number("p99_ms", measured.p99_ms)
+        .number("cpu_us_per_message", measured.cpu_us_per_message)
+        .number("lost", measured.n_lost as f64)
+        .finish())
+}
+
+/// Makes the room and measures; the people are numbered from the offset on.
+pub(crate) async fn measure(options: &Options) -> Result<Measured, Failure> {
     let dialer = Rc::new(Dialer::new(options).await?);
     let (people, mut sessions) = enroll(options, &dialer, N_MEMBERS).await?;
     let members: Vec<&Identity> = people.iter().map(Rc::as_ref).collect();
@@ -56,12 +75,12 @@ pub(crate) async fn run(options: &Options) -> Result<String, Failure> {
     let cpu = cpu_us(options.pid)? - cpu_before;
     let expected = n_messages * N_MEMBERS as u64;
     let mut latencies = latencies.borrow_mut();
-    Ok(Report::default()
-        .number("p50_ms", latencies.percentile_ms(50))
-        .number("p99_ms", latencies.percentile_ms(99))
-        .number("cpu_us_per_message", cpu as f64 / n_messages as f64)
-        .number("lost", (expected - n_received.get().min(expected)) as f64)
-        .finish())
+    Ok(Measured {
+        p50_ms: latencies.percentile_ms(50),
+        p99_ms: latencies.percentile_ms(99),
+        n_lost: expected - n_received.get().min(expected),
+        cpu_us_per_message: cpu as f64 / n_messages as f64,
+    })
 }
 
 async fn listen(

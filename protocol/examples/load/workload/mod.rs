@@ -1,5 +1,6 @@
 //! The workloads, one file each, and what they share: enrolling people and starting rooms.
 
+pub(crate) mod ask;
 pub(crate) mod fanout;
 pub(crate) mod history;
 pub(crate) mod latency;

@@ -1,15 +1,16 @@
-//! The server under proof: started, killed, deprived of its disk, started again.
+//! The server under proof: started, killed, deprived of its disk, started again; on wish with its
+//! assistant, which can be killed by itself.
 
 use std::fs;
 use std::net::SocketAddr;
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::process::{Child, Command};
 
-use super::journal;
 use crate::Failure;
+use crate::durability::journal;
 use crate::program::Serve;
 
 /// Rates are not what is proved.
@@ -17,18 +18,24 @@ const CONFIG: &str = r#"registration = "open"
 [limits]
 messages_per_minute = 100000000
 messages_burst = 10000000
+agent_messages_per_minute = 100000000
 room_messages_per_minute = 100000000
 commits_per_hour = 1000000
 handshakes_per_second = 1000000
 handshakes_burst = 1000000
 failed_logins_per_minute = 1000000
+lookups_per_hour = 1000000
 connections_per_address_max = 20000
 "#;
+/// How long the assistant may live on after its server was killed.
+const ORPHAN_TIMEOUT: Duration = Duration::from_secs(10);
 
 pub(crate) struct Server {
     program: PathBuf,
     scratch: PathBuf,
     preload: Option<PathBuf>,
+    core: Option<String>,
+    has_assistant: bool,
     address: Option<SocketAddr>,
     child: Option<Child>,
 }
@@ -43,7 +50,21 @@ impl Server {
         // The preloaded library compares whole paths.
         let scratch = scratch.canonicalize()?;
         fs::write(scratch.join("limits.toml"), CONFIG)?;
-        Ok(Self { program, scratch, preload, address: None, child: None })
+        let (core, address, child) = (None, None, None);
+        Ok(Self { program, scratch, preload, core, has_assistant: false, address, child })
+    }
+
+    /// The server starts an assistant too, with this section of the configuration.
+    pub(crate) fn with_assistant(mut self, section: &str) -> Result<Self, Failure> {
+        fs::write(self.scratch.join("limits.toml"), format!("{CONFIG}[assistant]\n{section}"))?;
+        self.has_assistant = true;
+        Ok(self)
+    }
+
+    /// The server, and what it starts, stay on one core.
+    pub(crate) fn on_core(mut self, core: Option<String>) -> Self {
+        self.core = core;
+        self
     }
 
     pub(crate) fn address(&self) -> Result<SocketAddr, Failure> {
@@ -67,7 +88,9 @@ impl Server {
         let listen = self.address.map_or_else(|| "127.0.0.1:0".to_owned(), |a| a.to_string());
         let (data, config) = (self.data(), self.scratch.join("limits.toml"));
         let log = self.scratch.join("server.log");
-        let serve = Serve { program: &self.program, data, config, listen, log };
+        let (core, has_assistant) = (self.core.as_deref(), self.has_assistant);
+        let program = self.program.as_path();
+        let serve = Serve { program, data, config, listen, log, core, has_assistant };
         let with_faults = |command: &mut Command| {
             if let Some(preload) = &self.preload {
                 command.env("LD_PRELOAD", preload).env("FAULT_DISK_DIR", self.data());
@@ -86,6 +109,47 @@ impl Server {
         let mut child = self.child.take().ok_or("the server does not run")?;
         child.start_kill()?;
         child.wait().await?;
+        Ok(())
+    }
+
+    /// A link for so many people.
+    pub(crate) async fn invite(&self, n_people: usize) -> Result<String, Failure> {
+        let mut command = Command::new(&self.program);
+        command.args(["invite", "--uses", &n_people.to_string(), "--data"]).arg(self.data());
+        let output = command.output().await?;
+        let said = String::from_utf8(output.stdout)?;
+        let link = said.split_whitespace().find(|word| word.starts_with("mathia://"));
+        Ok(link.ok_or("the server made no invite")?.to_owned())
+    }
+
+    /// The process of the assistant that the running server started, if it lives.
+    pub(crate) fn assistant(&self) -> Result<Option<u32>, Failure> {
+        let Some(server) = self.pid() else { return Ok(None) };
+        for entry in fs::read_dir("/proc")? {
+            let Ok(pid) = entry?.file_name().to_string_lossy().parse::<u32>() else { continue };
+            if parent_of(pid) == Some(server) {
+                return Ok(Some(pid));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Kills the assistant; `false` if none lives just now.
+    pub(crate) async fn kill_assistant(&self) -> Result<bool, Failure> {
+        let Some(pid) = self.assistant()? else { return Ok(false) };
+        let killed = Command::new("kill").args(["-KILL", &pid.to_string()]).status().await?;
+        Ok(killed.success())
+    }
+
+    /// Waits until an assistant whose server was killed has ended by itself.
+    pub(crate) async fn no_orphan(&self, pid: u32) -> Result<(), Failure> {
+        let deadline = Instant::now() + ORPHAN_TIMEOUT;
+        while parent_of(pid).is_some() {
+            if Instant::now() > deadline {
+                return Err("the assistant outlives its server".into());
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
         Ok(())
     }
 
@@ -147,4 +211,14 @@ impl Server {
         }
         Err(format!("the data is damaged: {}", String::from_utf8_lossy(&output.stderr)).into())
     }
+}
+
+/// The parent of a process that lives; `None` if it has ended.
+fn parent_of(pid: u32) -> Option<u32> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    // The second field holds the program's name in parentheses and may hold anything.
+    let (_, fields) = stat.rsplit_once(')')?;
+    let mut fields = fields.split_whitespace();
+    let is_dead = matches!(fields.next()?, "Z" | "X");
+    fields.next()?.parse().ok().filter(|_| !is_dead)
 }

@@ -1,0 +1,75 @@
+//! How far each room is settled: no question up to there will ever need anything.
+//!
+//! Kept on disk, so that a start need not look back for ever, and in memory, because entries are told
+//! more than once (a question that is shown with a later one, for instance).
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use mathia_protocol::client::{Replica, Stored};
+use mathia_protocol::id::{RoomId, Seq};
+
+use super::journal::Place;
+
+/// The marks of one agent.
+#[derive(Debug)]
+pub(super) struct Settled {
+    replica: Arc<dyn Replica>,
+    upto: HashMap<RoomId, Seq>,
+}
+
+impl Settled {
+    /// Reads the marks of all rooms.
+    pub(super) fn open(replica: Arc<dyn Replica>) -> Stored<Self> {
+        let mut upto = HashMap::new();
+        for room in replica.rooms()? {
+            let bytes = replica.setting(&name(room.room))?;
+            if let Some(bytes) = bytes.and_then(|bytes| bytes.try_into().ok()) {
+                upto.insert(room.room, Seq(u64::from_be_bytes(bytes)));
+            }
+        }
+        Ok(Self { replica, upto })
+    }
+
+    /// Up to where a room is settled.
+    pub(super) fn upto(&self, room: RoomId) -> Seq {
+        self.upto.get(&room).copied().unwrap_or(Seq(0))
+    }
+
+    /// Whether a question needs nothing any more.
+    pub(super) fn has(&self, (room, seq): Place) -> bool {
+        seq <= self.upto(room)
+    }
+
+    /// Moves a mark; never back.
+    pub(super) fn note(&mut self, room: RoomId, upto: Seq) -> Stored<()> {
+        if upto <= self.upto(room) {
+            return Ok(());
+        }
+        self.upto.insert(room, upto);
+        self.replica.put_setting(&name(room), &upto.0.to_be_bytes())
+    }
+}
+
+fn name(room: RoomId) -> String {
+    format!("assistant/settled/{}", room.to_hex())
+}
+
+#[cfg(test)]
+mod tests {
+    use mathia_protocol::client::MemoryReplica;
+
+    use super::*;
+
+    const ROOM: RoomId = RoomId([1; 32]);
+
+    #[test]
+    fn a_mark_moves_forward_only_and_covers_all_before_it() {
+        let mut settled = Settled::open(Arc::new(MemoryReplica::new())).unwrap();
+        assert!(!settled.has((ROOM, Seq(1))));
+        settled.note(ROOM, Seq(7)).unwrap();
+        settled.note(ROOM, Seq(3)).unwrap();
+        assert!(settled.has((ROOM, Seq(1))) && settled.has((ROOM, Seq(7))));
+        assert!(!settled.has((ROOM, Seq(8))) && !settled.has((RoomId([2; 32]), Seq(1))));
+    }
+}
