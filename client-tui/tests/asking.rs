@@ -53,9 +53,8 @@ fn stream(pieces: &[&str]) -> Vec<u8> {
     let finish = json!({"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}],
         "usage": {"prompt_tokens": 30, "completion_tokens": 3, "total_tokens": 33}});
     let events = pieces.iter().map(delta).chain([finish]);
-    let body: String = events.map(|event| format!("data: {event}\n\n")).collect();
-    format!("HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nConnection: close\r\n\r\n{body}")
-        .into_bytes()
+    let head = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nConnection: close\r\n\r\n";
+    events.fold(head.to_owned(), |sent, event| sent + &format!("data: {event}\n\n")).into_bytes()
 }
 
 /// Ann and bob in a room with an assistant that asks this model.
