@@ -52,9 +52,11 @@ fn stream(pieces: &[&str]) -> Vec<u8> {
     let delta = |text: &&str| json!({"choices": [{"index": 0, "delta": {"content": text}}]});
     let finish = json!({"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}],
         "usage": {"prompt_tokens": 30, "completion_tokens": 3, "total_tokens": 33}});
-    let events = pieces.iter().map(delta).chain([finish]);
-    let head = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nConnection: close\r\n\r\n";
-    events.fold(head.to_owned(), |sent, event| sent + &format!("data: {event}\n\n")).into_bytes()
+    let events: Vec<String> =
+        pieces.iter().map(delta).chain([finish]).map(|event| event.to_string()).collect();
+    let body = format!("data: {}\n\n", events.join("\n\ndata: "));
+    format!("HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nConnection: close\r\n\r\n{body}")
+        .into_bytes()
 }
 
 /// Ann and bob in a room with an assistant that asks this model.
