@@ -7,7 +7,7 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use mathia_protocol::id::{AccountId, TimeMs};
+use mathia_protocol::id::{AccountId, RoomNumber, TimeMs};
 use mathia_protocol::wire::{Event, PresenceLine, PresenceState};
 
 use super::registry::Registry;
@@ -37,6 +37,9 @@ impl Registry {
 
     /// Queues what changed since the last call for those who may know it.
     pub(super) fn tell_presence(&mut self, now: TimeMs, to_ring: &mut Vec<Arc<Outbox>>) {
+        for (room, newcomers) in std::mem::take(&mut self.newcomers) {
+            self.introduce(room, &newcomers, now, to_ring);
+        }
         for account in std::mem::take(&mut self.changed) {
             let Some(line) = self.line(account, now) else { continue };
             let is_news = match self.accounts.get_mut(&account) {
@@ -48,6 +51,43 @@ impl Registry {
             }
             if line.state == PresenceState::Offline {
                 self.forget(account);
+            }
+        }
+    }
+
+    /// Tells newcomers who of a room is there, and the others in it of the newcomers.
+    fn introduce(
+        &self,
+        room: RoomNumber,
+        newcomers: &HashSet<AccountId>,
+        now: TimeMs,
+        to_ring: &mut Vec<Arc<Outbox>>,
+    ) {
+        let accounts = self.accounts_in(room);
+        if accounts.len() > AUDIENCE_MAX {
+            return;
+        }
+        let here: Vec<_> = accounts
+            .iter()
+            .filter_map(|account| self.line(*account, now))
+            .filter(|line| line.state != PresenceState::Offline)
+            .collect();
+        for account in accounts {
+            let is_new = newcomers.contains(account);
+            let of_others = here.iter().filter(|line| line.account != *account);
+            let lines: Vec<_> = of_others
+                .filter(|line| is_new || newcomers.contains(&line.account))
+                .copied()
+                .collect();
+            if lines.is_empty() {
+                continue;
+            }
+            let frame = event_frame(Event::Presence { lines });
+            for listener in self.hearing_sessions_of(*account) {
+                let outbox = listener.outbox;
+                if outbox.queue(|queues, bounds| queues.push_event(bounds, &frame)) {
+                    to_ring.push(outbox);
+                }
             }
         }
     }

@@ -32,6 +32,8 @@ pub(super) struct Registry {
     rooms: HashMap<RoomNumber, Audience>,
     /// Accounts whose presence may have changed since it was last told.
     pub(super) changed: HashSet<AccountId>,
+    /// Who came into which room since then: people there and they have yet to learn of each other.
+    pub(super) newcomers: HashMap<RoomNumber, HashSet<AccountId>>,
     /// When accounts without sessions were last seen, as far as somebody asked.
     last_seen: HashMap<AccountId, TimeMs>,
     /// Rooms with more members than the absent are told of.
@@ -80,6 +82,7 @@ impl Registry {
             accounts: HashMap::new(),
             rooms: HashMap::new(),
             changed: HashSet::new(),
+            newcomers: HashMap::new(),
             last_seen: HashMap::new(),
             large_rooms: HashSet::new(),
             sessions_per_account_max,
@@ -192,6 +195,7 @@ impl Registry {
             let audience = self.rooms.entry(room).or_default();
             audience.accounts.push(account);
             audience.listeners = None;
+            self.newcomers.entry(room).or_default().insert(account);
         }
     }
 

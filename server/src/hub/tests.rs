@@ -195,6 +195,22 @@ fn presence_is_told_once_to_those_who_share_a_room() {
 }
 
 #[test]
+fn who_comes_into_a_room_and_those_in_it_learn_that_they_are_there() {
+    let town = town();
+    let ann = town.enters_and_hears(1, &[TEAM]);
+    let bob = town.enters_and_hears(2, &[]);
+    let stranger = town.enters_and_hears(3, &[LOBBY]);
+    town.hub.tell_presence();
+    let now = town.clock.now_ms();
+    town.hub.publish(&[News::Joined { room: TEAM, account: account(2) }]);
+    town.hub.tell_presence();
+    town.hub.tell_presence();
+    assert_eq!(ann.presence(), [(account(2), PresenceState::Online, now)]);
+    assert_eq!(bob.presence(), [(account(1), PresenceState::Online, now)]);
+    assert!(stranger.presence().is_empty());
+}
+
+#[test]
 fn who_comes_back_within_a_second_was_never_gone() {
     let town = town();
     let ann = town.enters_and_hears(1, &[TEAM]);
