@@ -281,6 +281,32 @@ fn only_the_assistants_name_at_the_beginning_asks() {
 }
 
 #[test]
+fn completion_knows_the_assistant_and_its_commands() {
+    let mut app = in_team(PresenceState::Online);
+    for (typed, completed) in [
+        ("@ma<tab>", "@mathia "),
+        ("see @ma<tab>", "see @mathia "),
+        ("/ai<tab>", "/ai "),
+        ("/st<tab>", "/stop "),
+        ("/ag<tab>", "/again "),
+    ] {
+        app.types("<ctrl-u>");
+        app.types(typed);
+        assert_eq!(app.model.written(), completed);
+    }
+    app.types("<ctrl-u>/help<enter>");
+    let keys: String = (0..12)
+        .map(|_| {
+            app.types("<pagedown>");
+            app.screen(120, 36)
+        })
+        .collect();
+    for command in ["/ai TEXT", "/stop", "/again", "shared with it"] {
+        assert!(keys.contains(command), "{command}");
+    }
+}
+
+#[test]
 fn a_room_without_an_assistant_says_how_to_add_one() {
     let mut app = TestApp::in_rooms(vec![cast::team()], cast::conversation());
     app.types("@mathia why is the column there twice?<enter>");
