@@ -389,6 +389,27 @@ fn an_answer_grows_under_its_name_and_the_whole_one_takes_its_place() {
     assert!(!app.screen(80, 24).contains("a late piece"), "what is whole does not begin anew");
 }
 
+/// What is said while an answer comes stands before it in the log: it never jumps over it.
+#[test]
+fn an_own_message_stands_above_an_answer_that_comes_from_the_first_moment() {
+    let mut app = after_asking();
+    app.tells(stream(9, "The column is"));
+    let rows = |app: &mut TestApp| {
+        let screen = app.screen(80, 24);
+        let at = |text: &str| screen.lines().position(|line| line.contains(text));
+        (at("meanwhile"), at("The column is▌"))
+    };
+    app.types("meanwhile<enter>");
+    let before = rows(&mut app);
+    assert!(before.0.is_some() && before.0 < before.1, "{before:?}");
+    app.tells(entry(cast::said(10, NOW, ANN, "meanwhile")));
+    let state = OutboxState::Accepted { seq: Seq(10), time: TimeMs(NOW) };
+    let (text, queued_at) = ("meanwhile".to_owned(), TimeMs(NOW));
+    let view = OutboxView { local_id: 1, room: TEAM, text, is_ask: false, queued_at, state };
+    app.tells(ClientEvent::Outbox(view));
+    assert_eq!(rows(&mut app), before);
+}
+
 #[test]
 fn an_answer_tells_how_it_ended() {
     let endings = [
