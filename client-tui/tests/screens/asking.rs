@@ -533,6 +533,25 @@ fn a_stop_that_fails_says_so_and_can_be_tried_again() {
 }
 
 #[test]
+fn a_stop_on_its_way_is_no_text_and_a_refused_one_is_dropped() {
+    let mut app = after_asking();
+    let before = app.screen(80, 24);
+    let outbox = |state| {
+        let (text, queued_at) = (String::new(), TimeMs(NOW));
+        let is_ask = false;
+        ClientEvent::Outbox(OutboxView { local_id: 5, room: TEAM, text, is_ask, queued_at, state })
+    };
+    app.tells(outbox(OutboxState::Queued));
+    app.tells(outbox(OutboxState::Accepted { seq: Seq(10), time: TimeMs(NOW) }));
+    assert_eq!(app.screen(80, 24), before);
+    app.effects.clear();
+    app.tells(outbox(OutboxState::Failed { cause: "you may not write here".to_owned() }));
+    assert!(app.screen(80, 24).contains("✗ The answer was not stopped: you may not write here"));
+    let commands = app.commands();
+    assert!(matches!(commands[..], [Command::Withdraw { local_id: 5 }]), "{commands:?}");
+}
+
+#[test]
 fn others_questions_are_not_ours_to_stop() {
     let mut app = in_team(PresenceState::Online);
     app.tells(entry(ask_entry(9, CLEO, "why?", &[])));
