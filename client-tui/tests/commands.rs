@@ -391,6 +391,25 @@ fn signals_and_closed_pipes_end_a_tail_as_they_should() {
     assert_eq!(String::from_utf8(ran.stderr).unwrap(), "", "no word about the closed pipe");
 }
 
+/// A change may bring several people at once that a member has never heard of, and the assistant.
+#[test]
+fn strangers_who_are_added_together_break_nobodys_room() {
+    let town = Town::start_with_assistant();
+    let people = town.team(&["ann", "bob"]);
+    assert_eq!(people[1].room("team")["members"].as_array().map(Vec::len), Some(2));
+    for name in ["cleo", "dan"] {
+        let link = people[0].run(&["invite"]).succeeds().out.trim().to_owned();
+        town.joiner(name, &link);
+    }
+    people[0].run(&["room", "add", "team", "cleo", "dan", "mathia"]).succeeds();
+    people[0].says("team", "welcome");
+    people[1].waits_until("the welcome", |bob| bob.texts("team") == ["welcome"]);
+    assert!(people[1].room("team")["sending_stopped"].is_null());
+    let ask = ["ask", "--room", "team", "--yes", "--json", "help"];
+    let answered = people[0].run(&ask).succeeds().json();
+    assert_eq!(answered[0]["outcome"], "complete", "the assistant has met them all as well");
+}
+
 /// What leaves is shown first, and nothing leaves without a yes; the answer is everybody's.
 #[test]
 fn a_question_is_shown_before_it_leaves_and_answered_in_the_room() {

@@ -70,8 +70,8 @@ actions! {
     Newest = "newest", "newest";
     /// Selects a message.
     Select = "select", "select a message";
-    /// One step back; never quits.
-    Back = "back", "one step back";
+    /// Stops the answer to the own question, else one step back; never quits.
+    Back = "back", "stop your answer, else one step back";
     /// Puts the draft away, then quits when asked again.
     Cancel = "cancel", "put the draft away; twice: quit";
     /// Quits on an empty composer; deletes under the caret otherwise.

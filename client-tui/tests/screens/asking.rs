@@ -281,6 +281,32 @@ fn only_the_assistants_name_at_the_beginning_asks() {
 }
 
 #[test]
+fn completion_knows_the_assistant_and_its_commands() {
+    let mut app = in_team(PresenceState::Online);
+    for (typed, completed) in [
+        ("@ma<tab>", "@mathia "),
+        ("see @ma<tab>", "see @mathia "),
+        ("/ai<tab>", "/ai "),
+        ("/st<tab>", "/stop "),
+        ("/ag<tab>", "/again "),
+    ] {
+        app.types("<ctrl-u>");
+        app.types(typed);
+        assert_eq!(app.model.written(), completed);
+    }
+    app.types("<ctrl-u>/help<enter>");
+    let keys: String = (0..12)
+        .map(|_| {
+            app.types("<pagedown>");
+            app.screen(120, 36)
+        })
+        .collect();
+    for command in ["/ai TEXT", "/stop", "/again", "shared with it"] {
+        assert!(keys.contains(command), "{command}");
+    }
+}
+
+#[test]
 fn a_room_without_an_assistant_says_how_to_add_one() {
     let mut app = TestApp::in_rooms(vec![cast::team()], cast::conversation());
     app.types("@mathia why is the column there twice?<enter>");
@@ -361,6 +387,27 @@ fn an_answer_grows_under_its_name_and_the_whole_one_takes_its_place() {
     looks!(app, "done", 80 x 24, 40 x 12, 120 x 36);
     app.tells(stream(9, "a late piece"));
     assert!(!app.screen(80, 24).contains("a late piece"), "what is whole does not begin anew");
+}
+
+/// What is said while an answer comes stands before it in the log: it never jumps over it.
+#[test]
+fn an_own_message_stands_above_an_answer_that_comes_from_the_first_moment() {
+    let mut app = after_asking();
+    app.tells(stream(9, "The column is"));
+    let rows = |app: &mut TestApp| {
+        let screen = app.screen(80, 24);
+        let at = |text: &str| screen.lines().position(|line| line.contains(text));
+        (at("meanwhile"), at("The column is▌"))
+    };
+    app.types("meanwhile<enter>");
+    let before = rows(&mut app);
+    assert!(before.0.is_some() && before.0 < before.1, "{before:?}");
+    app.tells(entry(cast::said(10, NOW, ANN, "meanwhile")));
+    let state = OutboxState::Accepted { seq: Seq(10), time: TimeMs(NOW) };
+    let (text, queued_at) = ("meanwhile".to_owned(), TimeMs(NOW));
+    let view = OutboxView { local_id: 1, room: TEAM, text, is_ask: false, queued_at, state };
+    app.tells(ClientEvent::Outbox(view));
+    assert_eq!(rows(&mut app), before);
 }
 
 #[test]
@@ -483,6 +530,25 @@ fn a_stop_that_fails_says_so_and_can_be_tried_again() {
     assert!(matches!(asked(&mut app).1, Command::StopAnswer { ask: Seq(9), .. }));
     app.types("/stop<enter>");
     assert!(app.screen(80, 24).contains("Nothing of yours is being answered here."));
+}
+
+#[test]
+fn a_stop_on_its_way_is_no_text_and_a_refused_one_is_dropped() {
+    let mut app = after_asking();
+    let before = app.screen(80, 24);
+    let outbox = |state| {
+        let (text, queued_at) = (String::new(), TimeMs(NOW));
+        let is_ask = false;
+        ClientEvent::Outbox(OutboxView { local_id: 5, room: TEAM, text, is_ask, queued_at, state })
+    };
+    app.tells(outbox(OutboxState::Queued));
+    app.tells(outbox(OutboxState::Accepted { seq: Seq(10), time: TimeMs(NOW) }));
+    assert_eq!(app.screen(80, 24), before);
+    app.effects.clear();
+    app.tells(outbox(OutboxState::Failed { cause: "you may not write here".to_owned() }));
+    assert!(app.screen(80, 24).contains("✗ The answer was not stopped: you may not write here"));
+    let commands = app.commands();
+    assert!(matches!(commands[..], [Command::Withdraw { local_id: 5 }]), "{commands:?}");
 }
 
 #[test]

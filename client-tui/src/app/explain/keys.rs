@@ -49,7 +49,7 @@ const SIGNS: &[(&str, &str)] = &[
     ("✓✓ read", "read by everybody; in color the word is a blue tick"),
     ("● ◐ ○", "here, away, not here"),
     ("▣ □", "sealed end to end, open to the server"),
-    ("◆", "the assistant; beside a message: it was shared with it"),
+    ("◆", "the assistant, and messages shared with it"),
     ("@2", "messages that name you"),
     ("✎", "a draft waits there"),
 ];

@@ -11,10 +11,11 @@ use crate::safe_text::SafeText;
 pub(crate) enum ItemKey {
     /// An entry, or a note that stands behind the entry at this place (0 is the entry itself).
     Placed(Seq, u32),
-    /// The answer to the ask at this place, while it comes.
-    Answering(Seq),
     /// Something of the own outbox.
     Pending(u64),
+    /// The answer to the ask at this place, while it comes: what is said meanwhile stands in the
+    /// log before it.
+    Answering(Seq),
 }
 
 /// A verified entry of the log.

@@ -29,9 +29,9 @@ const ANSWERING_MAX: usize = 32;
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Timeline {
     placed: VecDeque<Placed>,
-    /// Answers on their way, by ask: behind all entries, where they will stand.
-    answering: Vec<Answering>,
     pending: Vec<Pending>,
+    /// Answers on their way, by ask: behind everything, where they will stand.
+    answering: Vec<Answering>,
     /// The asks whose answers are loaded.
     answered: HashSet<Seq>,
     /// The asks that were taken back.
@@ -136,7 +136,7 @@ impl Item<'_> {
 impl Timeline {
     /// How many things there are.
     pub(crate) fn len(&self) -> usize {
-        self.placed.len() + self.answering.len() + self.pending.len()
+        self.placed.len() + self.pending.len() + self.answering.len()
     }
 
     /// The thing at an index, the oldest at 0.
@@ -146,9 +146,9 @@ impl Timeline {
             Some(Placed::Note(note)) => Some(Item::Note(note)),
             None => {
                 let index = index - self.placed.len();
-                let pending = || self.pending.get(index - self.answering.len());
-                let answering = self.answering.get(index).map(Item::Answering);
-                answering.or_else(|| pending().map(Item::Pending))
+                let answering = || self.answering.get(index - self.pending.len());
+                let pending = self.pending.get(index).map(Item::Pending);
+                pending.or_else(|| answering().map(Item::Answering))
             }
         }
     }
@@ -157,12 +157,13 @@ impl Timeline {
     pub(crate) fn index_of(&self, key: ItemKey) -> usize {
         match key {
             ItemKey::Placed(..) => self.placed.partition_point(|placed| placed.key() < key),
-            ItemKey::Answering(ask) => {
-                self.placed.len() + self.answering.partition_point(|one| one.ask < ask)
-            }
             ItemKey::Pending(_) => {
                 let at = self.pending.iter().position(|p| ItemKey::Pending(p.key) >= key);
-                self.placed.len() + self.answering.len() + at.unwrap_or(self.pending.len())
+                self.placed.len() + at.unwrap_or(self.pending.len())
+            }
+            ItemKey::Answering(ask) => {
+                let at = self.answering.partition_point(|one| one.ask < ask);
+                self.placed.len() + self.pending.len() + at
             }
         }
     }

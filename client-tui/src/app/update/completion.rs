@@ -19,8 +19,11 @@ fn candidates(model: &Model, before: &str, from: usize, word: &str) -> Vec<Strin
         return slash::beginning_with(prefix).map(|entry| format!("/{} ", entry.word)).collect();
     }
     if let Some(prefix) = word.strip_prefix('@') {
-        let suffix = if from == 0 { ": " } else { " " };
-        return names(model, prefix).map(|name| format!("@{name}{suffix}")).collect();
+        // A name at the beginning speaks to somebody; the assistant's asks it.
+        let is_agent = |name: &str| model.people.named(name).is_some_and(|person| person.is_agent);
+        let suffix = |name: &str| if from == 0 && !is_agent(name) { ": " } else { " " };
+        let names = names(model, prefix).map(|name| format!("@{name}{}", suffix(&name)));
+        return names.collect();
     }
     if let Some(prefix) = word.strip_prefix('#') {
         return rooms(model, prefix).map(|name| format!("#{name} ")).collect();

@@ -37,6 +37,8 @@ pub(super) fn told(model: &mut Model, event: ClientEvent) -> Vec<Effect> {
             stream(model, &view);
             Vec::new()
         }
+        // What says nothing is the end of an answer: it is shown where it works.
+        ClientEvent::Outbox(view) if view.text.is_empty() => wordless(model, &view),
         ClientEvent::Outbox(view) => {
             outbox(model, &view);
             Vec::new()
@@ -227,6 +229,13 @@ fn note(model: &mut Model, room: Option<RoomId>, text: &str, is_alarm: bool) {
     }
 }
 
+/// A stop that the server refuses is told and dropped: there is no text to mend or send again.
+fn wordless(model: &mut Model, view: &OutboxView) -> Vec<Effect> {
+    let OutboxState::Failed { cause } = &view.state else { return Vec::new() };
+    complain(model, &format!("The answer was not stopped: {cause}"));
+    vec![super::plain(Command::Withdraw { local_id: view.local_id }, "")]
+}
+
 /// Something in the outbox changed.
 fn outbox(model: &mut Model, view: &OutboxView) {
     let me = model.me.clone();
@@ -235,10 +244,6 @@ fn outbox(model: &mut Model, view: &OutboxView) {
     let text = SafeText::clean(&view.text);
     let agent = room.facts.agent().map(|agent| agent.account);
     let timeline = &mut room.timeline;
-    // What says nothing (an answer that is stopped) is shown where it works.
-    if text.is_empty() {
-        return;
-    }
     // The answer with the number may come after this: then the text tells which one it is.
     let is_known = |pending: &Pending| pending.local_id == Some(view.local_id);
     let is_unnumbered = |pending: &Pending| {
