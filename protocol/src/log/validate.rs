@@ -65,7 +65,7 @@ pub enum CommitFault {
     #[error("the signature is not valid")]
     Signature,
     /// The author's role, or the kind of the room, does not allow this.
-    #[error("not allowed: {0:?} by {1:?}")]
+    #[error("{} may not {} here", someone(*.1), deed(*.0))]
     NotAllowed(CommitKind, Role),
     /// The lists or the policy do not fit what the commit says it does.
     #[error("the content does not fit a {0:?}")]
@@ -356,4 +356,30 @@ fn check_hashes(
         return Err(CommitFault::PolicyHash);
     }
     Ok(())
+}
+
+/// Who did not get leave, for people.
+fn someone(role: Role) -> &'static str {
+    match role {
+        Role::Owner => "an owner",
+        Role::Admin => "an admin",
+        Role::Moderator => "a moderator",
+        Role::Member => "a member",
+        Role::Guest => "a guest",
+        Role::Agent => "an assistant",
+    }
+}
+
+/// What somebody did not get leave to do, for people.
+fn deed(kind: CommitKind) -> &'static str {
+    match kind {
+        CommitKind::Create => "make the room again",
+        CommitKind::Add => "add these people",
+        CommitKind::Remove => "remove these people",
+        CommitKind::Leave => "leave",
+        CommitKind::SetRole => "give these roles",
+        CommitKind::Rotate => "make a new key",
+        CommitKind::SetPolicy => "change the rules",
+        CommitKind::SetAgent => "add or remove an assistant",
+    }
 }

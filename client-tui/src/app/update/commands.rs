@@ -87,9 +87,9 @@ fn run_here(model: &mut Model, room: RoomId, command: Slash) -> Vec<Effect> {
             ask(model, text, command, done)
         }
         Slash::Add(people) => {
-            let names = people.iter().map(Handle::as_str).collect::<Vec<_>>().join(", ");
+            let done = added(model, &name, &people);
             let people = people.into_iter().map(PersonRef::Handle).collect();
-            vec![plain(Command::Add { room, people }, &format!("{names} can read {name} now."))]
+            vec![plain(Command::Add { room, people }, &done)]
         }
         Slash::Rename(to) => {
             let done = format!("This room is called {to} now.");
@@ -109,6 +109,24 @@ fn run_here(model: &mut Model, room: RoomId, command: Slash) -> Vec<Effect> {
         // Those that need no room are done by `run`.
         _ => Vec::new(),
     }
+}
+
+/// What is true once these people are in: an assistant reads only what it is shown.
+fn added(model: &Model, room: &str, people: &[Handle]) -> String {
+    let is_agent = |handle: &&Handle| {
+        let name = handle.as_str();
+        name == Handle::ASSISTANT || model.people.named(name).is_some_and(|one| one.is_agent)
+    };
+    let (agents, people): (Vec<_>, Vec<_>) = people.iter().partition(is_agent);
+    let readers = (!people.is_empty()).then(|| format!("{} can read {room} now.", list(&people)));
+    let shown = (!agents.is_empty()).then(|| {
+        format!("{} is in {room} now, and reads only what is shown to it.", list(&agents))
+    });
+    [readers, shown].into_iter().flatten().collect::<Vec<_>>().join(" ")
+}
+
+fn list(people: &[&Handle]) -> String {
+    people.iter().map(|handle| handle.as_str()).collect::<Vec<_>>().join(", ")
 }
 
 fn read_sentence(n_rooms: usize) -> String {

@@ -11,13 +11,16 @@ use tokio::time::sleep;
 
 use super::{CallError, Engine, call_failed, refused, storage};
 use crate::client::CommandError;
-use crate::crypto::commit::{AgentScope, Commit, HistoryRule, Policy, Role, RoomKind, RoomMode};
+use crate::crypto::commit::{
+    AgentScope, Commit, CommitKind, HistoryRule, Policy, Role, RoomKind, RoomMode,
+};
 use crate::crypto::epoch::{EpochSecret, key_commit};
 use crate::crypto::settings::RoomSettings;
 use crate::crypto::user_chain::AccountKind;
 use crate::crypto::wrap::{WrapContext, wrap};
 use crate::id::{AccountId, Hash, RoomId, Seq, TimeMs, WorkspaceId};
 use crate::limits::WRAPS_PER_BATCH_MAX;
+use crate::log::permissions::may_administer;
 use crate::log::{
     Change, CommitFault, Committer, Context, Proposal, RoomState, WrapTarget, propose,
     propose_create, validate_commit, validate_create, wraps_needed,
@@ -396,13 +399,18 @@ impl Engine {
         if agents.is_empty() {
             return Ok(());
         }
-        let before = {
+        let (before, role) = {
             let core = self.core.borrow();
             let state = core.rooms.get(&id).and_then(|room| room.state.as_ref());
-            state.map(RoomState::policy)
+            let me = state.and_then(|state| state.member(self.account));
+            (state.map(RoomState::policy), me.map(|me| me.role))
         };
         let before =
             before.ok_or_else(|| CommandError::NotFound("there is no such room".into()))?;
+        if let Some(role) = role.filter(|role| !may_administer(*role)) {
+            // Said of the assistant, not of the policy that it needs.
+            return Err(not_allowed(&CommitFault::NotAllowed(CommitKind::SetAgent, role)));
+        }
         if before.agent_scope == AgentScope::None {
             let policy = Policy { agent_scope: AgentScope::Mention, ..before };
             return self.change(id, &Change::SetPolicy(policy, agents), None).await;
