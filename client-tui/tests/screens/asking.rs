@@ -339,6 +339,23 @@ fn a_selected_message_can_be_asked_about() {
 }
 
 #[test]
+fn what_is_asked_about_is_let_go_by_esc_and_by_saying_something_else() {
+    for then in ["<esc>", "<ctrl-u>never mind<enter>"] {
+        let mut app = in_team(PresenceState::Online);
+        app.types("<alt-k>ka");
+        assert!(app.screen(80, 24).contains("◆ asking about cleo"));
+        app.types(then);
+        assert!(!app.screen(80, 24).contains("asking about"), "{then}");
+        app.types("<ctrl-u>@mathia why?<enter>");
+        let command = app.commands().into_iter().find_map(|command| match command {
+            Command::Envelope { quoted, .. } => Some(quoted),
+            _ => None,
+        });
+        assert_eq!(command, Some(None), "{then}");
+    }
+}
+
+#[test]
 fn a_question_keeps_its_rows_from_the_outbox_to_the_answer() {
     let mut app = in_team(PresenceState::Online);
     opens(&mut app, "@mathia why?", envelope(None, Some(7), &[]));

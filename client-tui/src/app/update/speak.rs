@@ -61,6 +61,7 @@ fn taken(model: &mut Model) -> Vec<Effect> {
     let text = model.composer.take();
     model.writing.recalled = None;
     model.writing.completion = None;
+    model.writing.quoted = None;
     model.writing.unsaved_since = Some(model.now.run);
     model.notice = None;
     if let Some(room) = model.room_mut() {
