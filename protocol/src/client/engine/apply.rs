@@ -4,8 +4,6 @@
 //! are `log::validate` and `log::check`; a message that fails is kept and shown as a red line, a
 //! commit that fails stops the room.
 
-use std::collections::HashMap;
-
 use super::super::event::{AlarmCause, UnreadableCause};
 use super::super::identity::Identity;
 use super::super::record::{Batch, Commitment, Content, DeviceLane, EntryRecord};
@@ -20,7 +18,6 @@ use crate::crypto::hash::sha256;
 use crate::crypto::message::{
     Message, MessageContext, MessageError, OpenWith, OpenedMessage, Placement,
 };
-use crate::crypto::user_chain::UserChain;
 use crate::id::{AccountId, Counter, DeviceId, Epoch, RoomId, Seq, TimeMs};
 use crate::log::unread::mentions;
 use crate::log::{
@@ -80,15 +77,6 @@ struct Judged {
     device: DeviceId,
     content: Content,
     is_mention: bool,
-}
-
-/// Whom a commit brings or changes whose chain is not at hand so far.
-pub(super) fn strangers(commit: &Commit, chains: &HashMap<AccountId, UserChain>) -> Vec<AccountId> {
-    let is_known = |member: &Member| {
-        chains.get(&member.account).is_some_and(|chain| chain.head().seq >= member.chain_seq)
-    };
-    let changed = commit.changed.iter();
-    changed.filter(|member| !is_known(member)).map(|member| member.account).collect()
 }
 
 impl Core {
@@ -261,10 +249,7 @@ impl Core {
         let applied = match result {
             Ok(applied) => applied,
             Err(CommitFault::NeedChain { account, .. }) if run.may_fetch => {
-                // The fault names one of them, and there is one fetch: all are asked for at once.
-                let mut need = strangers(&commit, &self.people.chains);
-                need.extend((!need.contains(&account)).then_some(account));
-                return Ok(Err(Halt::Need(need)));
+                return Ok(Err(Halt::Need(vec![account])));
             }
             Err(CommitFault::Device(DeviceFault::Unknown)) if run.may_fetch => {
                 return Ok(Err(Halt::Need(vec![commit.author])));

@@ -12,7 +12,6 @@ use tokio::time::sleep;
 use super::super::event::AlarmCause;
 use super::super::link::BulkError;
 use super::super::record::{Batch, Commitment, RoomFacts};
-use super::apply::strangers;
 use super::room::{Room, Task};
 use super::{Engine, storage};
 use crate::client::CommandError;
@@ -248,19 +247,13 @@ impl Engine {
                     let Err(fault) = result else { break };
                     fault
                 };
-                let accounts = match fault {
-                    CommitFault::NeedChain { account, .. } if !has_fetched => {
-                        let mut need = strangers(commit, &self.core.borrow().people.chains);
-                        need.extend((!need.contains(&account)).then_some(account));
-                        need
-                    }
-                    CommitFault::Device(DeviceFault::Unknown) if !has_fetched => {
-                        vec![commit.author]
-                    }
+                let account = match fault {
+                    CommitFault::NeedChain { account, .. } if !has_fetched => account,
+                    CommitFault::Device(DeviceFault::Unknown) if !has_fetched => commit.author,
                     fault => return Err(broken(&fault)),
                 };
                 has_fetched = true;
-                self.fetch_chains(&accounts).await.map_err(|error| match error {
+                self.fetch_chain(account).await.map_err(|error| match error {
                     CommandError::Untrusted(text) => OpenError::Broken(text),
                     _ => OpenError::Later,
                 })?;
