@@ -31,6 +31,32 @@ async fn a_newcomer_reads_only_what_is_said_after_joining() -> TestResult {
     Ok(())
 }
 
+/// Several strangers come at once: who is there already gets to know them all.
+#[tokio::test]
+async fn strangers_who_come_together_are_all_taken_in() -> TestResult {
+    let town = Town::start()?;
+    let mut ann = town.newcomer("ann").await?;
+    let mut bob = town.newcomer("bob").await?;
+    let cleo = town.newcomer("cleo").await?;
+    let mut dan = town.newcomer("dan").await?;
+    let eve = town.newcomer("eve").await?;
+
+    let room = ann.makes_room("team", &[&bob]).await?;
+    bob.knows(room).await?;
+    let people = vec![cleo.name(), dan.name(), eve.name()];
+    ann.does(Command::Add { room, people }).await?;
+    cleo.knows(room).await?;
+    dan.says(room, "hello all").await?;
+
+    assert_eq!(bob.hears(room).await?, "hello all");
+    let view = bob.knows(room).await?;
+    assert_eq!((view.members.len(), view.sending_stopped), (5, None));
+    bob.says(room, "welcome").await?;
+    assert_eq!(ann.hears(room).await?, "hello all");
+    assert_eq!(ann.hears(room).await?, "welcome");
+    Ok(())
+}
+
 /// Where a room shares its history, a newcomer reads everything, across epochs.
 #[tokio::test]
 async fn a_newcomer_reads_everything_where_history_is_shared() -> TestResult {

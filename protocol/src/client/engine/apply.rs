@@ -249,10 +249,11 @@ impl Core {
         let applied = match result {
             Ok(applied) => applied,
             Err(CommitFault::NeedChain { account, .. }) if run.may_fetch => {
-                return Ok(Err(Halt::Need(vec![account])));
+                // Fetched once for an entry, so all that it may need.
+                return Ok(Err(Halt::Need(self.people.needed_for(&commit, account))));
             }
             Err(CommitFault::Device(DeviceFault::Unknown)) if run.may_fetch => {
-                return Ok(Err(Halt::Need(vec![commit.author])));
+                return Ok(Err(Halt::Need(self.people.needed_for(&commit, commit.author))));
             }
             Err(fault) => return broken(fault.to_string()),
         };

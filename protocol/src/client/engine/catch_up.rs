@@ -253,7 +253,9 @@ impl Engine {
                     fault => return Err(broken(&fault)),
                 };
                 has_fetched = true;
-                self.fetch_chain(account).await.map_err(|error| match error {
+                // Fetched once for a commit, so all that it may need.
+                let need = self.core.borrow().people.needed_for(commit, account);
+                self.fetch_chains(&need).await.map_err(|error| match error {
                     CommandError::Untrusted(text) => OpenError::Broken(text),
                     _ => OpenError::Later,
                 })?;

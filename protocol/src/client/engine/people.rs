@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, HashMap};
 use super::super::event::{PresenceView, TrustState};
 use super::super::record::Contact;
 use super::super::replica::{Replica, Stored};
+use crate::crypto::commit::{Commit, Member};
 use crate::crypto::safety::account_digits;
 use crate::crypto::user_chain::{ChainError, ChainHead, Device, HeadOrder, SignedLink, UserChain};
 use crate::id::{AccountId, TimeMs};
@@ -61,6 +62,17 @@ pub(super) struct People {
 }
 
 impl People {
+    /// Whose chains a commit needs: that of `account`, and of all in it who are not known so far.
+    pub(super) fn needed_for(&self, commit: &Commit, account: AccountId) -> Vec<AccountId> {
+        let is_lacking = |member: &&Member| {
+            let chain = self.chains.get(&member.account);
+            chain.is_none_or(|chain| chain.head().seq < member.chain_seq)
+        };
+        let lacking = commit.changed.iter().filter(is_lacking).map(|member| member.account);
+        let others = lacking.filter(|lacking| *lacking != account);
+        [account].into_iter().chain(others).collect()
+    }
+
     /// Loads and verifies what the replica has.
     pub(super) fn load(replica: &dyn Replica) -> Stored<Self> {
         let mut people = Self::default();
