@@ -146,6 +146,7 @@ fn a_mark_moves_nothing() {
 fn esc_stops_the_answer_and_then_does_what_it_always_does() {
     let mut app = after_asking();
     app.tells(stream(9, "The column"));
+    assert!(app.screen(80, 24).contains("The column▌"));
     assert!(app.screen(80, 24).lines().last().expect("a line").contains("Esc stop"));
     app.types("half a thought<esc>");
     let (ask, command) = asked(&mut app);
@@ -154,6 +155,7 @@ fn esc_stops_the_answer_and_then_does_what_it_always_does() {
     assert_eq!(app.model.written(), "half a thought", "Esc costs nobody a draft");
     let screen = app.screen(80, 24);
     assert!(!screen.contains("Esc stop") && screen.contains("stopped · with 2 messages"));
+    assert!(!screen.contains("The column▌"), "nothing more is promised");
     app.types("<esc>");
     assert!(app.commands().iter().all(|c| !matches!(c, Command::StopAnswer { .. })));
     let stop = EntryBodyView::Stop(Stop { agent: MATHIA, ask: Seq(9) });
