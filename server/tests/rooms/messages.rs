@@ -4,6 +4,7 @@ use std::time::Instant;
 
 use mathia_protocol::crypto::message::Placement;
 use mathia_protocol::id::{Counter, Seq, TimeMs};
+use mathia_protocol::limits::ENTRY_LEN_MAX;
 use mathia_protocol::log::propose::Change;
 use mathia_protocol::wire::{Event, Fault, Request};
 use mathia_server::limits::Limits;
@@ -174,7 +175,7 @@ fn bytes_that_are_no_message_are_refused() {
     other_tag[0] = 3;
     assert_eq!(ann.appends(&town, room, other_tag), Err(Fault::Malformed));
     assert!(matches!(
-        ann.appends(&town, room, [good.clone(), vec![0; 40_000]].concat()),
+        ann.appends(&town, room, [good.clone(), vec![0; ENTRY_LEN_MAX]].concat()),
         Err(Fault::TooLarge { .. })
     ));
     assert_eq!(ann.appends(&town, room, good), Ok(Seq(2)), "none of it counted");
