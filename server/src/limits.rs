@@ -83,9 +83,10 @@ impl Default for Limits {
 
 /// Tokens that one answer may be allowed: the whole of it is one entry that people read.
 pub const OUTPUT_TOKENS_MAX: u32 = 32 * 1024;
-/// Text of one answer, in bytes: the most tokens that can be asked for, at eight bytes each. A
-/// server that ignores the asked-for limit is cut off here.
-pub const ANSWER_TEXT_LEN_MAX: usize = 256 * 1024;
+/// Text that is taken from a provider for one answer, in bytes: the most tokens that can be asked
+/// for, at eight bytes each. A server that ignores the asked-for limit is cut off here; what fits
+/// an entry is less, and judged by whoever answers.
+pub const PROVIDER_TEXT_LEN_MAX: usize = 256 * 1024;
 /// Bytes of one streamed response: the most tokens at 2 KiB of JSON each, reasoning included.
 pub const ANSWER_STREAM_LEN_MAX: usize = 64 * 1024 * 1024;
 /// Bytes of one response that is not streamed: the longest text, escaped, with what surrounds it.

@@ -5,7 +5,7 @@
 
 use std::io::{self, Write as _};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -55,13 +55,13 @@ impl Failure {
     }
 }
 
-/// Serves until told to stop.
+/// Reads the configuration, if one is named, and begins to log as it says.
 ///
 /// # Errors
 ///
-/// [`Failure`] with 78 for a bad configuration, 1 for everything else.
-pub async fn serve(args: ServeArgs) -> Result<(), Failure> {
-    let config = match &args.config {
+/// [`Failure`] with 78 for what does not hold.
+pub(crate) fn configured(path: Option<&Path>) -> Result<Config, Failure> {
+    let config = match path {
         Some(path) => Config::read(path).map_err(|error| {
             Failure::new(EXIT_CONFIG, chain_of(&error), "mathia-server check-config FILE checks it")
         })?,
@@ -69,6 +69,16 @@ pub async fn serve(args: ServeArgs) -> Result<(), Failure> {
     };
     telemetry::start_logging(&config.log)
         .map_err(|error| Failure::new(EXIT_CONFIG, error, "see [log] level"))?;
+    Ok(config)
+}
+
+/// Serves until told to stop.
+///
+/// # Errors
+///
+/// [`Failure`] with 78 for a bad configuration, 1 for everything else.
+pub async fn serve(args: ServeArgs) -> Result<(), Failure> {
+    let config = configured(args.config.as_deref())?;
     let metrics = telemetry::start_metrics().map_err(|e| Failure::new(EXIT_FAILED, e, ""))?;
     let data = args.data.or_else(|| config.data.clone()).ok_or_else(|| {
         Failure::new(
@@ -366,7 +376,7 @@ fn tell_manager(states: &[NotifyState<'_>]) {
 ///
 /// [`Failure`] with the exit code that fits.
 pub async fn administer(
-    data: &std::path::Path,
+    data: &Path,
     request: AdminRequest,
 ) -> Result<Vec<serde_json::Value>, Failure> {
     let failed = |error: &dyn std::error::Error| Failure::new(EXIT_FAILED, chain_of(error), "");

@@ -29,9 +29,9 @@ use super::agent::{Agent, Parts};
 use super::provider::{Provider, connect};
 use crate::admin::operator::chain_of;
 use crate::cli::AssistantArgs;
-use crate::config::{AssistantSettings, Config};
-use crate::program::Failure;
-use crate::{EXIT_CONFIG, EXIT_FAILED, telemetry};
+use crate::config::AssistantSettings;
+use crate::program::{Failure, configured};
+use crate::{EXIT_CONFIG, EXIT_FAILED};
 
 /// The file beside the keys in which `serve` leaves the invite of its assistant.
 pub const INVITE_FILE: &str = "invite.link";
@@ -51,14 +51,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 ///
 /// [`Failure`] with 78 for a bad configuration, 4 without an account, 1 for everything else.
 pub async fn assistant(args: AssistantArgs) -> Result<(), Failure> {
-    let config = match &args.config {
-        Some(path) => Config::read(path).map_err(|error| {
-            Failure::new(EXIT_CONFIG, chain_of(&error), "mathia-server check-config FILE checks it")
-        })?,
-        None => Config::default(),
-    };
-    telemetry::start_logging(&config.log)
-        .map_err(|error| Failure::new(EXIT_CONFIG, error, "see [log] level"))?;
+    let config = configured(args.config.as_deref())?;
     let credentials = std::env::var_os("CREDENTIALS_DIRECTORY").map(std::path::PathBuf::from);
     let provider = connect(&config.assistant, credentials.as_deref()).map_err(|error| {
         Failure::new(EXIT_CONFIG, chain_of(&error), "mathia-server check-config FILE checks it")

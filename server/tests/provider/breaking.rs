@@ -103,7 +103,7 @@ async fn an_answer_without_an_end_is_cut_off_and_the_server_let_go() {
     let (outcome, ()) = within(async { tokio::join!(ask(&provider), serve) }).await;
     let finished = outcome.unwrap();
     assert_eq!(finished.ending, Ending::CutOff);
-    assert_eq!(finished.text.len(), mathia_server::limits::ANSWER_TEXT_LEN_MAX);
+    assert_eq!(finished.text.len(), mathia_server::limits::PROVIDER_TEXT_LEN_MAX);
 }
 
 #[tokio::test]

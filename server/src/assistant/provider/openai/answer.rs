@@ -6,7 +6,7 @@ use crate::assistant::provider::words::Cleaner;
 use crate::assistant::provider::{
     Arrived, Ending, Finished, ProviderError, Sink, Trouble, Usage, estimate,
 };
-use crate::limits::ANSWER_TEXT_LEN_MAX;
+use crate::limits::PROVIDER_TEXT_LEN_MAX;
 
 /// Said in an answer's own text, since there is no other way to go on from there.
 const TOOL_NOTE: &str =
@@ -124,7 +124,7 @@ impl Answer {
     }
 
     fn say(&mut self, text: &str, sink: &mut dyn Sink) {
-        let room = ANSWER_TEXT_LEN_MAX - self.text.len();
+        let room = PROVIDER_TEXT_LEN_MAX - self.text.len();
         let text = if text.len() <= room {
             text
         } else {
@@ -315,7 +315,7 @@ mod tests {
         }
         let finished = answer.conclude(None, ASKED, &mut sink).unwrap();
         assert_eq!(finished.ending, Ending::CutOff);
-        assert!((ANSWER_TEXT_LEN_MAX - 2..=ANSWER_TEXT_LEN_MAX).contains(&finished.text.len()));
+        assert!((PROVIDER_TEXT_LEN_MAX - 2..=PROVIDER_TEXT_LEN_MAX).contains(&finished.text.len()));
         assert_eq!(finished.text.len(), n_heard);
     }
 }

@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::assistant::provider::{Ending, Usage};
-use crate::limits::{ANSWER_TEXT_LEN_MAX, EVENT_LINE_LEN_MAX};
+use crate::limits::{EVENT_LINE_LEN_MAX, PROVIDER_TEXT_LEN_MAX};
 
 const ASKED: Asked<'_> = Asked { model: "configured", prompt_tokens: 40 };
 
@@ -193,9 +193,9 @@ fn a_server_that_does_not_end_is_cut_off() {
         reading.feed(chunk.as_bytes(), &mut |_: &str| ()).unwrap();
         n_fed += 1;
     }
-    assert!(n_fed <= ANSWER_TEXT_LEN_MAX / 10_000 + 1);
+    assert!(n_fed <= PROVIDER_TEXT_LEN_MAX / 10_000 + 1);
     let finished = reading.end(None, ASKED, &mut |_: &str| ()).unwrap();
-    assert_eq!((finished.text.len(), finished.ending), (ANSWER_TEXT_LEN_MAX, Ending::CutOff));
+    assert_eq!((finished.text.len(), finished.ending), (PROVIDER_TEXT_LEN_MAX, Ending::CutOff));
 }
 
 #[test]
