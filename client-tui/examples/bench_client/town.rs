@@ -38,7 +38,7 @@ impl Town {
         let config = scratch.path().join("server.toml");
         std::fs::write(&config, CONFIG)?;
         let mut server = Command::new(binaries.join("mathia-server"))
-            .args(["serve", "--listen", "127.0.0.1:0", "--data"])
+            .args(["serve", "--no-assistant", "--listen", "127.0.0.1:0", "--data"])
             .arg(scratch.path().join("server"))
             .arg("--config")
             .arg(config)

@@ -161,6 +161,7 @@ async fn a_flood_of_datagrams_reaches_nobody() -> TestResult {
 async fn run_server(data: &Path, listen: &str) -> TestResult<(Child, String)> {
     let mut command = Command::new(env!("CARGO_BIN_EXE_mathia-server"));
     command.arg("serve").arg("--data").arg(data).args(["--listen", listen]);
+    command.arg("--no-assistant");
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null()).kill_on_drop(true);
     let mut server = command.spawn()?;
     let mut lines = BufReader::new(server.stdout.take().ok_or("no standard output")?).lines();
