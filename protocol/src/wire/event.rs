@@ -81,7 +81,8 @@ pub enum Event {
         /// Countable entries above it.
         n_unread: u32,
     },
-    /// People came, went or turned away. After login: everyone who shares a room.
+    /// People came, went or turned away. After login: everyone who shares a room. When somebody is
+    /// added to a room: who is there, and the others that the newcomer is.
     Presence {
         /// One line per account.
         lines: Vec<PresenceLine>,
