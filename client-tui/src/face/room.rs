@@ -1,6 +1,7 @@
 //! `room ..`: making, changing and leaving rooms, and who is in them.
 
 use mathia_protocol::client::{Command, Done, MemberView, NewRoom, PersonRef, RoomView};
+use mathia_protocol::crypto::commit::RoomMode;
 use mathia_protocol::id::RoomId;
 
 use super::line::{self, Style};
@@ -98,7 +99,11 @@ fn member_line(room: &RoomView, member: &MemberView) -> Line {
         Some(card) => Some(format!("{} at {}", card.model, card.provider)),
         None => None,
     };
-    let scope = member.is_agent.then(|| "reads only what is shown to it".to_owned());
+    let scope = match room.mode {
+        RoomMode::Open => "answers what it is asked",
+        RoomMode::E2ee => "reads only what is shown to it",
+    };
+    let scope = member.is_agent.then(|| scope.to_owned());
     let words =
         [Some(member.handle.clone()), Some(role.to_owned()), scope, goes_to, some(operator)];
     Line::new("room_member")

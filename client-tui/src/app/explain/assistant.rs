@@ -1,7 +1,7 @@
 //! What an assistant is, what it was shown, and the exact text that would leave with a question.
 
 use mathia_protocol::crypto::answer::Outcome;
-use mathia_protocol::crypto::commit::AgentScope;
+use mathia_protocol::crypto::commit::{AgentScope, RoomMode};
 use mathia_protocol::id::{AccountId, Seq};
 
 use super::{BACK, Panel, PanelRow};
@@ -39,7 +39,7 @@ pub(super) fn about(model: &Model, account: AccountId) -> Panel {
         rows.push(pair("model", card.model.as_str()));
     }
     rows.push(PanelRow::Space);
-    rows.push(PanelRow::Text(reads(room.facts.agent_scope, member.handle.as_str())));
+    rows.push(PanelRow::Text(reads(room, member.handle.as_str())));
     rows.push(PanelRow::Quiet(format!(
         "You see all of it before it leaves. /remove {} takes it out of this room.",
         member.handle
@@ -47,9 +47,13 @@ pub(super) fn about(model: &Model, account: AccountId) -> Panel {
     Panel { title: format!("◆ {}", member.handle), rows, actions: vec![BACK] }
 }
 
-fn reads(scope: AgentScope, name: &str) -> String {
-    match scope {
+fn reads(room: &Room, name: &str) -> String {
+    match room.facts.agent_scope {
         AgentScope::None => format!("{name} reads nothing here."),
+        AgentScope::Mention if room.facts.mode == RoomMode::Open => format!(
+            "{name} is sent what is shown to it with a question. This room is open, so whoever runs \
+             it could read everything said here."
+        ),
         AgentScope::Mention => format!(
             "{name} reads what is shown to it with a question, and nothing else said here: it has \
              no key of this room."

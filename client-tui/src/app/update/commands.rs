@@ -87,7 +87,7 @@ fn run_here(model: &mut Model, room: RoomId, command: Slash) -> Vec<Effect> {
             ask(model, text, command, done)
         }
         Slash::Add(people) => {
-            let done = added(model, &name, &people);
+            let done = added(model, room, &people);
             let people = people.into_iter().map(PersonRef::Handle).collect();
             vec![plain(Command::Add { room, people }, &done)]
         }
@@ -112,16 +112,21 @@ fn run_here(model: &mut Model, room: RoomId, command: Slash) -> Vec<Effect> {
 }
 
 /// What is true once these people are in: an assistant reads only what it is shown.
-fn added(model: &Model, room: &str, people: &[Handle]) -> String {
+fn added(model: &Model, room: RoomId, people: &[Handle]) -> String {
+    let facts = model.rooms.get(&room).map(|room| &room.facts);
+    let name = facts.map_or("this room", |facts| facts.name.as_str());
+    let does = match facts.map(|facts| facts.mode) {
+        Some(RoomMode::Open) => "answers what it is asked",
+        _ => "reads only what is shown to it",
+    };
     let is_agent = |handle: &&Handle| {
         let name = handle.as_str();
         name == Handle::ASSISTANT || model.people.named(name).is_some_and(|one| one.is_agent)
     };
     let (agents, people): (Vec<_>, Vec<_>) = people.iter().partition(is_agent);
-    let readers = (!people.is_empty()).then(|| format!("{} can read {room} now.", list(&people)));
-    let shown = (!agents.is_empty()).then(|| {
-        format!("{} is in {room} now, and reads only what is shown to it.", list(&agents))
-    });
+    let readers = (!people.is_empty()).then(|| format!("{} can read {name} now.", list(&people)));
+    let shown =
+        (!agents.is_empty()).then(|| format!("{} is in {name} now, and {does}.", list(&agents)));
     [readers, shown].into_iter().flatten().collect::<Vec<_>>().join(" ")
 }
 

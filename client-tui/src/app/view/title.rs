@@ -98,6 +98,7 @@ fn people(facts: &RoomFacts, words: Words) -> String {
     let agent = facts.members.iter().find(|member| member.is_agent);
     let scope = match facts.agent_scope {
         AgentScope::None => return people,
+        AgentScope::Mention if facts.mode == RoomMode::Open => "when asked",
         AgentScope::Mention => "shown only",
         AgentScope::All => "reads all",
     };

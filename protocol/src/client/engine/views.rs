@@ -19,7 +19,7 @@ use super::asks::said;
 use super::cards::kept_card;
 use super::core::Core;
 use super::room::Room;
-use crate::crypto::commit::{Commit, CommitKind, Role, RoomKind};
+use crate::crypto::commit::{Commit, CommitKind, Role, RoomKind, SUITE_OPEN};
 use crate::crypto::content::{self, Content as Said};
 use crate::crypto::message::{Flags, Message, MessageHeader, Suite};
 use crate::crypto::safety::RoomCode;
@@ -347,12 +347,10 @@ impl Core {
             }
             CommitKind::Rotate => format!("changed the room's key (epoch {})", commit.epoch),
             CommitKind::SetPolicy if !accounts.is_empty() && commit.removed.is_empty() => {
-                format!("added {names}, who reads only what is shown to it")
+                agents_added(commit, &names)
             }
             CommitKind::SetPolicy => "changed the room's settings".to_owned(),
-            CommitKind::SetAgent if commit.removed.is_empty() => {
-                format!("added {names}, who reads only what is shown to it")
-            }
+            CommitKind::SetAgent if commit.removed.is_empty() => agents_added(commit, &names),
             CommitKind::Remove | CommitKind::SetAgent => format!("removed {names}"),
         }
     }
@@ -387,5 +385,14 @@ fn header_of(entry: &EntryRecord) -> Option<MessageHeader> {
     match &entry.body {
         EntryBody::Whole(bytes) => Message::decode(bytes).ok().map(|message| *message.header()),
         EntryBody::Gone(Hash(_)) => None,
+    }
+}
+
+/// What adding agents says: in an open room nothing keeps them from reading, so nothing is promised.
+fn agents_added(commit: &Commit, names: &str) -> String {
+    if commit.suite == SUITE_OPEN {
+        format!("added {names}, who answers what it is asked")
+    } else {
+        format!("added {names}, who reads only what is shown to it")
     }
 }
