@@ -100,7 +100,7 @@ pub struct AssistantArgs {
     /// The assistant's own directory, with its keys; made when absent.
     #[arg(long, value_name = "DIR")]
     pub data: PathBuf,
-    /// A configuration file; its [assistant] section counts.
+    /// A configuration file; its `assistant` section counts.
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
     /// At the first start, the invite that `mathia-server invite` printed; `-` reads it from stdin.
