@@ -2,12 +2,13 @@
 //!
 //! Owns no rule; it is one more face of the client, with a replica in memory unless it is given one.
 
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::clock::{Clock as _, SystemClock};
 use super::command::{Command, CommandError, Done};
-use super::event::{ClientEvent, ConnectionState, EntryBodyView};
+use super::event::{ClientEvent, ConnectionState, EntryBodyView, EntryView};
 use super::events::Events;
 use super::handle::{Client, ClientConfig};
 use super::identity::Forgetful;
@@ -21,6 +22,8 @@ use crate::name::HandleError;
 
 /// How long a bot waits for its first login.
 const LOGIN_PATIENCE: Duration = Duration::from_secs(20);
+/// Entries that could not be read, of which a bot knows that it has not heard them.
+const UNREADABLE_MAX: usize = 1_024;
 
 /// Why a bot does not start.
 #[derive(Debug, thiserror::Error)]
@@ -67,6 +70,35 @@ pub struct Heard {
 pub struct Bot {
     client: Client,
     events: Events,
+    ears: Ears,
+}
+
+/// What was told already. Entries are told again when something about them changes (a mark, or a
+/// queue that overflowed), and nobody should be answered twice.
+#[derive(Debug, Default)]
+struct Ears {
+    upto: HashMap<RoomId, Seq>,
+    /// Told, but not to be read until a key comes.
+    unreadable: BTreeSet<(RoomId, Seq)>,
+}
+
+impl Ears {
+    /// Says whether an entry is told, or can be read, for the first time.
+    fn is_news(&mut self, entry: &EntryView) -> bool {
+        let place = (entry.room, entry.seq);
+        let upto = self.upto.entry(entry.room).or_insert(Seq(0));
+        let is_news = entry.seq > *upto || self.unreadable.contains(&place);
+        *upto = entry.seq.max(*upto);
+        if !matches!(entry.body, EntryBodyView::Unreadable(_)) {
+            self.unreadable.remove(&place);
+        } else if is_news {
+            self.unreadable.insert(place);
+            if self.unreadable.len() > UNREADABLE_MAX {
+                self.unreadable.pop_first();
+            }
+        }
+        is_news
+    }
 }
 
 impl Bot {
@@ -109,13 +141,16 @@ impl Bot {
             matches!(state, ConnectionState::Online { .. } | ConnectionState::Stopped { .. })
         });
         match tokio::time::timeout(LOGIN_PATIENCE, decided).await {
-            Ok(Some(ConnectionState::Online { .. })) => Ok(Self { client, events }),
+            Ok(Some(ConnectionState::Online { .. })) => {
+                Ok(Self { client, events, ears: Ears::default() })
+            }
             Ok(Some(ConnectionState::Stopped { cause, .. })) => Err(BotError::Login(cause)),
             _ => Err(BotError::Login("the server does not answer".to_owned())),
         }
     }
 
-    /// Waits for the next text somebody else said; `None` once the client has stopped.
+    /// Waits for the next text somebody else said, each told once; `None` once the client has
+    /// stopped.
     ///
     /// # Cancel safety
     ///
@@ -123,7 +158,7 @@ impl Bot {
     pub async fn next(&mut self) -> Option<Heard> {
         loop {
             let ClientEvent::Entry(entry) = self.events.next().await? else { continue };
-            if entry.is_mine {
+            if !self.ears.is_news(&entry) || entry.is_mine {
                 continue;
             }
             if let EntryBodyView::Text(text) = entry.body {
@@ -154,5 +189,43 @@ impl Bot {
     /// Waits for the next event of any kind; for bots that do more than talk.
     pub async fn next_event(&mut self) -> Option<ClientEvent> {
         self.events.next().await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::client::event::{SealedBy, UnreadableCause};
+    use crate::id::{DeviceId, TimeMs};
+
+    fn entry(seq: u64, body: EntryBodyView) -> EntryView {
+        EntryView {
+            room: RoomId([1; 32]),
+            seq: Seq(seq),
+            time: TimeMs(0),
+            author: AccountId::ZERO,
+            handle: "ann".to_owned(),
+            device: DeviceId::ZERO,
+            is_mine: false,
+            is_countable: true,
+            is_mention: false,
+            is_shown: false,
+            sealed: SealedBy::Open,
+            body,
+        }
+    }
+
+    #[test]
+    fn what_is_told_again_is_heard_once_and_what_becomes_readable_is_heard() {
+        let text = |seq| entry(seq, EntryBodyView::Text("hi".to_owned()));
+        let closed = |seq| entry(seq, EntryBodyView::Unreadable(UnreadableCause::KeyAsked));
+        let mut ears = Ears::default();
+        assert!(ears.is_news(&text(1)));
+        assert!(ears.is_news(&closed(2)));
+        assert!(ears.is_news(&text(3)));
+        let shown = EntryView { is_shown: true, ..text(1) };
+        assert!(!ears.is_news(&shown), "it was shown to an assistant meanwhile");
+        assert!(ears.is_news(&text(2)), "its key came");
+        assert!(!ears.is_news(&text(2)) && !ears.is_news(&text(3)));
     }
 }
