@@ -195,30 +195,13 @@ impl Bot {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::client::event::{SealedBy, UnreadableCause};
-    use crate::id::{DeviceId, TimeMs};
-
-    fn entry(seq: u64, body: EntryBodyView) -> EntryView {
-        EntryView {
-            room: RoomId([1; 32]),
-            seq: Seq(seq),
-            time: TimeMs(0),
-            author: AccountId::ZERO,
-            handle: "ann".to_owned(),
-            device: DeviceId::ZERO,
-            is_mine: false,
-            is_countable: true,
-            is_mention: false,
-            is_shown: false,
-            sealed: SealedBy::Open,
-            body,
-        }
-    }
+    use crate::client::event::UnreadableCause;
+    use crate::client::events::tests::entry as text;
 
     #[test]
     fn what_is_told_again_is_heard_once_and_what_becomes_readable_is_heard() {
-        let text = |seq| entry(seq, EntryBodyView::Text("hi".to_owned()));
-        let closed = |seq| entry(seq, EntryBodyView::Unreadable(UnreadableCause::KeyAsked));
+        let cause = UnreadableCause::KeyAsked;
+        let closed = |seq| EntryView { body: EntryBodyView::Unreadable(cause), ..text(seq) };
         let mut ears = Ears::default();
         assert!(ears.is_news(&text(1)));
         assert!(ears.is_news(&closed(2)));

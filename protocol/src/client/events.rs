@@ -253,12 +253,13 @@ impl State {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use crate::client::event::{EntryBodyView, SealedBy};
     use crate::id::{DeviceId, TimeMs};
 
-    fn entry(seq: u64) -> EntryView {
+    /// An empty text of ann's.
+    pub(in crate::client) fn entry(seq: u64) -> EntryView {
         EntryView {
             room: RoomId([1; 32]),
             seq: Seq(seq),
