@@ -6,6 +6,7 @@
 use std::rc::Rc;
 use std::time::Duration;
 
+use super::super::event::ClientEvent;
 use super::super::record::{EntryRecord, OutboxRow, RowState};
 use super::super::replica::Stored;
 use super::core::Core;
@@ -228,7 +229,7 @@ impl Engine {
             for seq in new {
                 if let Some(entry) = self.entry(id, seq)? {
                     let view = self.core.borrow().entry_view(id, &entry);
-                    self.tell(super::super::event::ClientEvent::Entry(Box::new(view)));
+                    self.tell(ClientEvent::Entry(Box::new(view)));
                 }
             }
             Ok(())
