@@ -5,9 +5,7 @@
 //! ever arrived. Every other lie is told in the stories of the server (`server/tests/stories/lying`),
 //! by a liar between honest clients and the real server, and is not told here again.
 
-mod liar;
-
-use liar::{Liar, Lose, Person, TestResult};
+use crate::liar::{Liar, Lose, Person, TestResult};
 use mathia_protocol::crypto::message::Message;
 use mathia_protocol::id::{Epoch, RoomId};
 use mathia_protocol::wire::Fault;

@@ -12,7 +12,7 @@ use mathia_protocol::log::{
     may_have_key, propose_create, validate_commit, wrapped_set, wraps_needed,
 };
 
-use crate::town::{Room, Town};
+use super::town::{Room, Town};
 
 /// Ann owns a group with bob (admin), mo (moderator), eve (member), gus (guest); zoe is outside.
 struct Cast {

@@ -18,7 +18,7 @@ use mathia_protocol::wire::DropCause;
 use rand::SeedableRng as _;
 use rand::rngs::StdRng;
 
-use crate::town::{Room, Town};
+use super::town::{Room, Town};
 
 const DAY_MS: u64 = 24 * 3_600_000;
 

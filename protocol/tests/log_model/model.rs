@@ -13,7 +13,7 @@ use mathia_protocol::log::{
 };
 use proptest::prelude::*;
 
-use crate::town::{Room, Town};
+use super::town::{Room, Town};
 
 const N_PEOPLE: usize = 6;
 
