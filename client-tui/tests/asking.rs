@@ -1,15 +1,11 @@
 //! Questions from the command line, to an assistant whose model a test plays: what a terminal shows
 //! of it, and how it ends.
-#![expect(clippy::unwrap_used, reason = "a story that cannot go on has failed")]
-
-#[expect(dead_code, reason = "the stories of the commands use the rest")]
-mod town;
 
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 
+use crate::town::{Person, Town};
 use serde_json::json;
-use town::{Person, Town};
 
 /// What would clear a screen, turn a line around, ring, and set a title.
 const NASTY: &str = "safe\u{1b}[2J\u{1b}]0;title\u{7}\u{202e}txet\u{9b}31m end";

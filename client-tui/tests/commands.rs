@@ -1,14 +1,10 @@
 //! Stories of people who use the real commands against a real server.
-#![expect(clippy::unwrap_used, reason = "a story that cannot go on has failed")]
-
-#[expect(dead_code, reason = "the stories of disks use the rest")]
-mod town;
 
 use std::collections::BTreeSet;
 use std::fs;
 
+use crate::town::{Person, Town, find_in_files, holds};
 use serde_json::Value;
-use town::{Town, find_in_files, holds};
 
 fn places(messages: &[Value]) -> Vec<(u64, String)> {
     let place =
@@ -243,7 +239,7 @@ fn a_newcomer_is_let_in_hears_what_was_scheduled_and_leaves_for_good() {
     bob.run(&["send", "team", "still here?"]).ends_with(4);
     ann.says("team", "not for a revoked device");
     assert!(!bob.run(&["history", "team"]).out.contains("revoked"));
-    let safety = |person: &town::Person, of: &str| {
+    let safety = |person: &Person, of: &str| {
         person.run(&["safety", of, "--json"]).succeeds().json()[0]["digits"].clone()
     };
     let digits = safety(&ann, "bob");
@@ -421,8 +417,7 @@ fn a_question_is_shown_before_it_leaves_and_answered_in_the_room() {
     let refused = people[0].run(&ask).ends_with(2);
     assert!(refused.err.contains("the column is added twice"), "{refused:#?}");
     assert!(refused.err.contains("no model is connected"), "{refused:#?}");
-    let history =
-        |person: &town::Person| person.run(&["history", "team", "--json"]).succeeds().json();
+    let history = |person: &Person| person.run(&["history", "team", "--json"]).succeeds().json();
     assert!(history(&people[0]).iter().all(|line| line["type"] != "ask"), "nothing left");
 
     let answered = people[0].run(&[&ask[..], &["--yes", "--json"]].concat()).succeeds().json();

@@ -3,18 +3,13 @@
 //!
 //! The disks are real: mounts in a namespace of the story's own, which only root may make. Elsewhere
 //! a story says that it was not played.
-#![cfg(target_os = "linux")]
-#![expect(clippy::unwrap_used, reason = "a story that cannot go on has failed")]
-
-#[expect(dead_code, reason = "the stories of the commands use the rest")]
-mod town;
 
 use std::fs;
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use town::{Ran, Town};
+use crate::town::{Ran, Town};
 
 /// Set in the process that plays the story.
 const IS_INSIDE: &str = "MATHIA_TEST_PRIVATE_MOUNTS";
@@ -35,7 +30,7 @@ fn with_private_mounts(test: &str, story: impl FnOnce()) {
     let played = Command::new("unshare")
         .args(["--mount", "--propagation", "private"])
         .arg(std::env::current_exe().unwrap())
-        .args(["--exact", test, "--nocapture"])
+        .args(["--exact", &format!("read_only::{test}"), "--nocapture"])
         .env(IS_INSIDE, "1")
         .status();
     assert!(played.unwrap().success());

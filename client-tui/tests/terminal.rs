@@ -1,13 +1,8 @@
 //! Stories of people in front of a terminal: the real binary on a pseudo-terminal, a real server.
-#![expect(clippy::unwrap_used, reason = "a story that cannot go on has failed")]
 
-mod pty;
-#[expect(dead_code, reason = "the stories of the commands use the rest")]
-mod town;
-
+use crate::pty::Screen;
+use crate::town::{Person, Town, signal};
 use portable_pty::CommandBuilder;
-use pty::Screen;
-use town::{Person, Town, signal};
 
 /// The client of a person, as a shell would start it.
 fn client_of(person: &Person) -> CommandBuilder {

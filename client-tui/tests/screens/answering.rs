@@ -14,11 +14,11 @@ use mathia_tui::app::message::Msg;
 use mathia_tui::app::theme::{Depth, Theme, Tone};
 use proptest::prelude::*;
 
-use crate::app::TestApp;
-use crate::assistant::{
+use super::app::TestApp;
+use super::assistant::{
     COLUMN, after_asking, answer_entry, ask_entry, asked, entry, in_team, looks, stream,
 };
-use crate::cast::{self, ANN, BOB, CLEO, MATHIA, NOW, TEAM};
+use super::cast::{self, ANN, BOB, CLEO, MATHIA, NOW, TEAM};
 
 #[test]
 fn a_question_waits_in_words() {

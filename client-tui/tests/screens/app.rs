@@ -19,7 +19,7 @@ use mathia_tui::app::view::draw;
 use ratatui::Terminal;
 use ratatui::backend::TestBackend;
 
-use crate::cast;
+use super::cast;
 
 pub(crate) struct TestApp {
     pub(crate) model: Model,

@@ -11,11 +11,11 @@ use mathia_protocol::wire::PresenceState;
 use mathia_tui::app::effect::{Ask, Effect};
 use mathia_tui::app::message::Msg;
 
-use crate::app::{TestApp, cast_rooms};
-use crate::assistant::{
+use super::app::{TestApp, cast_rooms};
+use super::assistant::{
     after_asking, answer_entry, ask_entry, asked, card, entry, envelope, in_team, looks,
 };
-use crate::cast::{self, ANN, MATHIA, NOW, TEAM};
+use super::cast::{self, ANN, MATHIA, NOW, TEAM};
 
 /// Whether anything left for the engine that says or asks something.
 fn leaves(app: &mut TestApp) -> bool {

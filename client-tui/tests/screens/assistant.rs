@@ -10,8 +10,8 @@ use mathia_protocol::id::{AccountId, DeviceId, Hash, Seq, TimeMs};
 use mathia_protocol::wire::PresenceState;
 use mathia_tui::app::effect::{Ask, Effect};
 
-use crate::app::{TestApp, cast_rooms};
-use crate::cast::{self, ANN, MATHIA, MINUTE, NOW, TEAM};
+use super::app::{TestApp, cast_rooms};
+use super::cast::{self, ANN, MATHIA, MINUTE, NOW, TEAM};
 
 /// Snapshots of a screen at some sizes.
 macro_rules! looks {

@@ -5,8 +5,8 @@ use mathia_protocol::id::{Seq, TimeMs};
 use mathia_tui::app::effect::{Ask, Effect};
 use mathia_tui::app::message::Msg;
 
-use crate::app::TestApp;
-use crate::cast::{self, ANN, NOW, TEAM};
+use super::app::TestApp;
+use super::cast::{self, ANN, NOW, TEAM};
 
 fn outbox(local_id: u64, text: &str, state: OutboxState) -> ClientEvent {
     let queued_at = TimeMs(NOW);

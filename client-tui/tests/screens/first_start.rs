@@ -5,7 +5,7 @@ use mathia_tui::app::join::{Begun, JoinAnswer, JoinAsk};
 use mathia_tui::app::message::Msg;
 use zeroize::Zeroizing;
 
-use crate::app::TestApp;
+use super::app::TestApp;
 
 /// The address of a server with open registration.
 const LINK: &str = "mathia://example.org:4433";

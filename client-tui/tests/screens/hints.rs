@@ -1,6 +1,6 @@
 //! Every hint on the bottom line works right now in this place.
 
-use crate::app::TestApp;
+use super::app::TestApp;
 
 /// The keys the bottom line promises: every second word group, from the right part of the line.
 fn promised(app: &mut TestApp) -> Vec<String> {

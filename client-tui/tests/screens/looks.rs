@@ -7,8 +7,8 @@ use mathia_protocol::id::RoomId;
 use mathia_tui::app::effect::Ask;
 use mathia_tui::app::theme::{Depth, Theme, Tone};
 
-use crate::app::{TestApp, cast_rooms};
-use crate::cast::{self, BOB, CLEO, MINUTE, THURSDAY_17};
+use super::app::{TestApp, cast_rooms};
+use super::cast::{self, BOB, CLEO, MINUTE, THURSDAY_17};
 
 /// A snapshot of the present screen at a size, under the given name.
 macro_rules! looks {

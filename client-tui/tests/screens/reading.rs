@@ -7,8 +7,8 @@ use mathia_protocol::id::Seq;
 use mathia_tui::app::effect::Effect;
 use mathia_tui::app::message::Msg;
 
-use crate::app::{TestApp, cast_rooms};
-use crate::cast::{self, BOB, CLEO, NOW};
+use super::app::{TestApp, cast_rooms};
+use super::cast::{self, BOB, CLEO, NOW};
 
 const DWELL: Duration = Duration::from_millis(700);
 

@@ -4,8 +4,8 @@ use mathia_protocol::client::{ClientEvent, Command, Done, EntryView};
 use mathia_protocol::id::Seq;
 use mathia_tui::app::effect::Ask;
 
-use crate::app::{TestApp, cast_rooms};
-use crate::cast::{self, BOB, CLEO, TEAM, THURSDAY_17};
+use super::app::{TestApp, cast_rooms};
+use super::cast::{self, BOB, CLEO, TEAM, THURSDAY_17};
 
 fn lines(from: u64, to: u64) -> Vec<EntryView> {
     let author = |seq| if seq % 7 == 0 { CLEO } else { BOB };

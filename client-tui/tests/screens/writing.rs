@@ -9,8 +9,8 @@ use mathia_tui::app::message::Msg;
 use mathia_tui::config::KeySetting;
 use proptest::prelude::*;
 
-use crate::app::TestApp;
-use crate::cast::{self, BOB, CLEO, LOBBY, NOW, TEAM};
+use super::app::TestApp;
+use super::cast::{self, BOB, CLEO, LOBBY, NOW, TEAM};
 
 fn sent(app: &mut TestApp) -> Vec<String> {
     let sent = app.commands().into_iter().filter_map(|command| match command {

@@ -1,7 +1,6 @@
 //! A town for stories: one real server, people with homes of their own, the real binaries.
 //!
 //! Everything lives under one scratch directory; the server dies with the town.
-#![expect(clippy::unwrap_used, reason = "a story that cannot go on has failed")]
 
 mod running;
 
