@@ -24,7 +24,7 @@ use rustls::pki_types::pem::PemObject as _;
 use tokio::sync::{Notify, mpsc};
 use tokio::time::timeout;
 
-use super::super::cast::{Frames, Person, Session, TestResult, Town, dial, enrols, hello};
+use crate::cast::{Frames, Person, Session, TestResult, Town, dial, enrols, hello};
 
 /// How long anything may take before a test fails.
 const PATIENCE: Duration = Duration::from_secs(20);

@@ -6,9 +6,9 @@ use mathia_protocol::client::{Command, Done, SealedBy};
 use mathia_protocol::crypto::answer::{Answer, Outcome, Usage};
 use mathia_protocol::id::Seq;
 
-use crate::agent::{Agent, settings};
+use super::agent::{Agent, settings};
+use super::house::{House, mathia};
 use crate::cast::{TestResult, Town};
-use crate::house::{House, mathia};
 use crate::model::wire::{answer, chunked, delta, ending, event, sized, until_closed};
 use crate::model::{ModelServer, within};
 

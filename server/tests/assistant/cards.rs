@@ -9,12 +9,12 @@ use mathia_protocol::crypto::identity::SigningKey;
 use mathia_protocol::id::{Hash, TimeMs};
 use mathia_protocol::wire::{Reply, ServerFrame};
 
-use crate::agent::settings;
+use super::agent::settings;
+use super::house::House;
+use super::stage::Stage;
 use crate::cast::{Person, TestResult};
-use crate::house::House;
 use crate::model::wire::{answer, until_closed};
 use crate::model::within;
-use crate::stage::Stage;
 
 /// A question that was made for another card, or for none, is refused with its cause, and nothing
 /// of it reaches a model.

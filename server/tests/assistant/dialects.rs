@@ -2,9 +2,9 @@
 
 use mathia_protocol::crypto::answer::{Outcome, Usage};
 
-use crate::answering::counted;
+use super::answering::counted;
+use super::house::House;
 use crate::cast::TestResult;
-use crate::house::House;
 use crate::model::wire::{chunked, sized, until_closed};
 
 /// A stream, one event a line.

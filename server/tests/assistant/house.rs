@@ -6,7 +6,7 @@ use mathia_protocol::client::{Command, PersonRef, Replica as _};
 use mathia_protocol::id::{RoomId, Seq};
 use mathia_protocol::name::Handle;
 
-use crate::agent::{Agent, settings};
+use super::agent::{Agent, settings};
 use crate::cast::{Person, TestResult, Town};
 use crate::model::{ModelServer, within};
 

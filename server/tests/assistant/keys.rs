@@ -16,12 +16,12 @@ use mathia_protocol::id::{AccountId, DeviceId, Epoch, Hash, RoomId};
 use mathia_protocol::wire::{Event, KeyAnswer, Reply, Request, ServerFrame};
 use tokio::time::Instant;
 
+use super::house::{House, mathia};
+use super::stage::Stage;
 use crate::cast::{Person, TestResult, Town};
-use crate::house::{House, mathia};
-use crate::lying::liar::Fate;
+use crate::liar::Fate;
 use crate::model::wire::{answer, until_closed};
 use crate::model::{DEADLINE, within};
-use crate::stage::Stage;
 
 /// The sender key that somebody who holds the room's key derives for the agent.
 fn derived(town: &Town, by: &Person, room: RoomId, epoch: Epoch) -> TestResult<SenderKey> {

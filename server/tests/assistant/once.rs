@@ -6,8 +6,8 @@ use mathia_protocol::client::{ClientEvent, Command, Done, EntryBodyView, NewAsk,
 use mathia_protocol::crypto::answer::Outcome;
 use mathia_protocol::crypto::commit::Role;
 
+use super::house::{House, mathia};
 use crate::cast::TestResult;
-use crate::house::{House, mathia};
 use crate::model::wire::{answer, until_closed};
 use crate::model::within;
 

@@ -13,9 +13,9 @@ use mathia_protocol::crypto::message::SealWith;
 use mathia_protocol::id::{AccountId, Epoch, Hash};
 use mathia_protocol::wire::{EntryBody, Event, Reply, Request, ServerFrame};
 
+use super::stage::{Stage, whole};
 use crate::cast::{Session, TestResult};
-use crate::lying::liar::Fate;
-use crate::stage::{Stage, whole};
+use crate::liar::Fate;
 
 /// Whoever comes while an answer is under way sees it when it is whole, and no piece before.
 #[tokio::test]
@@ -34,7 +34,7 @@ async fn who_comes_late_sees_the_finished_answer_only() -> TestResult {
     stage.concludes(ask, "It is so.").await?;
     let seen = carol.wait_for(|event| match event {
         ClientEvent::Stream(view) => Some(Err(view.text)),
-        ClientEvent::Entry(entry) => crate::asking::answer_of(&entry).map(Ok),
+        ClientEvent::Entry(entry) => super::asking::answer_of(&entry).map(Ok),
         _ => None,
     });
     assert_eq!(seen.await?.map(|answer| answer.text), Ok("It is so.".to_owned()));

@@ -11,12 +11,12 @@ use mathia_protocol::crypto::wrap::{AgentWrap, WrapContext, unwrap};
 use mathia_protocol::id::{Epoch, Seq};
 use mathia_server::store::EntryRange;
 
-use crate::agent::{files_under, settings};
+use super::agent::{files_under, settings};
+use super::house::{House, mathia};
+use super::serving::Serve;
 use crate::cast::{Person, TestResult};
-use crate::house::{House, mathia};
 use crate::model::wire::{answer, delta, sized, until_closed};
 use crate::model::{ModelServer, within};
-use crate::serving::Serve;
 
 const KEY: &str = "sk-canary-0123456789";
 const UNSEEN: &str = "the canary sings behind the curtain";

@@ -12,7 +12,7 @@ use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::process::{Child, Command};
 
-use crate::agent::signal;
+use super::agent::signal;
 use crate::cast::{Person, TestResult, enrols};
 use crate::model::within;
 

@@ -11,10 +11,10 @@ use mathia_protocol::crypto::user_chain::AccountKind;
 use mathia_protocol::id::{RoomId, Seq};
 use mathia_protocol::name::Handle;
 
+use super::house::mathia;
 use crate::cast::town::enrols_as;
 use crate::cast::{Person, TestResult, Town, now};
-use crate::house::mathia;
-use crate::lying::liar::Liar;
+use crate::liar::Liar;
 
 /// Two people and a scripted agent in a room, behind a liar who is still honest.
 pub(crate) struct Stage {

@@ -5,8 +5,8 @@ use mathia_protocol::crypto::answer::Outcome;
 use mathia_protocol::crypto::ask::Stop;
 use mathia_protocol::crypto::content::Content;
 
+use super::house::House;
 use crate::cast::TestResult;
-use crate::house::House;
 use crate::model::wire::{answer, delta, ending, until_closed};
 use crate::model::within;
 

@@ -6,13 +6,13 @@ use mathia_protocol::client::{Command, CommandError};
 use mathia_protocol::crypto::answer::Outcome;
 use mathia_protocol::id::{RoomId, Seq};
 
-use crate::agent::{Agent, settings, signal};
+use super::agent::{Agent, settings, signal};
+use super::house::mathia;
+use super::serving::{Serve, children_of, is_gone};
+use super::stage::enrols_agent;
 use crate::cast::{Person, TestResult, Town, enrols};
-use crate::house::mathia;
 use crate::model::wire::{answer, until_closed};
 use crate::model::{ModelServer, within};
-use crate::serving::{Serve, children_of, is_gone};
-use crate::stage::enrols_agent;
 
 /// Ann alone with the assistant.
 async fn ann_with_the_assistant(serve: &Serve) -> TestResult<(Person, RoomId)> {

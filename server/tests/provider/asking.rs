@@ -3,7 +3,7 @@
 use mathia_server::assistant::provider::{Ending, Provider as _};
 use serde_json::json;
 
-use crate::cast::{ask, openai, settings, usage};
+use super::cast::{ask, openai, settings, usage};
 use crate::model::wire::{answer, chunked, delta, ending, event, sized, until_closed};
 use crate::model::{ModelServer, within};
 
@@ -49,7 +49,7 @@ async fn the_limit_goes_by_the_name_the_operator_gives() {
     );
     let settings = mathia_server::config::Config::parse(&text).unwrap().assistant;
     let provider = mathia_server::assistant::provider::connect(&settings, None).unwrap();
-    let question = crate::cast::question();
+    let question = super::cast::question();
     within(provider.answer(&question, &mut |_: &str| ())).await.unwrap();
     let body = within(questions.recv()).await.unwrap();
     assert_eq!(body["max_completion_tokens"], 77);
@@ -62,7 +62,7 @@ async fn pieces_are_heard_while_the_answer_is_still_under_way() {
     let provider = openai(&server.base_url());
     let (heard, mut pieces) = tokio::sync::mpsc::channel(16);
     let mut sink = move |piece: &str| heard.try_send(piece.to_owned()).unwrap();
-    let question = crate::cast::question();
+    let question = super::cast::question();
     let serve = async {
         let mut call = server.next_call().await;
         call.sends(&until_closed(&delta("one"))).await;

@@ -3,7 +3,7 @@
 use mathia_server::assistant::provider::{Ending, Trouble};
 use serde_json::json;
 
-use crate::cast::{ask, openai, usage};
+use super::cast::{ask, openai, usage};
 use crate::model::wire::{answer, chunked, delta, event, until_closed};
 use crate::model::{ModelServer, within};
 
@@ -61,7 +61,7 @@ async fn a_connection_that_is_reset_loses_nothing_that_was_heard() {
     let mut server = ModelServer::start().await;
     let provider = openai(&server.base_url());
     let (heard, mut pieces) = tokio::sync::mpsc::channel(16);
-    let question = crate::cast::question();
+    let question = super::cast::question();
     let mut sink = move |piece: &str| heard.try_send(piece.to_owned()).unwrap();
     let serve = async {
         let mut call = server.next_call().await;

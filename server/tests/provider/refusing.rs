@@ -6,7 +6,7 @@ use mathia_server::assistant::provider::openai::OpenAi;
 use mathia_server::assistant::provider::{SetupError, Trouble};
 use tokio::net::TcpListener;
 
-use crate::cast::{ask, openai, settings};
+use super::cast::{ask, openai, settings};
 use crate::model::wire::sized;
 use crate::model::{ModelServer, within};
 

@@ -9,7 +9,7 @@ use mathia_server::assistant::provider::openai::OpenAi;
 use tokio::sync::Notify;
 use tracing_subscriber::fmt::MakeWriter;
 
-use crate::cast::{ask, settings};
+use super::cast::{ask, settings};
 use crate::model::wire::{answer, delta, sized, until_closed};
 use crate::model::{ModelServer, within};
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use mathia_server::assistant::provider::openai::OpenAi;
 use mathia_server::assistant::provider::{Ending, Provider as _, Trouble};
 
-use crate::cast::{ask, question, settings, usage};
+use super::cast::{ask, question, settings, usage};
 use crate::model::wire::{STREAM_HEAD, delta, ending, until_closed};
 use crate::model::{Call, ModelServer, within};
 

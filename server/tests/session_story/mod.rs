@@ -1,7 +1,5 @@
 //! Stories of people, strangers and vandals at the server's door.
 
-#[path = "../bare/mod.rs"]
-mod bare;
 mod town;
 mod vandals;
 
@@ -16,8 +14,8 @@ use mathia_protocol::wire::{
 use mathia_server::hub::{News, event_frame};
 use tokio::time::{Instant, timeout};
 
-use bare::{PATIENCE, TestResult};
-use town::{Person, Session, Town, ending};
+use self::town::{Person, Session, Town, ending};
+use crate::bare::{PATIENCE, TestResult};
 
 #[tokio::test]
 async fn a_newcomer_registers_and_logs_in_again() -> TestResult {

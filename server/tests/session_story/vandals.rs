@@ -14,9 +14,9 @@ use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::process::{Child, Command};
 use tokio::time::timeout;
 
-use super::bare::{PATIENCE, TestResult, client_config};
 use super::town::{Session, Town, ending};
 use super::{joins_the_team, publish};
+use crate::bare::{PATIENCE, TestResult, client_config};
 
 /// The length of a list by its own word: 2^62.
 const HUGE: [u8; 9] = [253, 0, 0, 0, 0, 0, 0, 0, 64];

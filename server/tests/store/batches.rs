@@ -3,8 +3,8 @@
 use mathia_protocol::id::TimeMs;
 use mathia_server::store::{Counts, Store, StoreError};
 
+use super::cast::stories;
 use super::cast::{ANN, ANNS, BOB, REALM, account, change, fail, link, message, room};
-use crate::stories;
 
 stories! {
     fn a_failed_batch_leaves_nothing_behind(store: &dyn Store) {

@@ -24,7 +24,6 @@ pub(crate) fn sqlite() -> (TempDir, SqliteStore) {
 }
 
 /// Makes each story a test of each store.
-#[macro_export]
 macro_rules! stories {
     ($($(#[$doc:meta])* fn $name:ident($store:ident: &dyn Store) $body:block)*) => {
         mod on_sqlite {
@@ -50,6 +49,7 @@ macro_rules! stories {
         }
     };
 }
+pub(crate) use stories;
 
 /// Runs one batch that must succeed.
 pub(crate) fn change<T>(writer: &mut dyn Writer, work: impl FnOnce(&mut dyn Write) -> T) -> T {

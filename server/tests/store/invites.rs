@@ -3,8 +3,8 @@
 use mathia_protocol::id::{AccountId, Hash, RoomId, TimeMs};
 use mathia_server::store::{InviteRow, JoinRow, Store, StoreError};
 
+use super::cast::stories;
 use super::cast::{ANN, BOB, change, fail};
-use crate::stories;
 
 fn invite(token: u8, maker: Option<AccountId>, uses_left: u32, expires: u64) -> InviteRow {
     InviteRow {

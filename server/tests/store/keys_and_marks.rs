@@ -3,8 +3,8 @@
 use mathia_protocol::id::{AccountId, DeviceId, Epoch, RoomNumber, Seq};
 use mathia_server::store::{GrantRow, KeyAskRow, MarkRow, Store, StoreError, WrapRow};
 
+use super::cast::stories;
 use super::cast::{ANN, ANNS, BOB, BOBS, change, fail, room};
-use crate::stories;
 
 fn wrap(room: RoomNumber, epoch: u32, device: DeviceId, sealed: u8) -> WrapRow {
     WrapRow {

@@ -3,8 +3,8 @@
 use mathia_protocol::id::{Counter, Hash, RoomNumber, Seq, TimeMs};
 use mathia_server::store::{EntryRange, EntryRow, HeadRow, RoomRow, Store, StoreError, tag};
 
+use super::cast::stories;
 use super::cast::{ANNS, BOBS, change, commit, fail, message, room, whole};
-use crate::stories;
 
 stories! {
     fn an_empty_log_stands_at_the_hash_of_its_room(store: &dyn Store) {

@@ -5,8 +5,8 @@ use mathia_protocol::id::{
 };
 use mathia_server::store::{AccountRow, RoomKeyRow, RoomRow, Store, StoreError};
 
+use super::cast::stories;
 use super::cast::{ANN, BOB, account, change, fail, link, room};
-use crate::stories;
 
 const EVE: AccountId = AccountId([3; 32]);
 

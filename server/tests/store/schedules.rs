@@ -3,8 +3,8 @@
 use mathia_protocol::id::{AccountId, Counter, RoomNumber, TimeMs};
 use mathia_server::store::{EntryRow, ScheduleRow, Store, StoreError, tag};
 
+use super::cast::stories;
 use super::cast::{ANN, ANNS, BOB, byte, change, fail, message, room};
-use crate::stories;
 
 fn schedule(room: RoomNumber, account: AccountId, id: u64, due: u64) -> ScheduleRow {
     let body = vec![byte(id); 60];

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::{Child, ChildStdout, Stdio};
 use std::sync::Arc;
 
-use super::cast::{Person, TestResult, enrols};
+use crate::cast::{Person, TestResult, enrols};
 use mathia_protocol::client::{Command, Done, SystemClock};
 use mathia_protocol::id::RoomId;
 

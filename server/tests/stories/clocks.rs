@@ -7,7 +7,7 @@ use std::time::Duration;
 use mathia_protocol::client::{ClientEvent, Command, CommandError, SystemClock};
 use mathia_protocol::id::RoomId;
 
-use super::cast::{Person, TestResult, Town, TownClock};
+use crate::cast::{Person, TestResult, Town, TownClock};
 
 const HOUR: Duration = Duration::from_hours(1);
 

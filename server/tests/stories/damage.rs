@@ -3,7 +3,7 @@
 use mathia_protocol::client::ClientEvent;
 use mathia_server::admin::data_dir::DATABASE_FILE;
 
-use super::cast::{TestResult, Town};
+use crate::cast::{TestResult, Town};
 
 /// One damaged message: a device that reads it is told, the operator sees it counted, and the server
 /// neither ends nor keeps anything whole from anybody.

@@ -8,7 +8,7 @@ use mathia_protocol::client::{Command, Done, EntryBodyView};
 use mathia_protocol::id::{RoomId, Seq};
 use mathia_server::store::{EntryRange, EntryRow, tag};
 
-use super::cast::{Person, TestResult, Town};
+use crate::cast::{Person, TestResult, Town};
 
 /// Answered calls after which something that does not need more than a few has not happened.
 const ROUNDS_MAX: usize = 2_000;

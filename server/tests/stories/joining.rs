@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use mathia_protocol::client::{Bot, ClientEvent, Command, CommandError, Done};
 
-use super::cast::{TestResult, Town};
+use crate::cast::{TestResult, Town};
 
 /// A newcomer reads from its joining on, and nothing before.
 #[tokio::test]

@@ -2,7 +2,7 @@
 
 use mathia_protocol::client::{ClientEvent, Command, OutboxState};
 
-use super::cast::{TestResult, Town};
+use crate::cast::{TestResult, Town};
 
 /// Who was removed hears of it and reads nothing that comes after.
 #[tokio::test]

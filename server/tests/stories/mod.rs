@@ -1,9 +1,6 @@
 //! Stories: people with real clients, a real server, loopback in between.
 
-#[path = "../bare/mod.rs"]
-mod bare;
 mod canary;
-mod cast;
 mod clocks;
 mod damage;
 mod forgetting;

@@ -4,7 +4,7 @@ use mathia_protocol::client::{ClientEvent, Command};
 use mathia_protocol::id::TimeMs;
 use mathia_protocol::wire::PresenceState;
 
-use super::cast::{TestResult, Town};
+use crate::cast::{TestResult, Town};
 
 /// The unread count is the server's, and reading clears it for all; the author sees who has read.
 #[tokio::test]
@@ -89,7 +89,7 @@ async fn a_scheduled_message_is_said_when_due() -> TestResult {
     let mut bob = town.newcomer("bob").await?;
     let room = ann.makes_room("team", &[&bob]).await?;
     bob.knows(room).await?;
-    let due = TimeMs(super::cast::now().0 + 300);
+    let due = TimeMs(crate::cast::now().0 + 300);
     ann.does(Command::Schedule { room, text: "good morning".into(), due }).await?;
     assert_eq!(bob.hears(room).await?, "good morning");
     Ok(())

@@ -15,7 +15,7 @@ use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, Server
 use rustls::pki_types::{CertificateDer, PrivatePkcs8KeyDer, ServerName, UnixTime};
 use rustls::{DigitallySignedStruct, SignatureScheme};
 
-use super::cast::{TestResult, Town, Trusting};
+use crate::cast::{TestResult, Town, Trusting};
 
 /// A registration signs the very connection it is made on: passed on to another it is worthless.
 #[tokio::test]

@@ -1,6 +1,6 @@
 //! Who is gone reads nothing more, and needs nobody's word for it: the keys are not there.
 
-use super::cast::{Person, TestResult, Town};
+use crate::cast::{Person, TestResult, Town};
 use mathia_protocol::client::Command;
 use mathia_protocol::crypto::wrap::{WrapContext, unwrap};
 use mathia_protocol::id::{Epoch, RoomId};

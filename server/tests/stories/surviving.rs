@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use mathia_protocol::client::{ClientEvent, Command, ConnectionState};
 
-use super::cast::{TestResult, Town, TownClock};
+use crate::cast::{TestResult, Town, TownClock};
 
 /// After everything was restarted all have the same history, and talk on.
 #[tokio::test]

@@ -2,7 +2,7 @@
 
 use mathia_protocol::client::Command;
 
-use super::cast::{TestResult, Town};
+use crate::cast::{TestResult, Town};
 
 /// Three people talk in an end-to-end encrypted room, and all have the same history.
 #[tokio::test]

@@ -1,6 +1,6 @@
 //! Three people, three clients, from the invites to a restart of everything.
 
-use super::cast::{Person, TestResult, Town};
+use crate::cast::{Person, TestResult, Town};
 use mathia_protocol::client::{ClientEvent, Command, RoomView};
 use mathia_protocol::id::{RoomId, Seq};
 

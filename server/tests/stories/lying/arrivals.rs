@@ -4,9 +4,9 @@ use mathia_protocol::client::{AlarmCause, Command, ConnectError, RegisterError};
 use mathia_protocol::crypto::commit::{Commit, CommitKind};
 use mathia_protocol::wire::{BulkReply, BulkRequest, EntryBody, LogEntry};
 
-use super::super::cast::{TestResult, Town, enrols};
-use super::liar::Liar;
 use super::scene::Scene;
+use crate::cast::{TestResult, Town, enrols};
+use crate::liar::Liar;
 
 /// An invite says which key the server has: at another, not even the name is told.
 #[tokio::test]

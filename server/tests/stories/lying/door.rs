@@ -3,9 +3,9 @@
 use mathia_protocol::client::{AlarmCause, ConnectionState};
 use mathia_protocol::wire::{Fault, Opening, OpeningReply};
 
-use super::super::cast::{Person, Session, TestResult, Town, dial, enrols, hello};
-use super::liar::Liar;
 use super::scene::Scene;
+use crate::cast::{Person, Session, TestResult, Town, dial, enrols, hello};
+use crate::liar::Liar;
 
 /// Another key under the known address is a hard stop before a word is said.
 #[tokio::test]

@@ -7,9 +7,9 @@ use mathia_protocol::crypto::wrap::{GrantContext, WrapContext, seal_grant, wrap}
 use mathia_protocol::id::{Epoch, Hash};
 use mathia_protocol::wire::{BulkReply, Event, Reply, Request, ServerFrame};
 
-use super::super::cast::{TestResult, Town, now};
-use super::liar::{Fate, Liar};
 use super::scene::{SECRET, Scene, is_entry_from};
+use crate::cast::{TestResult, Town, now};
+use crate::liar::{Fate, Liar};
 
 /// A wrap with another secret in it is dropped, told, and asked for among the members.
 #[tokio::test]

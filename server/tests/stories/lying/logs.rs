@@ -6,9 +6,9 @@ use mathia_protocol::crypto::tick::ReadTick;
 use mathia_protocol::id::{Counter, Hash, Seq, WorkspaceId};
 use mathia_protocol::wire::{BulkReply, Event, Reply, Request, RoomHead, ServerFrame, SignedTick};
 
-use super::super::cast::{Person, TestResult, now};
-use super::liar::Fate;
 use super::scene::{SECRET, Scene, is_entry_from, may_not_speak};
+use crate::cast::{Person, TestResult, now};
+use crate::liar::Fate;
 
 /// Bob's last message is shown a second time, as if he had said it again.
 #[tokio::test]

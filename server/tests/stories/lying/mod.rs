@@ -9,7 +9,6 @@
 mod arrivals;
 mod door;
 mod keys;
-mod liar;
 mod logs;
 mod people;
 mod scene;

@@ -10,9 +10,9 @@ use mathia_protocol::id::AccountId;
 use mathia_protocol::log::Change;
 use mathia_protocol::wire::{ChainHeadLine, Event, JoinLine, Reply, Request, ServerFrame};
 
-use super::super::cast::{Person, TestResult, now};
-use super::liar::Fate;
 use super::scene::{Scene, may_not_speak};
+use crate::cast::{Person, TestResult, now};
+use crate::liar::Fate;
 
 /// A member that ann has not added: the commit bears her name and another's signature.
 #[tokio::test]

@@ -12,8 +12,8 @@ use mathia_protocol::id::{AccountId, RoomId, RoomNumber, Seq};
 use mathia_protocol::log::{Change, Committer, LogHash, propose};
 use mathia_protocol::wire::{EntryBody, Event, ServerFrame};
 
-use super::super::cast::{Person, TestResult, Town, now};
-use super::liar::Liar;
+use crate::cast::{Person, TestResult, Town, now};
+use crate::liar::Liar;
 
 /// What everybody would like to keep to themselves.
 pub(super) const SECRET: &str = "meet me behind the old mill";

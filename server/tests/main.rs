@@ -1,0 +1,14 @@
+//! All tests of the server that use it from outside, in one program: it is linked once, and what they
+//! share is compiled once.
+#![expect(clippy::unwrap_used, reason = "a story that cannot go on has failed")]
+
+mod assistant;
+mod bare;
+mod cast;
+mod liar;
+mod model;
+mod provider;
+mod rooms;
+mod session_story;
+mod store;
+mod stories;
