@@ -73,7 +73,7 @@ pub trait Writer: Send {
 pub enum StoreError {
     /// The disk is full, or shared memory cannot grow. Nothing was changed; retrying later helps.
     #[error("the disk is full")]
-    Full(#[source] rusqlite::Error),
+    Full(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// The row exists already (a handle, a pair, a name, a counter). Retrying never helps.
     #[error("it exists already")]
     Exists,
@@ -84,6 +84,23 @@ pub enum StoreError {
     /// The database failed. The cause is for the log, never for the wire.
     #[error("the database failed")]
     Broken(#[source] Box<dyn std::error::Error + Send + Sync>),
+}
+
+impl StoreError {
+    /// No room is left; the cause says where.
+    pub fn full(cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        Self::Full(cause.into())
+    }
+
+    /// What is stored at one place is damaged; the cause says what.
+    pub fn rotten(cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        Self::Rotten(cause.into())
+    }
+
+    /// The database failed, or something it needs: a directory, a lock, a value out of bounds.
+    pub fn broken(cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        Self::Broken(cause.into())
+    }
 }
 
 /// The reading side. Inside a batch it also sees what the batch has written.

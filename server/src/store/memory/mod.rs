@@ -14,7 +14,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use mathia_protocol::id::Realm;
-use rusqlite::ffi;
 
 use self::reader::MemoryReader;
 use self::tables::Tables;
@@ -95,8 +94,7 @@ impl Writer for MemoryWriter {
         let mut tables = (*self.shared.committed()).clone();
         work(&mut tables)?;
         if self.shared.is_full.load(Ordering::Acquire) {
-            let cause = ffi::Error::new(ffi::SQLITE_FULL);
-            return Err(StoreError::Full(rusqlite::Error::SqliteFailure(cause, None)));
+            return Err(StoreError::full("the memory store was set to be full"));
         }
         self.shared.replace(tables);
         Ok(())

@@ -10,25 +10,13 @@ impl From<rusqlite::Error> for StoreError {
         let code = error.sqlite_error().map_or(0, |cause| cause.extended_code);
         match code {
             ffi::SQLITE_FULL | ffi::SQLITE_IOERR_SHMSIZE | ffi::SQLITE_IOERR_SHMOPEN => {
-                Self::Full(error)
+                Self::full(error)
             }
             ffi::SQLITE_CONSTRAINT_UNIQUE
             | ffi::SQLITE_CONSTRAINT_PRIMARYKEY
             | ffi::SQLITE_CONSTRAINT_ROWID => Self::Exists,
-            _ => Self::Broken(error.into()),
+            _ => Self::broken(error),
         }
-    }
-}
-
-impl StoreError {
-    /// Says what is damaged.
-    pub(crate) fn rotten(cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
-        Self::Rotten(cause.into())
-    }
-
-    /// Wraps a cause that is not SQLite's: a directory, a lock, a value out of bounds.
-    pub(crate) fn broken(cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
-        Self::Broken(cause.into())
     }
 }
 

@@ -139,11 +139,10 @@ impl Writer for StageWriter {
             work(tx)?;
             stage.pass_gate();
             if stage.is_full.load(Ordering::SeqCst) {
-                let code = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_FULL);
-                return Err(StoreError::Full(rusqlite::Error::SqliteFailure(code, None)));
+                return Err(StoreError::full("the stage has no room"));
             }
             if stage.is_broken.load(Ordering::SeqCst) {
-                return Err(StoreError::Broken("the disk fell off".into()));
+                return Err(StoreError::broken("the disk fell off"));
             }
             Ok(())
         })
