@@ -7,7 +7,7 @@ use mathia_protocol::id::{
     AccountId, Counter, DeviceId, Hash, Realm, RoomId, RoomNumber, Seq, TimeMs, WorkspaceId,
 };
 use mathia_protocol::log::LogHash;
-use mathia_server::admin::data_dir::DATABASE_FILE;
+use mathia_server::data_dir::DATABASE_FILE;
 use mathia_server::store::sqlite::SqliteStore;
 use mathia_server::store::{AccountRow, EntryRow, LinkRow, RoomRow, Store as _, StoreError, Write};
 use rand::Rng as _;

@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use mathia_protocol::id::TimeMs;
 use mathia_protocol::wire::Fault;
 
+use crate::error_text::with_causes;
 use crate::store::StoreError;
 
 /// A member may ask for the same damaged page over and over: the log hears of it this often.
@@ -30,7 +31,7 @@ impl Damage {
         let before = self.logged.load(Ordering::Relaxed);
         if before == 0 || before.abs_diff(now.0) >= LOG_PAUSE_MS {
             self.logged.store(now.0, Ordering::Relaxed);
-            let what = crate::admin::operator::chain_of(error);
+            let what = with_causes(error);
             tracing::error!(what, n_found, "stored data is damaged: restore it from a backup");
         }
         Fault::Damaged

@@ -5,12 +5,13 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use clap::Parser as _;
-use mathia_server::admin::operator::chain_of;
 use mathia_server::admin::socket::AdminRequest;
 use mathia_server::assistant::assistant;
 use mathia_server::cli::{Cli, Command, InviteArgs, InviteVerb, UserArgs, UserVerb};
+use mathia_server::command::CommandError;
 use mathia_server::config::Config;
-use mathia_server::program::{Failure, administer, serve};
+use mathia_server::error_text::with_causes;
+use mathia_server::program::{administer, serve};
 use mathia_server::{EXIT_CONFIG, EXIT_FAILED, VERSION};
 use serde_json::{Value, json};
 
@@ -18,13 +19,13 @@ fn main() -> ExitCode {
     let cli = Cli::parse();
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
-        Err(error) => return end(Err(Failure::new(EXIT_FAILED, error.to_string(), ""))),
+        Err(error) => return end(Err(CommandError::new(EXIT_FAILED, error.to_string(), ""))),
     };
     end(runtime.block_on(run(cli.command)))
 }
 
-fn end(result: Result<(), Failure>) -> ExitCode {
-    let Err(Failure { code, error, hint }) = result else { return ExitCode::SUCCESS };
+fn end(result: Result<(), CommandError>) -> ExitCode {
+    let Err(CommandError { code, error, hint }) = result else { return ExitCode::SUCCESS };
     let mut err = io::stderr().lock();
     // Nobody is left to hear that standard error is closed.
     drop(writeln!(err, "error: {error}"));
@@ -34,7 +35,7 @@ fn end(result: Result<(), Failure>) -> ExitCode {
     ExitCode::from(code)
 }
 
-async fn run(command: Command) -> Result<(), Failure> {
+async fn run(command: Command) -> Result<(), CommandError> {
     match command {
         Command::Serve(args) => serve(args).await,
         Command::Assistant(args) => assistant(args).await,
@@ -48,7 +49,7 @@ async fn run(command: Command) -> Result<(), Failure> {
         }
         Command::Backup { file, place } => {
             let file = std::path::absolute(&file)
-                .map_err(|error| Failure::new(EXIT_FAILED, error.to_string(), ""))?;
+                .map_err(|error| CommandError::new(EXIT_FAILED, error.to_string(), ""))?;
             let lines = administer(&place.data, AdminRequest::Backup { file }).await?;
             print(&lines, place.json, |line| {
                 let number = |key: &str| line[key].as_u64().unwrap_or(0);
@@ -74,7 +75,7 @@ async fn run(command: Command) -> Result<(), Failure> {
     }
 }
 
-async fn invite(args: InviteArgs) -> Result<(), Failure> {
+async fn invite(args: InviteArgs) -> Result<(), CommandError> {
     match args.verb {
         None => {
             // The command line requires it where there is no verb.
@@ -105,7 +106,7 @@ async fn invite(args: InviteArgs) -> Result<(), Failure> {
     }
 }
 
-async fn user(args: UserArgs) -> Result<(), Failure> {
+async fn user(args: UserArgs) -> Result<(), CommandError> {
     match args.verb {
         UserVerb::List { place } => {
             let lines = administer(&place.data, AdminRequest::UserList).await?;
@@ -122,7 +123,7 @@ async fn user(args: UserArgs) -> Result<(), Failure> {
         }
         UserVerb::Remove { name, yes, place } => {
             if !yes && !confirmed(&name)? {
-                return Err(Failure::new(EXIT_FAILED, "nothing was removed", ""));
+                return Err(CommandError::new(EXIT_FAILED, "nothing was removed", ""));
             }
             let lines = administer(&place.data, AdminRequest::UserRemove { name }).await?;
             print(&lines, place.json, |line| format!("{} can no longer log in", text(line, "name")))
@@ -131,16 +132,16 @@ async fn user(args: UserArgs) -> Result<(), Failure> {
 }
 
 /// Lets the operator type the name again.
-fn confirmed(name: &str) -> Result<bool, Failure> {
+fn confirmed(name: &str) -> Result<bool, CommandError> {
     use std::io::IsTerminal as _;
     if !io::stdin().is_terminal() {
-        return Err(Failure::new(
+        return Err(CommandError::new(
             2,
             "this asks on a terminal",
             "give --yes to remove without asking",
         ));
     }
-    let failed = |error: io::Error| Failure::new(EXIT_FAILED, error.to_string(), "");
+    let failed = |error: io::Error| CommandError::new(EXIT_FAILED, error.to_string(), "");
     write!(io::stderr(), "{name} will be logged out for good. Type the name to go on: ")
         .map_err(failed)?;
     let mut typed = String::new();
@@ -148,8 +149,8 @@ fn confirmed(name: &str) -> Result<bool, Failure> {
     Ok(typed.trim() == name)
 }
 
-fn check_config(file: &Path, as_json: bool) -> Result<(), Failure> {
-    Config::read(file).map_err(|error| Failure::new(EXIT_CONFIG, chain_of(&error), ""))?;
+fn check_config(file: &Path, as_json: bool) -> Result<(), CommandError> {
+    Config::read(file).map_err(|error| CommandError::new(EXIT_CONFIG, with_causes(&error), ""))?;
     let line = json!({"v": 1, "type": "config", "file": file, "ok": true});
     print(&[line], as_json, |_| format!("{} is a valid configuration", file.display()))
 }
@@ -188,14 +189,14 @@ fn print(
     lines: &[Value],
     as_json: bool,
     as_text: impl Fn(&Value) -> String,
-) -> Result<(), Failure> {
+) -> Result<(), CommandError> {
     let mut out = io::stdout().lock();
     for line in lines {
         let line = if as_json { line.to_string() } else { as_text(line) };
         match writeln!(out, "{line}") {
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => return Ok(()),
             written => {
-                written.map_err(|error| Failure::new(EXIT_FAILED, error.to_string(), ""))?;
+                written.map_err(|error| CommandError::new(EXIT_FAILED, error.to_string(), ""))?;
             }
         }
     }

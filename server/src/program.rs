@@ -19,14 +19,16 @@ use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 use zeroize::Zeroizing;
 
-use crate::admin::data_dir::{DataDir, DataLock};
-use crate::admin::operator::{LiveStatus, Operator, chain_of};
+use crate::admin::operator::{LiveStatus, Operator};
 use crate::admin::socket::{self, AdminReply, AdminRequest};
 use crate::assistant::INVITE_FILE;
 use crate::cli::ServeArgs;
+use crate::command::{CommandError, load_config};
 use crate::config::Config;
+use crate::data_dir::{DataDir, DataLock};
+use crate::error_text::with_causes;
 use crate::serve::{ChildPlan, ServeConfig, Server, Supervisor};
-use crate::{EXIT_CONFIG, EXIT_FAILED, telemetry};
+use crate::{EXIT_FAILED, telemetry};
 
 /// How long a stop waits for sessions, when the configuration does not say.
 const DRAIN: Duration = Duration::from_secs(20);
@@ -37,51 +39,16 @@ const ASSISTANT_PATIENCE: Duration = Duration::from_secs(5);
 /// Where to listen when neither the command line nor the configuration says.
 const DEFAULT_PORT: u16 = 4433;
 
-/// What ended a command badly: the exit code, what happened, what to do.
-#[derive(Debug)]
-pub struct Failure {
-    /// The exit code.
-    pub code: u8,
-    /// What happened, with causes.
-    pub error: String,
-    /// What to do, possibly empty.
-    pub hint: String,
-}
-
-impl Failure {
-    /// A failure with a hint.
-    pub fn new(code: u8, error: impl Into<String>, hint: impl Into<String>) -> Self {
-        Self { code, error: error.into(), hint: hint.into() }
-    }
-}
-
-/// Reads the configuration, if one is named, and begins to log as it says.
-///
-/// # Errors
-///
-/// [`Failure`] with 78 for what does not hold.
-pub(crate) fn configured(path: Option<&Path>) -> Result<Config, Failure> {
-    let config = match path {
-        Some(path) => Config::read(path).map_err(|error| {
-            Failure::new(EXIT_CONFIG, chain_of(&error), "mathia-server check-config FILE checks it")
-        })?,
-        None => Config::default(),
-    };
-    telemetry::start_logging(&config.log)
-        .map_err(|error| Failure::new(EXIT_CONFIG, error, "see [log] level"))?;
-    Ok(config)
-}
-
 /// Serves until told to stop.
 ///
 /// # Errors
 ///
-/// [`Failure`] with 78 for a bad configuration, 1 for everything else.
-pub async fn serve(args: ServeArgs) -> Result<(), Failure> {
-    let config = configured(args.config.as_deref())?;
-    let metrics = telemetry::start_metrics().map_err(|e| Failure::new(EXIT_FAILED, e, ""))?;
+/// [`CommandError`] with 78 for a bad configuration, 1 for everything else.
+pub async fn serve(args: ServeArgs) -> Result<(), CommandError> {
+    let config = load_config(args.config.as_deref())?;
+    let metrics = telemetry::start_metrics().map_err(|e| CommandError::new(EXIT_FAILED, e, ""))?;
     let data = args.data.or_else(|| config.data.clone()).ok_or_else(|| {
-        Failure::new(
+        CommandError::new(
             2,
             "no data directory is named",
             "give --data DIR, or data in the configuration",
@@ -92,7 +59,7 @@ pub async fn serve(args: ServeArgs) -> Result<(), Failure> {
         .or(config.listen)
         .unwrap_or_else(|| SocketAddr::from(([0, 0, 0, 0], DEFAULT_PORT)));
     let dir = DataDir::create(&data)
-        .map_err(|error| Failure::new(EXIT_FAILED, chain_of(&error), error.hint()))?;
+        .map_err(|error| CommandError::new(EXIT_FAILED, with_causes(&error), error.hint()))?;
     let _lock = lock(&dir)?;
     let server = start(&config, &dir, listen)?;
     if server.foundation().has_new_storage_key {
@@ -112,7 +79,7 @@ pub async fn serve(args: ServeArgs) -> Result<(), Failure> {
         });
     }
     let admin = socket::bind(&dir.admin_socket()).map_err(|error| {
-        Failure::new(EXIT_FAILED, format!("cannot make the operator's socket: {error}"), "")
+        CommandError::new(EXIT_FAILED, format!("cannot make the operator's socket: {error}"), "")
     })?;
     let running = Running::new(server, &config, args.json)?;
     running.offer_first_invite(&dir).await?;
@@ -131,19 +98,19 @@ pub async fn serve(args: ServeArgs) -> Result<(), Failure> {
     Ok(())
 }
 
-fn lock(dir: &DataDir) -> Result<DataLock, Failure> {
-    dir.lock().map_err(|error| Failure::new(EXIT_FAILED, chain_of(&error), error.hint()))
+fn lock(dir: &DataDir) -> Result<DataLock, CommandError> {
+    dir.lock().map_err(|error| CommandError::new(EXIT_FAILED, with_causes(&error), error.hint()))
 }
 
-fn start(config: &Config, dir: &DataDir, listen: SocketAddr) -> Result<Server, Failure> {
+fn start(config: &Config, dir: &DataDir, listen: SocketAddr) -> Result<Server, CommandError> {
     Server::start(&serve_config(config, dir, listen)).map_err(|error| {
-        let text = chain_of(&error);
+        let text = with_causes(&error);
         let hint = if text.contains("in use") {
             "another program has the port; choose another with --listen"
         } else {
             ""
         };
-        Failure::new(EXIT_FAILED, text, hint)
+        CommandError::new(EXIT_FAILED, text, hint)
     })
 }
 
@@ -171,7 +138,7 @@ struct Running {
 }
 
 impl Running {
-    fn new(server: Server, config: &Config, prints_json: bool) -> Result<Self, Failure> {
+    fn new(server: Server, config: &Config, prints_json: bool) -> Result<Self, CommandError> {
         let listening = server.local_addr();
         let address = config.public_address.clone().unwrap_or_else(|| {
             if listening.ip().is_unspecified() {
@@ -183,8 +150,9 @@ impl Running {
                 listening.to_string()
             }
         });
-        let catch =
-            |kind| signal(kind).map_err(|error| Failure::new(EXIT_FAILED, error.to_string(), ""));
+        let catch = |kind| {
+            signal(kind).map_err(|error| CommandError::new(EXIT_FAILED, error.to_string(), ""))
+        };
         Ok(Self {
             started: server.foundation().shared.clock.now_ms(),
             server,
@@ -196,7 +164,7 @@ impl Running {
     }
 
     /// Notes the address down, and prints an invite as long as nobody has an account.
-    async fn offer_first_invite(&self, dir: &DataDir) -> Result<(), Failure> {
+    async fn offer_first_invite(&self, dir: &DataDir) -> Result<(), CommandError> {
         let note = format!("{}\n", self.address);
         std::fs::write(dir.address_note(), note).map_err(|error| broken(&error))?;
         if self.has_people().await? {
@@ -209,7 +177,7 @@ impl Running {
     }
 
     /// Whether anybody but the assistant has an account.
-    async fn has_people(&self) -> Result<bool, Failure> {
+    async fn has_people(&self) -> Result<bool, CommandError> {
         let status = lines_of(self.carry_out(AdminRequest::Status).await)?;
         match status.first().and_then(|line| line["accounts"].as_u64()).unwrap_or(0) {
             0 => Ok(false),
@@ -221,7 +189,7 @@ impl Running {
         }
     }
 
-    async fn make_invite(&self, address: &str) -> Result<Zeroizing<String>, Failure> {
+    async fn make_invite(&self, address: &str) -> Result<Zeroizing<String>, CommandError> {
         let lifetime_s = FIRST_INVITE_LIFETIME.as_secs();
         let request = AdminRequest::Invite { uses: 1, lifetime_s, rooms: Vec::new() };
         let lines = lines_of(self.operator(address).carry_out(request).await)?;
@@ -234,8 +202,8 @@ impl Running {
         &self,
         dir: &DataDir,
         config: Option<PathBuf>,
-    ) -> Result<Supervisor, Failure> {
-        let failed = |error: FileError| Failure::new(EXIT_FAILED, chain_of(&error), "");
+    ) -> Result<Supervisor, CommandError> {
+        let failed = |error: FileError| CommandError::new(EXIT_FAILED, with_causes(&error), "");
         let home = Home::at(dir.path().join("assistant"));
         let server = self.local_address();
         if !home.key_file().exists() {
@@ -266,7 +234,7 @@ impl Running {
     }
 
     /// Prints where the server listens, last of all, and tells the service manager.
-    fn announce(&self) -> Result<(), Failure> {
+    fn announce(&self) -> Result<(), CommandError> {
         let listening = self.server.local_addr().to_string();
         let as_json = json!({"v": 1, "type": "listening", "address": listening});
         self.say(&format!("listening {listening}"), &as_json).map_err(|error| broken(&error))?;
@@ -316,7 +284,7 @@ impl Running {
         match self.server.reload_certificate() {
             Ok(()) => info!("the certificate was read again"),
             Err(error) => {
-                let text = chain_of(&error);
+                let text = with_causes(&error);
                 error!(error = text, "the certificate is refused, the old one stays in use");
                 let status = format!("certificate rejected: {text}");
                 tell_manager(&[NotifyState::Status(&status)]);
@@ -348,14 +316,14 @@ impl Running {
     }
 }
 
-fn broken(error: &io::Error) -> Failure {
-    Failure::new(EXIT_FAILED, error.to_string(), "")
+fn broken(error: &io::Error) -> CommandError {
+    CommandError::new(EXIT_FAILED, error.to_string(), "")
 }
 
-fn lines_of(reply: AdminReply) -> Result<Vec<serde_json::Value>, Failure> {
+fn lines_of(reply: AdminReply) -> Result<Vec<serde_json::Value>, CommandError> {
     match reply {
         AdminReply::Lines(lines) => Ok(lines),
-        AdminReply::Failed { code, error, hint } => Err(Failure::new(code, error, hint)),
+        AdminReply::Failed { code, error, hint } => Err(CommandError::new(code, error, hint)),
     }
 }
 
@@ -374,14 +342,15 @@ fn tell_manager(states: &[NotifyState<'_>]) {
 ///
 /// # Errors
 ///
-/// [`Failure`] with the exit code that fits.
+/// [`CommandError`] with the exit code that fits.
 pub async fn administer(
     data: &Path,
     request: AdminRequest,
-) -> Result<Vec<serde_json::Value>, Failure> {
-    let failed = |error: &dyn std::error::Error| Failure::new(EXIT_FAILED, chain_of(error), "");
-    let dir =
-        DataDir::open(data).map_err(|error| Failure::new(3, chain_of(&error), error.hint()))?;
+) -> Result<Vec<serde_json::Value>, CommandError> {
+    let failed =
+        |error: &dyn std::error::Error| CommandError::new(EXIT_FAILED, with_causes(error), "");
+    let dir = DataDir::open(data)
+        .map_err(|error| CommandError::new(3, with_causes(&error), error.hint()))?;
     let reply = match socket::ask(&dir.admin_socket(), &request).await.map_err(|e| failed(&e))? {
         Some(reply) => reply,
         None => administer_alone(&dir, request).await?,
@@ -389,9 +358,12 @@ pub async fn administer(
     lines_of(reply)
 }
 
-async fn administer_alone(dir: &DataDir, request: AdminRequest) -> Result<AdminReply, Failure> {
+async fn administer_alone(
+    dir: &DataDir,
+    request: AdminRequest,
+) -> Result<AdminReply, CommandError> {
     if !dir.database().exists() {
-        return Err(Failure::new(
+        return Err(CommandError::new(
             3,
             format!("there is no server data in {}", dir.path().display()),
             "name the directory that `serve` was given",
@@ -401,7 +373,7 @@ async fn administer_alone(dir: &DataDir, request: AdminRequest) -> Result<AdminR
     let nowhere = SocketAddr::from(([127, 0, 0, 1], 0));
     let config = serve_config(&Config::default(), dir, nowhere);
     let foundation = crate::serve::Foundation::open(&config)
-        .map_err(|error| Failure::new(EXIT_FAILED, chain_of(&error), ""))?;
+        .map_err(|error| CommandError::new(EXIT_FAILED, with_causes(&error), ""))?;
     let noted = std::fs::read_to_string(dir.address_note()).unwrap_or_default();
     let address = match noted.trim() {
         "" => format!("localhost:{DEFAULT_PORT}"),
@@ -410,6 +382,6 @@ async fn administer_alone(dir: &DataDir, request: AdminRequest) -> Result<AdminR
     let reply = Operator { foundation: &foundation, address, live: None }.carry_out(request).await;
     let shared = Arc::clone(&foundation.shared);
     let stopped = tokio::task::spawn_blocking(move || shared.desk.stop()).await;
-    stopped.map_err(|error| Failure::new(EXIT_FAILED, error.to_string(), ""))?;
+    stopped.map_err(|error| CommandError::new(EXIT_FAILED, error.to_string(), ""))?;
     Ok(reply)
 }

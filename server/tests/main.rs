@@ -5,6 +5,7 @@
 mod assistant;
 mod bare;
 mod cast;
+mod layers;
 mod liar;
 mod model;
 mod provider;

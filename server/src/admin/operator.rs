@@ -15,6 +15,7 @@ use tokio::sync::oneshot;
 
 use super::backup;
 use super::socket::{AdminReply, AdminRequest};
+use crate::error_text::with_causes;
 use crate::refusal::Refusal;
 use crate::rooms::{AdminJob, AnswerTo, Job};
 use crate::serve::Foundation;
@@ -69,7 +70,7 @@ impl From<Refusal> for Failure {
     fn from(refusal: Refusal) -> Self {
         match refusal {
             Refusal::Fault(fault) => fault.into(),
-            Refusal::Store(error) => Self::general(&chain_of(&error)),
+            Refusal::Store(error) => Self::general(&with_causes(&error)),
         }
     }
 }
@@ -237,7 +238,7 @@ impl Operator<'_> {
                 "v": 1, "type": "backup", "file": file, "rooms": report.n_rooms,
                 "entries": report.n_entries, "bytes": report.n_bytes,
             })]),
-            Ok(Err(error)) => Err(Failure::general(&chain_of(&error))),
+            Ok(Err(error)) => Err(Failure::general(&with_causes(&error))),
             Err(error) => Err(Failure::general(&error)),
         }
     }
@@ -301,16 +302,4 @@ fn split_address(address: &str) -> Result<(String, u16), Failure> {
     let (host, port) = address.rsplit_once(':').ok_or_else(bad)?;
     let host = host.trim_start_matches('[').trim_end_matches(']').to_owned();
     Ok((host, port.parse().map_err(|_| bad())?))
-}
-
-/// An error and its causes in one line.
-pub fn chain_of(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        cause = error.source();
-    }
-    text
 }

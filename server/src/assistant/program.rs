@@ -27,10 +27,10 @@ use zeroize::Zeroizing;
 
 use super::agent::{Agent, Parts};
 use super::provider::{Provider, connect};
-use crate::admin::operator::chain_of;
 use crate::cli::AssistantArgs;
+use crate::command::{CommandError, load_config};
 use crate::config::AssistantSettings;
-use crate::program::{Failure, configured};
+use crate::error_text::with_causes;
 use crate::{EXIT_CONFIG, EXIT_FAILED};
 
 /// The file beside the keys in which `serve` leaves the invite of its assistant.
@@ -49,12 +49,16 @@ const PATIENCE: Duration = Duration::from_secs(20);
 ///
 /// # Errors
 ///
-/// [`Failure`] with 78 for a bad configuration, 4 without an account, 1 for everything else.
-pub async fn assistant(args: AssistantArgs) -> Result<(), Failure> {
-    let config = configured(args.config.as_deref())?;
+/// [`CommandError`] with 78 for a bad configuration, 4 without an account, 1 for everything else.
+pub async fn assistant(args: AssistantArgs) -> Result<(), CommandError> {
+    let config = load_config(args.config.as_deref())?;
     let credentials = std::env::var_os("CREDENTIALS_DIRECTORY").map(std::path::PathBuf::from);
     let provider = connect(&config.assistant, credentials.as_deref()).map_err(|error| {
-        Failure::new(EXIT_CONFIG, chain_of(&error), "mathia-server check-config FILE checks it")
+        CommandError::new(
+            EXIT_CONFIG,
+            with_causes(&error),
+            "mathia-server check-config FILE checks it",
+        )
     })?;
     let home = Home::at(args.data.clone());
     let patience = if args.supervised { PREDECESSOR_PATIENCE } else { Duration::ZERO };
@@ -82,9 +86,10 @@ async fn run(
     address: String,
     work: Work,
     stop: CancellationToken,
-) -> Result<(), Failure> {
+) -> Result<(), CommandError> {
     let Work { provider, card, key_patience } = work;
-    let failed = |error: &dyn std::fmt::Display| Failure::new(EXIT_FAILED, error.to_string(), "");
+    let failed =
+        |error: &dyn std::fmt::Display| CommandError::new(EXIT_FAILED, error.to_string(), "");
     let account = joined.identity.account;
     let replica: Arc<dyn Replica> = joined.replica;
     let mut client_config = ClientConfig::new(address, joined.identity, home.keeper());
@@ -100,7 +105,7 @@ async fn run(
         drop(writeln!(out, "ready").and_then(|()| out.flush()));
     };
     agent.run(events, ready, stop).await.map_err(|cause| {
-        Failure::new(EXIT_FAILED, format!("the assistant cannot go on: {cause}"), "")
+        CommandError::new(EXIT_FAILED, format!("the assistant cannot go on: {cause}"), "")
     })
 }
 
@@ -116,8 +121,9 @@ fn card(provider: &dyn Provider, settings: &AssistantSettings) -> NewCard {
 }
 
 /// Held as long as the agent lives: two with one identity would answer everything twice.
-async fn identity_lock(home: &Home, patience: Duration) -> Result<File, Failure> {
-    let failed = |error: &dyn std::error::Error| Failure::new(EXIT_FAILED, chain_of(error), "");
+async fn identity_lock(home: &Home, patience: Duration) -> Result<File, CommandError> {
+    let failed =
+        |error: &dyn std::error::Error| CommandError::new(EXIT_FAILED, with_causes(error), "");
     make_private_dir(home.dir()).map_err(|error| failed(&error))?;
     let path = home.dir().join("agent.lock");
     let file = open_private(&path).map_err(|error| failed(&error))?;
@@ -129,7 +135,7 @@ async fn identity_lock(home: &Home, patience: Duration) -> Result<File, Failure>
     }
     match locked {
         Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err(Failure::new(
+        Err(TryLockError::WouldBlock) => Err(CommandError::new(
             EXIT_FAILED,
             format!("another assistant runs with the identity in {}", home.dir().display()),
             "stop that one, or give this one a directory of its own",
@@ -139,8 +145,13 @@ async fn identity_lock(home: &Home, patience: Duration) -> Result<File, Failure>
 }
 
 /// Opens the agent's account; makes it by the invite first, where there is none.
-async fn join_or_open(home: &Home, link: Option<&str>, operator: &str) -> Result<Joined, Failure> {
-    let failed = |error: &dyn std::error::Error| Failure::new(EXIT_FAILED, chain_of(error), "");
+async fn join_or_open(
+    home: &Home,
+    link: Option<&str>,
+    operator: &str,
+) -> Result<Joined, CommandError> {
+    let failed =
+        |error: &dyn std::error::Error| CommandError::new(EXIT_FAILED, with_causes(error), "");
     if let Found::Joined(joined) = home.find().map_err(|error| failed(&error))? {
         return Ok(*joined);
     }
@@ -156,11 +167,11 @@ async fn join_or_open(home: &Home, link: Option<&str>, operator: &str) -> Result
     home.open().map_err(|error: HomeError| failed(&error))
 }
 
-fn left_invite(path: &Path) -> Result<Zeroizing<String>, Failure> {
+fn left_invite(path: &Path) -> Result<Zeroizing<String>, CommandError> {
     let bytes = read_private(path)
-        .map_err(|error| Failure::new(EXIT_FAILED, chain_of(&error), ""))?
+        .map_err(|error| CommandError::new(EXIT_FAILED, with_causes(&error), ""))?
         .ok_or_else(|| {
-            Failure::new(
+            CommandError::new(
                 4,
                 "this assistant has no account yet",
                 "make an invite with `mathia-server invite --data DIR` and give it with --join -",
@@ -170,16 +181,20 @@ fn left_invite(path: &Path) -> Result<Zeroizing<String>, Failure> {
     Ok(Zeroizing::new(text.trim().to_owned()))
 }
 
-async fn join(home: &Home, link: &str, operator: &str) -> Result<(), Failure> {
+async fn join(home: &Home, link: &str, operator: &str) -> Result<(), CommandError> {
     let invite: Invite = link.parse().map_err(|error| {
-        Failure::new(2, chain_of(&error), "the whole line that `mathia-server invite` printed")
+        CommandError::new(
+            2,
+            with_causes(&error),
+            "the whole line that `mathia-server invite` printed",
+        )
     })?;
-    let lock =
-        KeyLock::take(home).map_err(|error| Failure::new(EXIT_FAILED, chain_of(&error), ""))?;
+    let lock = KeyLock::take(home)
+        .map_err(|error| CommandError::new(EXIT_FAILED, with_causes(&error), ""))?;
     let address = invite.address();
-    let visit = Visit::begin(invite, None)
-        .await
-        .map_err(|error| Failure::new(EXIT_FAILED, chain_of(&error), "is the server running?"))?;
+    let visit = Visit::begin(invite, None).await.map_err(|error| {
+        CommandError::new(EXIT_FAILED, with_causes(&error), "is the server running?")
+    })?;
     let label = DeviceLabel {
         name: device_name(),
         os: std::env::consts::OS.to_owned(),
@@ -198,7 +213,7 @@ async fn join(home: &Home, link: &str, operator: &str) -> Result<(), Failure> {
             }
             _ => "",
         };
-        Failure::new(EXIT_FAILED, chain_of(&error), hint)
+        CommandError::new(EXIT_FAILED, with_causes(&error), hint)
     })?;
     info!(account = registered.identity.account.short(), "the assistant has an account");
     Ok(())
@@ -213,8 +228,9 @@ fn device_name() -> String {
     name[..end].chars().filter(|c| !c.is_control()).collect()
 }
 
-async fn read_line() -> Result<Zeroizing<String>, Failure> {
-    let failed = |error: &dyn std::fmt::Display| Failure::new(EXIT_FAILED, error.to_string(), "");
+async fn read_line() -> Result<Zeroizing<String>, CommandError> {
+    let failed =
+        |error: &dyn std::fmt::Display| CommandError::new(EXIT_FAILED, error.to_string(), "");
     let read = tokio::task::spawn_blocking(|| {
         let mut bytes = Zeroizing::new(Vec::with_capacity(LINK_LEN_MAX));
         std::io::stdin().take(LINK_LEN_MAX as u64).read_to_end(&mut bytes)?;

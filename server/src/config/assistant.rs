@@ -6,12 +6,11 @@ use std::time::Duration;
 use mathia_protocol::limits::OPERATOR_LEN_MAX;
 use serde::{Deserialize, Deserializer};
 
-use crate::assistant::provider::guard;
-use crate::assistant::provider::url::{BaseUrl, UrlError};
-use crate::cli::parse_duration;
+use crate::duration_text::parse_duration;
 use crate::limits::{
     MODEL_NAME_LEN_MAX, MODEL_TIMEOUT_MAX, OUTPUT_TOKENS_MAX, SYSTEM_PROMPT_LEN_MAX,
 };
+use crate::model_address::{BaseUrl, UrlError, is_plainly_private};
 
 /// The `[assistant]` section. Without a provider, the one that is built in answers.
 #[derive(Debug, Clone, Deserialize)]
@@ -151,7 +150,7 @@ impl AssistantSettings {
         )?;
         // The text is not repeated: it might hold a password.
         let url: BaseUrl = text.parse().map_err(|error: UrlError| format!("base_url {error}"))?;
-        if !self.allow_private && guard::is_plainly_private(&url) {
+        if !self.allow_private && is_plainly_private(&url) {
             return Err(format!(
                 "base_url leads to {}, on this machine or in a private network: set allow_private \
                  = true if that is meant",

@@ -14,10 +14,10 @@ use zeroize::Zeroizing;
 
 use super::{Certificates, ServeConfig, ServeError, TlsSource};
 use crate::accounts::Chains;
-use crate::admin::data_dir::{DATABASE_FILE, read_or_make_secret};
 use crate::clock::{Clock, SystemClock};
 use crate::config::{RegistrationPolicy, TlsFiles};
 use crate::damage::Damage;
+use crate::data_dir::{DATABASE_FILE, read_or_make_secret};
 use crate::hub::Hub;
 use crate::rooms::{Desk, DeskParts, Fatal, MasterKey, Readers, Reads};
 use crate::session::{Pins, Shared};

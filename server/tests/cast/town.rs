@@ -9,8 +9,8 @@ use mathia_protocol::client::{
 };
 use mathia_protocol::crypto::user_chain::{AccountKind, DeviceLabel};
 use mathia_protocol::id::{Hash, Realm, TimeMs};
-use mathia_server::admin::data_dir::DATABASE_FILE;
 use mathia_server::config::RegistrationPolicy;
+use mathia_server::data_dir::DATABASE_FILE;
 use mathia_server::limits::Limits;
 use mathia_server::rooms::Fatal;
 use mathia_server::serve::{Ground, ServeConfig, Server};

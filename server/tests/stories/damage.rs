@@ -1,7 +1,7 @@
 //! Bits rot on the server's disk: who asks for them is told, everybody else talks on.
 
 use mathia_protocol::client::ClientEvent;
-use mathia_server::admin::data_dir::DATABASE_FILE;
+use mathia_server::data_dir::DATABASE_FILE;
 
 use crate::cast::{TestResult, Town};
 

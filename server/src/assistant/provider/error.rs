@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use super::guard::NotAllowed;
 use super::key::KeyError;
-use super::url::UrlError;
 use super::words::RemoteWords;
 use super::{Finished, Usage};
+use crate::model_address::UrlError;
 
 /// No (whole) answer: the cause, when to try again, and what had arrived.
 ///

@@ -16,11 +16,11 @@ use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use super::Trouble;
 use super::guard::{GuardedResolver, NotAllowed};
-use super::url::BaseUrl;
 use super::words::{Cleaner, RemoteWords};
 use crate::limits::{
     AFTER_FINISH_TIMEOUT, REFUSAL_BODY_LEN_MAX, REFUSAL_BODY_TIMEOUT, REFUSED_PAUSE,
 };
+use crate::model_address::BaseUrl;
 
 /// How long each step may take.
 #[derive(Debug, Clone, Copy)]

@@ -19,7 +19,6 @@ pub mod openai;
 pub mod prompt;
 pub mod retry_after;
 pub mod sse;
-pub mod url;
 pub mod words;
 
 use std::fmt;

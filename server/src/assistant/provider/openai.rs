@@ -20,10 +20,9 @@ use self::answer::Asked;
 use self::reading::Reading;
 use self::request::Terms;
 use super::error::Outcome;
-use super::guard::{NotAllowed, is_public};
+use super::guard::NotAllowed;
 use super::http::{HttpClient, Upstream, Waits};
 use super::key::ApiKey;
-use super::url::BaseUrl;
 use super::words::Cleaner;
 use super::{
     Answering, Provider, ProviderError, Question, SetupError, Sink, Source, Trouble, estimate,
@@ -31,6 +30,7 @@ use super::{
 };
 use crate::clock::{Clock as _, SystemClock};
 use crate::config::AssistantSettings;
+use crate::model_address::{BaseUrl, is_public};
 
 /// A model behind a server that speaks OpenAI's chat completions.
 #[derive(Debug)]

@@ -1,9 +1,14 @@
-//! The address of a model's server, parsed once.
+//! The address of a model's server, parsed once, and whether it is on the Internet.
+//!
+//! Pure: resolves no name and opens no connection.
+
+mod ranges;
 
 use std::fmt;
 use std::net::IpAddr;
 use std::str::FromStr;
 
+pub use ranges::{is_plainly_private, is_public};
 use reqwest::Url;
 
 /// The base address of an API: http or https, a host, a path; no password, no query.
