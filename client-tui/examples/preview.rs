@@ -20,9 +20,9 @@ use mathia_protocol::id::{RoomId, Seq, TimeMs};
 use mathia_tui::app::join::JoinAsk;
 use mathia_tui::app::keymap::Keymap;
 use mathia_tui::app::model::Me;
-use mathia_tui::app::runtime::{Begin, From, run};
-use mathia_tui::app::session::{Drafts, Engine, JoinEnd, Joiner, Pending, Session};
-use mathia_tui::app::stamp::Dial;
+use mathia_tui::app::runtime::{Start, StartOptions, run};
+use mathia_tui::app::session::{Drafts, Engine, JoinEnd, Joiner, PendingReply, Session};
+use mathia_tui::app::stamp::TimeFormat;
 use mathia_tui::app::theme::Theme;
 use tokio::sync::mpsc;
 use zeroize::Zeroizing;
@@ -119,7 +119,7 @@ impl Script {
 struct Preview(Arc<Script>);
 
 impl Engine for Preview {
-    fn command(&self, command: Command) -> Pending<Result<Done, CommandError>> {
+    fn command(&self, command: Command) -> PendingReply<Result<Done, CommandError>> {
         let answer = self.0.answer(command);
         Box::pin(async move { Ok(answer) })
     }
@@ -128,7 +128,7 @@ impl Engine for Preview {
 struct Nowhere;
 
 impl Drafts for Nowhere {
-    fn save(&self, _: RoomId, _: String) -> Pending<()> {
+    fn save(&self, _: RoomId, _: String) -> PendingReply<()> {
         Box::pin(async {})
     }
 }
@@ -136,7 +136,7 @@ impl Drafts for Nowhere {
 struct Anybody;
 
 impl Joiner for Anybody {
-    fn join(&self, ask: JoinAsk) -> Pending<JoinEnd> {
+    fn join(&self, ask: JoinAsk) -> PendingReply<JoinEnd> {
         Box::pin(async move {
             tokio::time::sleep(Duration::from_secs(1)).await;
             if ask.accepted_server.is_none() {
@@ -175,13 +175,13 @@ async fn session(scene: &str) -> Session {
 #[tokio::main]
 async fn main() -> std::io::Result<()> {
     let scene = std::env::args().nth(1).unwrap_or_default();
-    let from = match scene.as_str() {
-        "wizard" => From::FirstStart { joiner: Arc::new(Anybody), begun: None },
-        scene => From::Session(session(scene).await),
+    let start = match scene.as_str() {
+        "wizard" => Start::FirstRun { joiner: Arc::new(Anybody), pending_join: None },
+        scene => Start::Session(session(scene).await),
     };
-    let begin = Begin {
-        from,
-        dial: Dial { zone: TimeZone::UTC, is_24h: true },
+    let begin = StartOptions {
+        start,
+        time_format: TimeFormat { zone: TimeZone::UTC, is_24h: true },
         theme: Theme::from_environment(|name| std::env::var(name).ok()),
         follows_background: true,
         keymap: Keymap::default(),

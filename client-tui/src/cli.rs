@@ -16,7 +16,7 @@ use crate::clock::parse_span;
 pub struct Cli {
     /// Options that every command takes.
     #[command(flatten)]
-    pub global: Global,
+    pub global: GlobalOptions,
     /// What to do; nothing opens the interactive client.
     #[command(subcommand)]
     pub verb: Option<Verb>,
@@ -32,7 +32,7 @@ by rules, 8 limit reached, 9 verification failed, 78 bad configuration, 124 --ti
 
 /// Options that every command takes.
 #[derive(Debug, Clone, Args)]
-pub struct Global {
+pub struct GlobalOptions {
     /// Print one JSON object per line on stdout.
     #[arg(long, global = true)]
     pub json: bool,
@@ -277,7 +277,7 @@ pub enum RoomVerb {
         /// Whose.
         person: String,
         /// To what.
-        role: RoleWord,
+        role: RoleArg,
     },
     /// Change a setting: `history` (`since_join`, `all`), `who_adds` (`admin`, `any`),
     /// `retention_days`, `topic`.
@@ -324,7 +324,7 @@ pub enum ConfigVerb {
 
 /// A role as it is typed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum RoleWord {
+pub enum RoleArg {
     /// May do everything.
     Owner,
     /// May do everything but change owners.
@@ -337,14 +337,14 @@ pub enum RoleWord {
     Guest,
 }
 
-impl From<RoleWord> for Role {
-    fn from(word: RoleWord) -> Self {
+impl From<RoleArg> for Role {
+    fn from(word: RoleArg) -> Self {
         match word {
-            RoleWord::Owner => Self::Owner,
-            RoleWord::Admin => Self::Admin,
-            RoleWord::Moderator => Self::Moderator,
-            RoleWord::Member => Self::Member,
-            RoleWord::Guest => Self::Guest,
+            RoleArg::Owner => Self::Owner,
+            RoleArg::Admin => Self::Admin,
+            RoleArg::Moderator => Self::Moderator,
+            RoleArg::Member => Self::Member,
+            RoleArg::Guest => Self::Guest,
         }
     }
 }

@@ -19,19 +19,19 @@ use mathia_protocol::wire::Fault;
 use tokio::sync::mpsc;
 use zeroize::Zeroizing;
 
-use crate::app::join::{Begun, JoinAsk};
+use crate::app::join::{JoinAsk, PendingJoin};
 use crate::app::keymap::Keymap;
 use crate::app::model::Me;
-use crate::app::runtime::{self, Begin, Ending, From};
-use crate::app::session::{Drafts, Engine, JoinEnd, Joiner, Pending, Session};
-use crate::app::stamp::Dial;
+use crate::app::runtime::{self, Ending, Start, StartOptions};
+use crate::app::session::{Drafts, Engine, JoinEnd, Joiner, PendingReply, Session};
+use crate::app::stamp::TimeFormat;
 use crate::app::theme::{Theme, Tone};
 use crate::clock;
 use crate::config::{Background, Config};
-use crate::enrol::{self, JoinError};
 use crate::exit::{Exit, Failure};
 use crate::known_servers::KnownServers;
 use crate::paths::Paths;
+use crate::registration::{self, JoinError};
 
 /// Events on their way to the screen; the engine collapses what waits behind them.
 const EVENTS_MAX: usize = 64;
@@ -50,31 +50,31 @@ pub async fn run(
 ) -> Result<(), Failure> {
     check_terminal()?;
     let mut drafts = Vec::new();
-    let from = match paths.home().find()? {
+    let start = match paths.home().find()? {
         Found::Joined(profile) => {
             drafts = kept_drafts(&profile.replica)?;
-            From::Session(session(&paths, *profile)?)
+            Start::Session(session(&paths, *profile)?)
         }
         Found::Nothing => {
-            From::FirstStart { joiner: Arc::new(ProfileJoiner { paths }), begun: None }
+            Start::FirstRun { joiner: Arc::new(ProfileJoiner { paths }), pending_join: None }
         }
         Found::Unfinished(unfinished, _) => {
             let name = unfinished.identity.handle;
-            let begun = Some(Begun { name, address: unfinished.address });
-            From::FirstStart { joiner: Arc::new(ProfileJoiner { paths }), begun }
+            let pending_join = Some(PendingJoin { name, address: unfinished.address });
+            Start::FirstRun { joiner: Arc::new(ProfileJoiner { paths }), pending_join }
         }
     };
     let (theme, follows_background) = theme(config.background);
-    let begin = Begin {
-        from,
-        dial: Dial { zone: TimeZone::system(), is_24h: config.is_24h },
+    let options = StartOptions {
+        start,
+        time_format: TimeFormat { zone: TimeZone::system(), is_24h: config.is_24h },
         theme,
         follows_background,
         keymap,
         warnings,
         drafts,
     };
-    match runtime::run(begin).await {
+    match runtime::run(options).await {
         Ok(Ending::Quit) => Ok(()),
         Ok(Ending::Terminated) => Err(Failure::silent(Exit::Terminated)),
         Err(error) => {
@@ -154,7 +154,7 @@ async fn forward(mut events: Events, screen: mpsc::Sender<mathia_protocol::clien
 struct RunningEngine(Client);
 
 impl Engine for RunningEngine {
-    fn command(&self, command: Command) -> Pending<Result<Done, CommandError>> {
+    fn command(&self, command: Command) -> PendingReply<Result<Done, CommandError>> {
         let client = self.0.clone();
         Box::pin(async move { client.run(command).await })
     }
@@ -163,7 +163,7 @@ impl Engine for RunningEngine {
 struct KeptDrafts(Arc<SqliteReplica>);
 
 impl Drafts for KeptDrafts {
-    fn save(&self, room: RoomId, text: String) -> Pending<()> {
+    fn save(&self, room: RoomId, text: String) -> PendingReply<()> {
         let replica = Arc::clone(&self.0);
         Box::pin(async move {
             let saved = tokio::task::spawn_blocking(move || replica.put_draft(room, &text)).await;
@@ -245,7 +245,7 @@ struct ProfileJoiner {
 }
 
 impl Joiner for ProfileJoiner {
-    fn join(&self, ask: JoinAsk) -> Pending<JoinEnd> {
+    fn join(&self, ask: JoinAsk) -> PendingReply<JoinEnd> {
         let paths = self.paths.clone();
         Box::pin(async move {
             match join(&paths, ask).await {
@@ -259,7 +259,8 @@ impl Joiner for ProfileJoiner {
 async fn join(paths: &Paths, ask: JoinAsk) -> Result<JoinEnd, Failure> {
     let trust =
         AcceptedKey { known: KnownOnly { paths: paths.clone() }, fingerprint: ask.accepted_server };
-    let joined = enrol::join(paths, &ask.link, ask.name, Arc::new(trust), clock::now()).await;
+    let joined =
+        registration::join(paths, &ask.link, ask.name, Arc::new(trust), clock::now()).await;
     let registered = match joined {
         Ok(registered) => registered,
         Err(error) => {

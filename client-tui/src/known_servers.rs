@@ -32,11 +32,11 @@ pub struct KnownServer {
 /// All lines of the file, those that are no server included.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct KnownServers {
-    lines: Vec<Line>,
+    lines: Vec<FileLine>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum Line {
+enum FileLine {
     Server(KnownServer),
     /// Comments, and what a newer client wrote: kept as they are.
     Other(String),
@@ -70,7 +70,7 @@ impl KnownServers {
     /// Reads the text of a file. Never fails: lines it does not know are kept.
     pub fn parse(text: &str) -> Self {
         let line = |text: &str| {
-            parse_server(text).map_or_else(|| Line::Other(text.to_owned()), Line::Server)
+            parse_server(text).map_or_else(|| FileLine::Other(text.to_owned()), FileLine::Server)
         };
         Self { lines: text.lines().map(line).collect() }
     }
@@ -80,11 +80,11 @@ impl KnownServers {
         self.lines
             .iter()
             .map(|line| match line {
-                Line::Server(s) => {
+                FileLine::Server(s) => {
                     let (pin, first_seen) = (s.pin.to_hex(), &s.first_seen);
                     format!("{} {} sha256:{pin} {} {first_seen}\n", s.host, s.port, s.source)
                 }
-                Line::Other(text) => format!("{text}\n"),
+                FileLine::Other(text) => format!("{text}\n"),
             })
             .collect()
     }
@@ -92,8 +92,8 @@ impl KnownServers {
     /// All servers, in the order of the file.
     pub fn servers(&self) -> impl Iterator<Item = &KnownServer> {
         self.lines.iter().filter_map(|line| match line {
-            Line::Server(server) => Some(server),
-            Line::Other(_) => None,
+            FileLine::Server(server) => Some(server),
+            FileLine::Other(_) => None,
         })
     }
 
@@ -116,7 +116,7 @@ impl KnownServers {
             PinSource::Asked => "asked",
             PinSource::Announced => "announced",
         };
-        self.lines.push(Line::Server(KnownServer {
+        self.lines.push(FileLine::Server(KnownServer {
             host,
             port,
             pin: record.pin,
@@ -130,8 +130,8 @@ impl KnownServers {
     pub fn forget(&mut self, address: &str) -> bool {
         let n_before = self.lines.len();
         self.lines.retain(|line| match line {
-            Line::Server(server) => !is_named(server, address),
-            Line::Other(_) => true,
+            FileLine::Server(server) => !is_named(server, address),
+            FileLine::Other(_) => true,
         });
         self.lines.len() < n_before
     }

@@ -2,23 +2,24 @@
 //!
 //! - [`app`]: the interactive client: model, message, update, effect, view; [`interactive`] runs it
 //!   on a real account;
-//! - [`face`]: the commands, each printing data to stdout and talk to stderr;
+//! - [`commands`]: the commands of the command line;
+//! - [`output`]: what they print: data to stdout, messages to stderr;
 //! - [`safe_text`]: the one type through which remote text reaches a terminal;
-//! - [`cli`], [`config`], [`paths`], [`profile`], [`enrol`], [`known_servers`], [`output`], [`exit`],
-//!   [`clock`], [`nearest`], `asking`: what both kinds of faces stand on.
+//! - [`cli`], [`config`], [`paths`], [`profile`], [`registration`], [`known_servers`], [`exit`],
+//!   [`clock`], [`nearest`], `asking`: what [`app`] and [`commands`] are built on.
 
 pub mod app;
 mod asking;
 pub mod cli;
 pub mod clock;
+pub mod commands;
 pub mod config;
-pub mod enrol;
 pub mod exit;
-pub mod face;
 pub mod interactive;
 pub mod known_servers;
 pub mod nearest;
 pub mod output;
 pub mod paths;
 pub mod profile;
+pub mod registration;
 pub mod safe_text;

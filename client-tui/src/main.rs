@@ -12,9 +12,9 @@ use clap::Parser as _;
 use mathia_protocol::client::home::{make_private_dir, open_private};
 use mathia_tui::app::keymap::Keymap;
 use mathia_tui::cli::{Cli, Verb};
+use mathia_tui::commands::{self, CommandContext, Prompt};
 use mathia_tui::config::Config;
 use mathia_tui::exit::{Exit, Failure};
-use mathia_tui::face::{self, Call, Prompt};
 use mathia_tui::interactive;
 use mathia_tui::output::Output;
 use mathia_tui::paths::Paths;
@@ -64,7 +64,7 @@ fn run(cli: Cli, out: &mut Output<'_>) -> Result<(), Failure> {
     let Some(verb) = cli.verb else {
         return with_runtime(|| interactive::run(paths, &config, keymap, warnings));
     };
-    let call = Call {
+    let context = CommandContext {
         out: Output::process(cli.global.json),
         paths,
         config,
@@ -72,7 +72,7 @@ fn run(cli: Cli, out: &mut Output<'_>) -> Result<(), Failure> {
         prompt: Prompt::process(cli.global.yes, cli.global.no_input),
         stop: CancellationToken::new(),
     };
-    run_face(verb, call)
+    run_command(verb, context)
 }
 
 /// Runs something on an async runtime of its own.
@@ -91,14 +91,14 @@ fn with_runtime<F: Future<Output = Result<(), Failure>>>(
 }
 
 /// Runs one face, and lets SIGINT and SIGTERM end it.
-fn run_face(verb: Verb, mut call: Call<'_>) -> Result<(), Failure> {
+fn run_command(verb: Verb, mut context: CommandContext<'_>) -> Result<(), Failure> {
     let patience = stop_patience(&verb);
     with_runtime(|| async move {
-        let stop = call.stop.clone();
+        let stop = context.stop.clone();
         let signal = Arc::new(AtomicU8::new(0));
         tokio::spawn(watch_signals(stop.clone(), Arc::clone(&signal)));
         let outcome = tokio::select! {
-            outcome = face::run(verb, &mut call) => outcome,
+            outcome = commands::run(verb, &mut context) => outcome,
             () = overdue(&stop, patience) => Err(Failure::silent(Exit::Interrupted)),
         };
         outcome.map_err(|mut failure| {

@@ -26,7 +26,7 @@ pub(crate) struct Listener {
 
 /// What an event was.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Heard {
+pub(crate) enum ListenerStep {
     /// The end of an answer.
     Answer(Tone),
     /// Not an answer: these go on, in order. None while it may become one.
@@ -34,8 +34,8 @@ pub(crate) enum Heard {
 }
 
 impl Listener {
-    /// Looks at what the terminal told.
-    pub(crate) fn hear(&mut self, event: Event) -> Heard {
+    /// Looks at what the terminal sent.
+    pub(crate) fn handle(&mut self, event: Event) -> ListenerStep {
         let key = match &event {
             Event::Key(key) if key.kind == KeyEventKind::Press => Some(*key),
             _ => None,
@@ -44,10 +44,10 @@ impl Listener {
             // What was held before this is no answer; this may be the beginning of one.
             let before = self.give_up();
             self.held.push(event);
-            return Heard::Passed(before);
+            return ListenerStep::Passed(before);
         }
         if self.held.is_empty() {
-            return Heard::Passed(vec![event]);
+            return ListenerStep::Passed(vec![event]);
         }
         self.held.push(event);
         match key {
@@ -55,17 +55,17 @@ impl Listener {
             Some(key) if is_control(key, 'g') || is_alt(key, '\\') => match tone(&self.text) {
                 Some(tone) => {
                     *self = Self::default();
-                    Heard::Answer(tone)
+                    ListenerStep::Answer(tone)
                 }
-                None => Heard::Passed(self.give_up()),
+                None => ListenerStep::Passed(self.give_up()),
             },
             Some(KeyEvent { code: KeyCode::Char(c), modifiers, .. })
                 if (modifiers - KeyModifiers::SHIFT).is_empty() && self.may_go_on_with(c) =>
             {
                 self.text.push(c);
-                Heard::Passed(Vec::new())
+                ListenerStep::Passed(Vec::new())
             }
-            _ => Heard::Passed(self.give_up()),
+            _ => ListenerStep::Passed(self.give_up()),
         }
     }
 
@@ -151,13 +151,13 @@ mod tests {
     }
 
     /// What a listener hears, and what goes on to the keys.
-    fn hear(events: &[Event]) -> (Vec<Tone>, Vec<Event>) {
+    fn handle(events: &[Event]) -> (Vec<Tone>, Vec<Event>) {
         let mut listener = Listener::default();
         let (mut tones, mut passed) = (Vec::new(), Vec::new());
         for event in events {
-            match listener.hear(event.clone()) {
-                Heard::Answer(tone) => tones.push(tone),
-                Heard::Passed(events) => passed.extend(events),
+            match listener.handle(event.clone()) {
+                ListenerStep::Answer(tone) => tones.push(tone),
+                ListenerStep::Passed(events) => passed.extend(events),
             }
         }
         passed.extend(listener.give_up());
@@ -173,29 +173,29 @@ mod tests {
             ("\u{1b}]11;rgb:ff/ff/ff\u{7}", Tone::Light),
             ("\u{1b}]11;#ffffff\u{7}", Tone::Light),
         ] {
-            assert_eq!(hear(&events(answer)), (vec![tone], Vec::new()), "{answer:?}");
+            assert_eq!(handle(&events(answer)), (vec![tone], Vec::new()), "{answer:?}");
         }
     }
 
     #[test]
     fn keys_around_an_answer_are_kept_in_order() {
-        let (tones, passed) = hear(&events("hi\u{1b}]11;rgb:0/0/0\u{7} ann"));
+        let (tones, passed) = handle(&events("hi\u{1b}]11;rgb:0/0/0\u{7} ann"));
         assert_eq!((tones, passed), (vec![Tone::Dark], events("hi ann")));
     }
 
     #[test]
     fn a_key_that_begins_like_an_answer_does_not_hide_the_answer() {
-        let (tones, passed) = hear(&events("\u{1b}]1\u{1b}]11;rgb:f/f/f\u{7}"));
+        let (tones, passed) = handle(&events("\u{1b}]1\u{1b}]11;rgb:f/f/f\u{7}"));
         assert_eq!((tones, passed), (vec![Tone::Light], events("\u{1b}]1")));
     }
 
     #[test]
     fn what_only_begins_like_an_answer_is_typing() {
         for typed in ["\u{1b}]", "\u{1b}]11;hello", "\u{1b}]1\u{1b}]11", "\u{1b}]11;rgb:x\u{7}"] {
-            assert_eq!(hear(&events(typed)), (Vec::new(), events(typed)), "{typed:?}");
+            assert_eq!(handle(&events(typed)), (Vec::new(), events(typed)), "{typed:?}");
         }
         let long = format!("\u{1b}]11;rgb:{}", "f".repeat(100));
-        assert_eq!(hear(&events(&long)), (Vec::new(), events(&long)));
+        assert_eq!(handle(&events(&long)), (Vec::new(), events(&long)));
     }
 
     proptest! {
@@ -203,7 +203,7 @@ mod tests {
         #[test]
         fn nothing_typed_is_lost(typed in "[\\]1;rgb:/0-9a-f\u{7}\\\\\u{1b} x]{0,40}") {
             let typed = events(&typed);
-            let (tones, passed) = hear(&typed);
+            let (tones, passed) = handle(&typed);
             if tones.is_empty() {
                 prop_assert_eq!(passed, typed);
             } else {

@@ -15,7 +15,7 @@ pub enum Effect {
     /// Give a command to the engine; its answer comes back with `ask`.
     Command {
         /// What is asked, to know the answer by.
-        ask: Ask,
+        tag: CommandTag,
         /// The command.
         command: Command,
     },
@@ -44,7 +44,7 @@ pub enum Effect {
 
 /// What was asked of the engine: all that is needed to understand the answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Ask {
+pub enum CommandTag {
     /// The rooms.
     Rooms,
     /// The people.
@@ -70,7 +70,7 @@ pub enum Ask {
         /// The number of the text on this screen.
         key: u64,
         /// What is done with it.
-        then: Then,
+        then: AfterWithdraw,
     },
     /// What would leave with a question: for the envelope of this number.
     Envelope {
@@ -118,7 +118,7 @@ pub enum Ask {
 
 /// What is done with a text that was taken back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Then {
+pub enum AfterWithdraw {
     /// It is dropped.
     Drop,
     /// It goes back into the composer.

@@ -12,7 +12,7 @@ use futures_util::StreamExt;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep_until};
 
-use super::background::{Heard, Listener};
+use super::background::{Listener, ListenerStep};
 use super::message::Msg;
 
 /// How long the beginning of an answer is held until it is a key after all. Terminals send an
@@ -30,13 +30,13 @@ pub(crate) struct Input {
     held_until: Option<Instant>,
     /// What was held and is no answer.
     released: VecDeque<Event>,
-    /// Whether the terminal ever told its background.
+    /// Whether the terminal ever reported its background.
     pub(crate) knows_background: bool,
 }
 
 /// What came in.
 #[derive(Debug)]
-pub(crate) enum Told {
+pub(crate) enum InputEvent {
     /// Something that happened.
     Msg(Msg),
     /// Whether the terminal can tell keys apart.
@@ -76,25 +76,25 @@ impl Input {
     ///
     /// # Cancel safety
     ///
-    /// Whatever was read is kept in `self` until it is told.
-    pub(crate) async fn next(&mut self) -> Told {
+    /// Whatever was read is kept in `self` until it is returned.
+    pub(crate) async fn next(&mut self) -> InputEvent {
         if let Some(has_flags) = self.keys_apart().await {
-            return Told::KeysApart(has_flags);
+            return InputEvent::KeysApart(has_flags);
         }
         loop {
             if let Some(event) = self.released.pop_front() {
                 match of_terminal(event) {
-                    Some(msg) => return Told::Msg(msg),
+                    Some(msg) => return InputEvent::Msg(msg),
                     None => continue,
                 }
             }
             match self.read().await {
                 Some(Ok(event)) => {
-                    if let Some(told) = self.hear(event) {
-                        return told;
+                    if let Some(event) = self.handle(event) {
+                        return event;
                     }
                 }
-                Some(Err(_)) => return Told::Msg(Msg::Terminate),
+                Some(Err(_)) => return InputEvent::Msg(Msg::Terminate),
                 // What was held is released now.
                 None => {}
             }
@@ -125,19 +125,19 @@ impl Input {
     }
 
     /// Tells an answer; everything else is released as it came.
-    fn hear(&mut self, event: Event) -> Option<Told> {
+    fn handle(&mut self, event: Event) -> Option<InputEvent> {
         let Some(listener) = &mut self.listener else {
             self.released.push_back(event);
             return None;
         };
-        match listener.hear(event) {
-            Heard::Answer(tone) => {
+        match listener.handle(event) {
+            ListenerStep::Answer(tone) => {
                 self.listener = None;
                 self.held_until = None;
                 self.knows_background = true;
-                Some(Told::Msg(Msg::Background(tone)))
+                Some(InputEvent::Msg(Msg::Background(tone)))
             }
-            Heard::Passed(events) => {
+            ListenerStep::Passed(events) => {
                 self.released.extend(events);
                 let is_holding = listener.is_holding();
                 self.held_until = is_holding.then(|| Instant::now() + HELD_TIME);

@@ -26,7 +26,7 @@ impl fmt::Debug for JoinAsk {
 
 /// A join that was begun here before and never answered: the same link and name take it up.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Begun {
+pub struct PendingJoin {
     /// As whom.
     pub name: Handle,
     /// At which server.

@@ -1,4 +1,4 @@
-//! Which key does what, by place. Every binding can be replaced; an empty list unbinds.
+//! Which key does what, by context. Every binding can be replaced; an empty list unbinds.
 //!
 //! A letter that is bound where one writes acts only while nothing is written: text comes first.
 
@@ -12,7 +12,7 @@ use crate::nearest::nearest;
 
 /// Where a key is pressed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Place {
+pub enum KeyContext {
     /// While writing: letters are text.
     Compose,
     /// While a message is selected: letters are actions.
@@ -23,20 +23,20 @@ pub enum Place {
     Panel,
 }
 
-/// Every place with its name in configuration: `[keys.compose]`.
-const PLACES: [(&str, Place); 4] = [
-    ("compose", Place::Compose),
-    ("select", Place::Select),
-    ("list", Place::List),
-    ("panel", Place::Panel),
+/// Every context with its name in configuration: `[keys.compose]`.
+const CONTEXTS: [(&str, KeyContext); 4] = [
+    ("compose", KeyContext::Compose),
+    ("select", KeyContext::Select),
+    ("list", KeyContext::List),
+    ("panel", KeyContext::Panel),
 ];
 
 /// What the keys do.
 #[derive(Debug, Clone)]
 pub struct Keymap {
-    bound: HashMap<(Place, Chord), Action>,
+    bound: HashMap<(KeyContext, Chord), Action>,
     /// The order in which bindings were made, for showing the first of several.
-    order: Vec<(Place, Chord)>,
+    order: Vec<(KeyContext, Chord)>,
 }
 
 impl Default for Keymap {
@@ -45,10 +45,10 @@ impl Default for Keymap {
     fn default() -> Self {
         let mut keymap = Self { bound: HashMap::new(), order: Vec::new() };
         for (places, keys, action) in DEFAULT {
-            for place in *places {
+            for context in *places {
                 for key in keys.split(' ') {
                     let chord = Chord::parse(key).expect("a test parses every default key");
-                    keymap.put(*place, chord, *action);
+                    keymap.put(*context, chord, *action);
                 }
             }
         }
@@ -65,10 +65,10 @@ impl Keymap {
         let mut warnings = Vec::new();
         let mut taken = HashMap::new();
         for setting in settings {
-            let Some((place, action)) = meant(setting, &mut warnings) else { continue };
+            let Some((context, action)) = meant(setting, &mut warnings) else { continue };
             let chords = chords(setting, &mut warnings);
             for chord in &chords {
-                if let Some(other) = taken.insert((place, *chord), &setting.action)
+                if let Some(other) = taken.insert((context, *chord), &setting.action)
                     && *other != setting.action
                 {
                     let name = format!("keys.{}.{}", setting.place, setting.action);
@@ -77,61 +77,62 @@ impl Keymap {
             }
             // Keys of which none can be read unbind nothing: a slip must not cost the key.
             if !chords.is_empty() || setting.keys.is_empty() {
-                keymap.bind(place, action, chords);
+                keymap.bind(context, action, chords);
             }
         }
         (keymap, warnings)
     }
 
-    /// What a chord does in a place.
-    pub fn action(&self, place: Place, chord: Chord) -> Option<Action> {
-        self.bound.get(&(place, chord)).copied()
+    /// What a chord does in a context.
+    pub fn action(&self, context: KeyContext, chord: Chord) -> Option<Action> {
+        self.bound.get(&(context, chord)).copied()
     }
 
-    /// Binds an action in a place to these keys and no others.
-    fn bind(&mut self, place: Place, action: Action, chords: Vec<Chord>) {
-        self.bound.retain(|(p, _), a| *p != place || *a != action);
+    /// Binds an action in a context to these keys and no others.
+    fn bind(&mut self, context: KeyContext, action: Action, chords: Vec<Chord>) {
+        self.bound.retain(|(p, _), a| *p != context || *a != action);
         self.order.retain(|key| self.bound.contains_key(key));
         for chord in chords {
-            self.put(place, chord, action);
+            self.put(context, chord, action);
         }
     }
 
-    /// The first key bound to an action in a place, for hints that tell the truth.
-    pub fn key_of(&self, place: Place, action: Action) -> Option<Chord> {
+    /// The first key bound to an action in a context, for hints that tell the truth.
+    pub fn key_of(&self, context: KeyContext, action: Action) -> Option<Chord> {
         let mut keys = self.order.iter().filter(|key| self.bound.get(*key) == Some(&action));
-        keys.find(|(p, _)| *p == place).map(|(_, chord)| *chord)
+        keys.find(|(p, _)| *p == context).map(|(_, chord)| *chord)
     }
 
     /// The keys that move in a list as one hint: `j k` where letters do, `Up Down` elsewhere.
-    pub fn moving_keys(&self, place: Place) -> Option<String> {
-        let letter =
-            |action| self.keys_of(place, action).into_iter().find(|chord| chord.typed().is_some());
+    pub fn moving_keys(&self, context: KeyContext) -> Option<String> {
+        let letter = |action| {
+            self.keys_of(context, action).into_iter().find(|chord| chord.typed().is_some())
+        };
         let pair = match (letter(Action::ListDown), letter(Action::ListUp)) {
             (Some(down), Some(up)) => (down, up),
-            _ => (self.key_of(place, Action::ListUp)?, self.key_of(place, Action::ListDown)?),
+            _ => (self.key_of(context, Action::ListUp)?, self.key_of(context, Action::ListDown)?),
         };
         Some(format!("{} {}", pair.0, pair.1))
     }
 
-    /// All keys bound to an action in a place, in the order they were bound.
-    pub fn keys_of(&self, place: Place, action: Action) -> Vec<Chord> {
-        let is_bound = |key: &&(Place, Chord)| key.0 == place && self.bound[*key] == action;
+    /// All keys bound to an action in a context, in the order they were bound.
+    pub fn keys_of(&self, context: KeyContext, action: Action) -> Vec<Chord> {
+        let is_bound = |key: &&(KeyContext, Chord)| key.0 == context && self.bound[*key] == action;
         self.order.iter().filter(is_bound).map(|(_, chord)| *chord).collect()
     }
 
-    fn put(&mut self, place: Place, chord: Chord, action: Action) {
-        self.bound.insert((place, chord), action);
-        self.order.retain(|key| *key != (place, chord));
-        self.order.push((place, chord));
+    fn put(&mut self, context: KeyContext, chord: Chord, action: Action) {
+        self.bound.insert((context, chord), action);
+        self.order.retain(|key| *key != (context, chord));
+        self.order.push((context, chord));
     }
 }
 
-/// The place and the action a setting names, if both are there.
-fn meant(setting: &KeySetting, warnings: &mut Vec<String>) -> Option<(Place, Action)> {
+/// The context and the action a setting names, if both are there.
+fn meant(setting: &KeySetting, warnings: &mut Vec<String>) -> Option<(KeyContext, Action)> {
     let name = format!("keys.{}.{}", setting.place, setting.action);
-    let Some((_, place)) = PLACES.iter().find(|(name, _)| *name == setting.place) else {
-        let like = nearest(&setting.place, PLACES.iter().map(|(name, _)| *name));
+    let Some((_, context)) = CONTEXTS.iter().find(|(name, _)| *name == setting.place) else {
+        let like = nearest(&setting.place, CONTEXTS.iter().map(|(name, _)| *name));
         let like = like.unwrap_or("compose, select, list or panel");
         warnings.push(format!("{name}: no such place; {like}?"));
         return None;
@@ -142,11 +143,11 @@ fn meant(setting: &KeySetting, warnings: &mut Vec<String>) -> Option<(Place, Act
         warnings.push(format!("{name}: no such action{like}"));
         return None;
     };
-    if !acts(*place, action) {
+    if !acts(*context, action) {
         warnings.push(format!("{name}: it does nothing there"));
         return None;
     }
-    Some((*place, action))
+    Some((*context, action))
 }
 
 /// The keys of a setting that can be read.
@@ -164,14 +165,15 @@ fn chords(setting: &KeySetting, warnings: &mut Vec<String>) -> Vec<Chord> {
     setting.keys.iter().filter_map(&mut read).collect()
 }
 
-/// Says whether an action does anything in a place.
-fn acts(place: Place, action: Action) -> bool {
-    let is_usual =
-        |(places, _, usual): &(&[Place], &str, Action)| places.contains(&place) && *usual == action;
+/// Says whether an action does anything in a context.
+fn acts(context: KeyContext, action: Action) -> bool {
+    let is_usual = |(places, _, usual): &(&[KeyContext], &str, Action)| {
+        places.contains(&context) && *usual == action
+    };
     ANYWHERE.contains(&action) || DEFAULT.iter().any(is_usual)
 }
 
-/// What can be done in every place.
+/// What can be done in every context.
 const ANYWHERE: &[Action] = &[
     Action::Switcher,
     Action::Keys,
@@ -190,13 +192,14 @@ const ANYWHERE: &[Action] = &[
     Action::Suspend,
 ];
 
-const COMPOSE: &[Place] = &[Place::Compose];
-const WRITING: &[Place] = &[Place::Compose, Place::List];
-const LISTS: &[Place] = &[Place::Select, Place::List, Place::Panel];
-const LETTERS: &[Place] = &[Place::Select, Place::Panel];
-const EVERYWHERE: &[Place] = &[Place::Compose, Place::Select, Place::List, Place::Panel];
+const COMPOSE: &[KeyContext] = &[KeyContext::Compose];
+const WRITING: &[KeyContext] = &[KeyContext::Compose, KeyContext::List];
+const LISTS: &[KeyContext] = &[KeyContext::Select, KeyContext::List, KeyContext::Panel];
+const LETTERS: &[KeyContext] = &[KeyContext::Select, KeyContext::Panel];
+const EVERYWHERE: &[KeyContext] =
+    &[KeyContext::Compose, KeyContext::Select, KeyContext::List, KeyContext::Panel];
 
-const DEFAULT: &[(&[Place], &str, Action)] = &[
+const DEFAULT: &[(&[KeyContext], &str, Action)] = &[
     (COMPOSE, "enter", Action::Send),
     // Shift-Enter reaches us only where the terminal tells it apart.
     (COMPOSE, "ctrl-j alt-enter shift-enter", Action::Edit(Edit::Newline)),
@@ -231,19 +234,19 @@ const DEFAULT: &[(&[Place], &str, Action)] = &[
     (LISTS, "down", Action::ListDown),
     (LETTERS, "k", Action::ListUp),
     (LETTERS, "j", Action::ListDown),
-    (&[Place::List], "ctrl-p backtab", Action::ListUp),
-    (&[Place::List], "ctrl-n tab ctrl-k", Action::ListDown),
-    (&[Place::List, Place::Panel], "enter", Action::Choose),
+    (&[KeyContext::List], "ctrl-p backtab", Action::ListUp),
+    (&[KeyContext::List], "ctrl-n tab ctrl-k", Action::ListDown),
+    (&[KeyContext::List, KeyContext::Panel], "enter", Action::Choose),
     (LETTERS, "y", Action::Copy),
     (LETTERS, "t", Action::Ticks),
-    (&[Place::Select], "a", Action::Ask),
-    (&[Place::Panel], "space x", Action::Toggle),
-    (&[Place::Panel], "+ right", Action::More),
-    (&[Place::Panel], "- left", Action::Less),
-    (&[Place::Panel], "e", Action::EditQueued),
-    (&[Place::Panel], "d", Action::Withdraw),
-    (&[Place::Panel], "r", Action::Retry),
-    (&[Place::Panel], "v", Action::Confirm),
+    (&[KeyContext::Select], "a", Action::Ask),
+    (&[KeyContext::Panel], "space x", Action::Toggle),
+    (&[KeyContext::Panel], "+ right", Action::More),
+    (&[KeyContext::Panel], "- left", Action::Less),
+    (&[KeyContext::Panel], "e", Action::EditQueued),
+    (&[KeyContext::Panel], "d", Action::Withdraw),
+    (&[KeyContext::Panel], "r", Action::Retry),
+    (&[KeyContext::Panel], "v", Action::Confirm),
     (WRITING, "backspace ctrl-h", Action::Edit(Edit::Backspace)),
     (WRITING, "delete", Action::Edit(Edit::Delete)),
     (WRITING, "left ctrl-b", Action::Edit(Edit::Left)),
@@ -271,7 +274,8 @@ mod tests {
         }
         let keymap = Keymap::default();
         for action in Action::ALL {
-            let is_bound = EVERYWHERE.iter().any(|place| keymap.key_of(*place, *action).is_some());
+            let is_bound =
+                EVERYWHERE.iter().any(|context| keymap.key_of(*context, *action).is_some());
             assert!(is_bound, "{action:?}");
         }
     }
@@ -289,13 +293,16 @@ mod tests {
         let keymap = Keymap::default();
         for key in ["ctrl-s", "ctrl-q", "ctrl-i", "ctrl-m"] {
             let chord = Chord::parse(key).unwrap();
-            assert!(EVERYWHERE.iter().all(|place| keymap.action(*place, chord).is_none()), "{key}");
+            assert!(
+                EVERYWHERE.iter().all(|context| keymap.action(*context, chord).is_none()),
+                "{key}"
+            );
         }
     }
 
-    fn setting(place: &str, action: &str, keys: &[&str]) -> KeySetting {
+    fn setting(context: &str, action: &str, keys: &[&str]) -> KeySetting {
         let keys = keys.iter().map(|key| (*key).to_owned()).collect();
-        KeySetting { place: place.to_owned(), action: action.to_owned(), keys }
+        KeySetting { place: context.to_owned(), action: action.to_owned(), keys }
     }
 
     fn chord(text: &str) -> Chord {
@@ -307,14 +314,14 @@ mod tests {
         let bind = |keys| Keymap::configured(&[setting("compose", "switcher", keys)]);
         let (keymap, warnings) = bind(&["ctrl-g"]);
         assert_eq!(warnings, [""; 0]);
-        assert_eq!(keymap.action(Place::Compose, chord("ctrl-g")), Some(Action::Switcher));
-        assert_eq!(keymap.action(Place::Compose, chord("ctrl-k")), None);
+        assert_eq!(keymap.action(KeyContext::Compose, chord("ctrl-g")), Some(Action::Switcher));
+        assert_eq!(keymap.action(KeyContext::Compose, chord("ctrl-k")), None);
         assert_eq!(
-            keymap.action(Place::Panel, chord("ctrl-k")),
+            keymap.action(KeyContext::Panel, chord("ctrl-k")),
             Some(Action::Switcher),
             "elsewhere nothing changes"
         );
-        assert_eq!(bind(&[]).0.key_of(Place::Compose, Action::Switcher), None);
+        assert_eq!(bind(&[]).0.key_of(KeyContext::Compose, Action::Switcher), None);
     }
 
     #[test]
@@ -325,7 +332,7 @@ mod tests {
         ];
         let (keymap, warnings) = Keymap::configured(&settings);
         assert_eq!(warnings, [""; 0]);
-        let keys = |action| keymap.keys_of(Place::Compose, action);
+        let keys = |action| keymap.keys_of(KeyContext::Compose, action);
         assert_eq!(keys(Action::Send), [chord("ctrl-j")]);
         assert_eq!(keys(Action::Edit(Edit::Newline)), [chord("enter"), chord("alt-enter")]);
     }
@@ -346,8 +353,8 @@ mod tests {
             "keys.compose.choose: it does nothing there",
         ];
         assert_eq!(warnings, expected);
-        assert_eq!(keymap.action(Place::Compose, chord("f2")), None);
-        assert_eq!(keymap.action(Place::Compose, chord("ctrl-k")), Some(Action::Switcher));
+        assert_eq!(keymap.action(KeyContext::Compose, chord("f2")), None);
+        assert_eq!(keymap.action(KeyContext::Compose, chord("ctrl-k")), Some(Action::Switcher));
     }
 
     #[test]
@@ -356,6 +363,6 @@ mod tests {
             [setting("compose", "send", &["f2"]), setting("compose", "switcher", &["f2"])];
         let (keymap, warnings) = Keymap::configured(&settings);
         assert_eq!(warnings, ["keys.compose.switcher takes F2 from send"]);
-        assert_eq!(keymap.action(Place::Compose, chord("f2")), Some(Action::Switcher));
+        assert_eq!(keymap.action(KeyContext::Compose, chord("f2")), Some(Action::Switcher));
     }
 }

@@ -13,20 +13,20 @@ use super::model::areas::Areas;
 use super::model::entry::ItemKey;
 use super::model::room::{Room, Tick};
 use super::model::timeline::{Item, Scroll};
-use super::stamp::Dial;
-use super::wrap::Row;
+use super::stamp::TimeFormat;
+use super::wrap::WrappedRow;
 use crate::safe_text::SafeText;
 
 /// A row of a timeline.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Line {
+pub(crate) struct TimelineRow {
     pub(crate) key: ItemKey,
-    pub(crate) part: Part,
+    pub(crate) part: RowPart,
 }
 
 /// What a row of a timeline shows.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Part {
+pub(crate) enum RowPart {
     /// The day of what follows.
     Day(String),
     /// The line above new messages.
@@ -34,9 +34,9 @@ pub(crate) enum Part {
     /// Who said what follows, and when.
     Head(Head),
     /// A row of what was said.
-    Said(Said),
+    Message(MessageRow),
     /// A row of a sentence about the room or a message.
-    Told { stamp: Option<String>, text: String, tone: Tone },
+    Sentence { stamp: Option<String>, text: String, tone: SentenceTone },
     /// Nothing: the space above a day.
     Space,
 }
@@ -46,7 +46,7 @@ pub(crate) enum Part {
 pub(crate) struct Head {
     pub(crate) stamp: String,
     pub(crate) name: SafeText,
-    pub(crate) whose: Whose,
+    pub(crate) whose: AuthorKind,
     /// What stands behind the name.
     pub(crate) note: String,
     /// What stands at the right edge.
@@ -55,7 +55,7 @@ pub(crate) struct Head {
 
 /// Whose words they are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Whose {
+pub(crate) enum AuthorKind {
     Mine,
     Others,
     Assistants,
@@ -63,9 +63,9 @@ pub(crate) enum Whose {
 
 /// A row of what was said.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Said {
+pub(crate) struct MessageRow {
     pub(crate) stamp: Option<String>,
-    pub(crate) row: Row,
+    pub(crate) row: WrappedRow,
     pub(crate) tick: Option<Tick>,
     pub(crate) is_mention: bool,
     /// Whether an assistant was shown this; told on the last row.
@@ -78,7 +78,7 @@ pub(crate) struct Said {
 
 /// How a sentence is meant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Tone {
+pub(crate) enum SentenceTone {
     /// By the way.
     Quiet,
     /// Something is wrong.
@@ -87,10 +87,10 @@ pub(crate) enum Tone {
 
 /// A room's timeline at a width.
 #[derive(Debug)]
-pub(crate) struct Page<'a> {
+pub(crate) struct TimelinePage<'a> {
     model: &'a Model,
     room: &'a Room,
-    dial: &'a Dial,
+    time_format: &'a TimeFormat,
     now: TimeMs,
     me: AccountId,
     my_handle: SafeText,
@@ -107,7 +107,7 @@ pub(crate) const STAMP_INDENT: usize = 8;
 /// Columns before a message's text where they have none.
 pub(crate) const NARROW_INDENT: usize = 2;
 
-impl<'a> Page<'a> {
+impl<'a> TimelinePage<'a> {
     /// The timeline of the room one is in.
     pub(crate) fn of(model: &'a Model) -> Option<Self> {
         let room = model.room()?;
@@ -117,7 +117,7 @@ impl<'a> Page<'a> {
         Some(Self {
             model,
             room,
-            dial: &model.dial,
+            time_format: &model.time_format,
             now: model.now.wall,
             me: model.my_account(),
             my_handle: SafeText::line(handle),
@@ -135,9 +135,9 @@ impl<'a> Page<'a> {
     }
 
     /// The rows the window shows, the lowest last; fewer than the height if that is all there is.
-    pub(crate) fn window(&self) -> Vec<Line> {
+    pub(crate) fn window(&self) -> Vec<TimelineRow> {
         let Some((mut index, row)) = self.bottom() else { return Vec::new() };
-        let mut lines: Vec<Line> = self.lines(index).drain(..=row).rev().collect();
+        let mut lines: Vec<TimelineRow> = self.lines(index).drain(..=row).rev().collect();
         while lines.len() < self.height && index > 0 {
             index -= 1;
             lines.extend(self.lines(index).into_iter().rev());
@@ -201,8 +201,9 @@ impl<'a> Page<'a> {
     /// How many rows stand above what a thing says: its day, the line above what is new.
     pub(crate) fn n_rows_before(&self, key: ItemKey) -> usize {
         let lines = self.lines(self.room.timeline.index_of(key));
-        let is_before =
-            |line: &&Line| matches!(line.part, Part::Space | Part::Day(_) | Part::New(_));
+        let is_before = |line: &&TimelineRow| {
+            matches!(line.part, RowPart::Space | RowPart::Day(_) | RowPart::New(_))
+        };
         lines.iter().take_while(is_before).count()
     }
 

@@ -3,7 +3,7 @@
 use crossterm::event::KeyEvent;
 use mathia_protocol::client::{ClientEvent, CommandError, Done};
 
-use super::effect::Ask;
+use super::effect::CommandTag;
 use super::join::JoinAnswer;
 use super::theme::Tone;
 
@@ -29,7 +29,7 @@ pub enum Msg {
     /// The engine answered a command.
     Answer {
         /// What was asked.
-        ask: Ask,
+        tag: CommandTag,
         /// The answer.
         result: Result<Done, CommandError>,
     },

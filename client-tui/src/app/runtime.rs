@@ -14,16 +14,16 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use super::clock::Clock;
+use super::command_queues::CommandQueues;
 use super::effect::Effect;
-use super::input::{Input, Told};
-use super::join::{Begun, JoinAnswer, JoinAsk};
+use super::input::{Input, InputEvent};
+use super::join::{JoinAnswer, JoinAsk, PendingJoin};
 use super::keymap::Keymap;
-use super::lanes::Lanes;
 use super::message::Msg;
 use super::model::{Model, Setup};
 use super::session::{JoinEnd, Joiner, Session};
 use super::signals::Signals;
-use super::stamp::Dial;
+use super::stamp::TimeFormat;
 use super::terminal::{Screen, ask_about_keys};
 use super::theme::Theme;
 use super::update::{next_deadline, start, update};
@@ -45,11 +45,11 @@ const ENDING_TIME: Duration = Duration::from_secs(2);
 
 /// What the interactive client begins with.
 #[derive(Debug)]
-pub struct Begin {
+pub struct StartOptions {
     /// An account, or a way to make one.
-    pub from: From,
+    pub start: Start,
     /// How stamps are shown.
-    pub dial: Dial,
+    pub time_format: TimeFormat,
     /// The looks.
     pub theme: Theme,
     /// Whether the terminal is asked for its background, and the looks follow it.
@@ -63,23 +63,23 @@ pub struct Begin {
 }
 
 /// An account, or a way to make one.
-pub enum From {
+pub enum Start {
     /// There is an account.
     Session(Session),
     /// There is none yet: link and name are asked for.
-    FirstStart {
+    FirstRun {
         /// Makes the account.
         joiner: Arc<dyn Joiner>,
         /// A join that was begun here before and not answered.
-        begun: Option<Begun>,
+        pending_join: Option<PendingJoin>,
     },
 }
 
-impl std::fmt::Debug for From {
+impl std::fmt::Debug for Start {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
             Self::Session(_) => "Session(..)",
-            Self::FirstStart { .. } => "FirstStart(..)",
+            Self::FirstRun { .. } => "FirstRun(..)",
         })
     }
 }
@@ -98,15 +98,15 @@ pub enum Ending {
 /// # Errors
 ///
 /// When the terminal cannot be used; it is restored and drafts written so far are kept.
-pub async fn run(begin: Begin) -> io::Result<Ending> {
+pub async fn run(options: StartOptions) -> io::Result<Ending> {
     let screen = Screen::enter()?;
-    let mut shell = Shell::new(begin, screen)?;
+    let mut shell = Shell::new(options, screen)?;
     let ending = shell.run().await;
-    let Shell { screen, lanes, .. } = shell;
+    let Shell { screen, queues, .. } = shell;
     // The person has the terminal back before anything is waited for.
     drop(screen);
-    if let Some(lanes) = lanes
-        && tokio::time::timeout(ENDING_TIME, lanes.close()).await.is_err()
+    if let Some(queues) = queues
+        && tokio::time::timeout(ENDING_TIME, queues.close()).await.is_err()
     {
         tracing::warn!("ending took too long and was cut short");
     }
@@ -115,7 +115,7 @@ pub async fn run(begin: Begin) -> io::Result<Ending> {
 
 /// What happened since the last frame, by how long a frame for it may wait.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Unseen {
+enum FrameUrgency {
     Nothing,
     /// More of an answer.
     Growth,
@@ -131,40 +131,40 @@ struct Shell {
     screen: Screen,
     input: Input,
     signals: Signals,
-    lanes: Option<Lanes>,
+    queues: Option<CommandQueues>,
     events: Option<mpsc::Receiver<ClientEvent>>,
     joiner: Option<Arc<dyn Joiner>>,
     /// The session of an account made just now, told by `joined`.
     joined: (mpsc::Sender<JoinEnd>, mpsc::Receiver<JoinEnd>),
     answers: (mpsc::Sender<Msg>, mpsc::Receiver<Msg>),
-    unseen: Unseen,
+    frame_urgency: FrameUrgency,
     drawn_at: Option<Instant>,
     follows_background: bool,
     ending: Option<Ending>,
 }
 
 impl Shell {
-    fn new(begin: Begin, mut screen: Screen) -> io::Result<Self> {
-        let follows_background = begin.follows_background;
+    fn new(options: StartOptions, mut screen: Screen) -> io::Result<Self> {
+        let follows_background = options.follows_background;
         // In this order: a terminal that answers the second question has answered the first.
         if follows_background {
             screen.ask_about_background()?;
         }
         let input = Input::new(ask_about_keys(), follows_background);
         let answers = mpsc::channel(ANSWERS_LEN);
-        let (session, joiner, unfinished) = match begin.from {
-            From::Session(session) => (Some(session), None, None),
-            From::FirstStart { joiner, begun } => (None, Some(joiner), begun),
+        let (session, joiner, unfinished) = match options.start {
+            Start::Session(session) => (Some(session), None, None),
+            Start::FirstRun { joiner, pending_join } => (None, Some(joiner), pending_join),
         };
         let model = Model::new(Setup {
             screen: screen.size()?,
-            dial: begin.dial,
-            theme: begin.theme,
-            keymap: begin.keymap,
+            time_format: options.time_format,
+            theme: options.theme,
+            keymap: options.keymap,
             me: session.as_ref().map(|session| session.me.clone()),
-            begun: unfinished,
-            drafts: begin.drafts,
-            warnings: begin.warnings,
+            pending_join: unfinished,
+            drafts: options.drafts,
+            warnings: options.warnings,
         });
         Ok(Self {
             model,
@@ -172,12 +172,12 @@ impl Shell {
             screen,
             input,
             signals: Signals::new()?,
-            lanes: session.as_ref().map(|session| Lanes::open(session, answers.0.clone())),
+            queues: session.as_ref().map(|session| CommandQueues::open(session, answers.0.clone())),
             events: session.map(|session| session.events),
             joiner,
             joined: mpsc::channel(1),
             answers,
-            unseen: Unseen::Change,
+            frame_urgency: FrameUrgency::Change,
             drawn_at: None,
             follows_background,
             ending: None,
@@ -187,7 +187,7 @@ impl Shell {
     async fn run(&mut self) -> io::Result<Ending> {
         let effects = start(&mut self.model);
         self.perform(effects)?;
-        self.hear_answers().await?;
+        self.read_terminal_answers().await?;
         loop {
             if let Some(ending) = self.ending {
                 return Ok(ending);
@@ -200,10 +200,10 @@ impl Shell {
     }
 
     /// Hears what the terminal answers, and what was typed before, so that the first frame shows it.
-    async fn hear_answers(&mut self) -> io::Result<()> {
+    async fn read_terminal_answers(&mut self) -> io::Result<()> {
         let answer = tokio::time::timeout(ANSWER_TIME, self.input.keys_apart()).await;
         if let Ok(Some(has_key_flags)) = answer {
-            self.screen.tell_keys_apart(has_key_flags)?;
+            self.screen.set_keys_apart(has_key_flags)?;
             self.fold_what_waits().await?;
         }
         Ok(())
@@ -213,7 +213,7 @@ impl Shell {
     fn draw_if_due(&mut self) -> io::Result<()> {
         if self.frame_due().is_some_and(|due| due <= Instant::now()) {
             self.screen.draw(&self.model)?;
-            self.unseen = Unseen::Nothing;
+            self.frame_urgency = FrameUrgency::Nothing;
             self.drawn_at = Some(Instant::now());
         }
         Ok(())
@@ -221,19 +221,19 @@ impl Shell {
 
     /// When the next frame may be drawn; `None` while nothing changed.
     fn frame_due(&self) -> Option<Instant> {
-        let pause = match self.unseen {
-            Unseen::Nothing => return None,
-            Unseen::Growth => ANSWER_FRAME_TIME,
-            Unseen::Change => FRAME_TIME,
-            Unseen::Key => Duration::ZERO,
+        let pause = match self.frame_urgency {
+            FrameUrgency::Nothing => return None,
+            FrameUrgency::Growth => ANSWER_FRAME_TIME,
+            FrameUrgency::Change => FRAME_TIME,
+            FrameUrgency::Key => Duration::ZERO,
         };
         Some(self.drawn_at.map_or_else(Instant::now, |drawn_at| drawn_at + pause))
     }
 
     /// Waits for whatever happens first; of what has happened, keys come first.
-    async fn next(&mut self) -> Told {
+    async fn next(&mut self) -> InputEvent {
         let wake = self.wake();
-        Told::Msg(tokio::select! {
+        InputEvent::Msg(tokio::select! {
             biased;
             told = self.input.next() => return told,
             () = self.signals.recv() => Msg::Terminate,
@@ -257,11 +257,11 @@ impl Shell {
             if self.ending.is_some() {
                 return Ok(());
             }
-            if let Some(told) = self.told_already().await {
+            if let Some(told) = self.input_ready().await {
                 self.take(told)?;
                 continue;
             }
-            if self.unseen == Unseen::Key {
+            if self.frame_urgency == FrameUrgency::Key {
                 return Ok(());
             }
             let answer = self.answers.1.try_recv().ok();
@@ -276,7 +276,7 @@ impl Shell {
 
     /// What the terminal has told already. The stream keeps the waker it is first asked with, so it
     /// must be the one of this task, never one that does nothing.
-    async fn told_already(&mut self) -> Option<Told> {
+    async fn input_ready(&mut self) -> Option<InputEvent> {
         tokio::select! {
             biased;
             told = self.input.next() => Some(told),
@@ -284,10 +284,10 @@ impl Shell {
         }
     }
 
-    fn take(&mut self, told: Told) -> io::Result<()> {
+    fn take(&mut self, told: InputEvent) -> io::Result<()> {
         match told {
-            Told::KeysApart(has_key_flags) => self.screen.tell_keys_apart(has_key_flags),
-            Told::Msg(msg) => {
+            InputEvent::KeysApart(has_key_flags) => self.screen.set_keys_apart(has_key_flags),
+            InputEvent::Msg(msg) => {
                 if matches!(msg, Msg::Focus(true)) && self.input.knows_background {
                     // Meanwhile the day may have become night.
                     self.ask_about_background()?;
@@ -309,10 +309,10 @@ impl Shell {
         if matches!(msg, Msg::Terminate) {
             self.ending = Some(Ending::Terminated);
         }
-        self.unseen = self.unseen.max(match msg {
-            Msg::Key(_) | Msg::Paste(_) => Unseen::Key,
-            Msg::Client(ClientEvent::Stream(_)) => Unseen::Growth,
-            _ => Unseen::Change,
+        self.frame_urgency = self.frame_urgency.max(match msg {
+            Msg::Key(_) | Msg::Paste(_) => FrameUrgency::Key,
+            Msg::Client(ClientEvent::Stream(_)) => FrameUrgency::Growth,
+            _ => FrameUrgency::Change,
         });
         let effects = update(&mut self.model, self.clock.now(), msg);
         self.perform(effects)
@@ -321,15 +321,15 @@ impl Shell {
     fn perform(&mut self, effects: Vec<Effect>) -> io::Result<()> {
         for effect in effects {
             match effect {
-                Effect::Command { ask, command } => {
-                    let lanes = self.lanes.as_ref();
-                    if let Some(refused) = lanes.and_then(|lanes| lanes.command(ask, command)) {
+                Effect::Command { tag, command } => {
+                    let queues = self.queues.as_ref();
+                    if let Some(refused) = queues.and_then(|queues| queues.command(tag, command)) {
                         self.fold(refused)?;
                     }
                 }
                 Effect::SaveDraft { room, text } => {
-                    if let Some(lanes) = &self.lanes {
-                        lanes.save_draft(room, text);
+                    if let Some(queues) = &self.queues {
+                        queues.save_draft(room, text);
                     }
                 }
                 Effect::Join(ask) => self.join(ask),
@@ -365,7 +365,7 @@ impl Shell {
     fn take_session(&mut self, end: JoinEnd) -> JoinAnswer {
         match end {
             JoinEnd::Joined { session, words } => {
-                self.lanes = Some(Lanes::open(&session, self.answers.0.clone()));
+                self.queues = Some(CommandQueues::open(&session, self.answers.0.clone()));
                 let me = session.me.clone();
                 self.events = Some(session.events);
                 JoinAnswer::Joined { me, words }

@@ -16,24 +16,24 @@ use super::join::JoinAsk;
 use super::model::Me;
 
 /// An answer that is being waited for.
-pub type Pending<T> = Pin<Box<dyn Future<Output = T> + Send>>;
+pub type PendingReply<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 
 /// Takes commands.
 pub trait Engine: Send + Sync + 'static {
     /// Gives a command; the answer comes within the command's own deadline.
-    fn command(&self, command: Command) -> Pending<Result<Done, CommandError>>;
+    fn command(&self, command: Command) -> PendingReply<Result<Done, CommandError>>;
 }
 
 /// Keeps what is being written, on this device and sealed.
 pub trait Drafts: Send + Sync + 'static {
     /// Keeps the draft of a room; an empty text forgets it. A failure is for the log only.
-    fn save(&self, room: RoomId, text: String) -> Pending<()>;
+    fn save(&self, room: RoomId, text: String) -> PendingReply<()>;
 }
 
 /// Makes accounts.
 pub trait Joiner: Send + Sync + 'static {
     /// Tries to make an account and start its engine.
-    fn join(&self, ask: JoinAsk) -> Pending<JoinEnd>;
+    fn join(&self, ask: JoinAsk) -> PendingReply<JoinEnd>;
 }
 
 /// An account that is ready to be used.

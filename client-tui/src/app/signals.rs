@@ -2,17 +2,19 @@
 
 use std::io;
 
-/// Waits for one of them.
-#[cfg(unix)]
+/// Receives them.
 pub(crate) struct Signals {
+    #[cfg(unix)]
     terminate: tokio::signal::unix::Signal,
+    #[cfg(unix)]
     hang_up: tokio::signal::unix::Signal,
+    #[cfg(unix)]
     interrupt: tokio::signal::unix::Signal,
 }
 
 #[cfg(unix)]
 impl Signals {
-    /// Takes the signals over from the system, which would end the program at once.
+    /// Replaces the default handlers, which would end the program at once.
     pub(crate) fn new() -> io::Result<Self> {
         use tokio::signal::unix::{SignalKind, signal};
         Ok(Self {
@@ -22,7 +24,7 @@ impl Signals {
         })
     }
 
-    /// Waits for the next. Cancel-safe, as the signals' own `recv` is.
+    /// Waits for the next signal. Cancel-safe, as the signals' own `recv` is.
     pub(crate) async fn recv(&mut self) {
         tokio::select! {
             _ = self.terminate.recv() => {}
@@ -32,18 +34,14 @@ impl Signals {
     }
 }
 
-/// Waits for one of them.
-#[cfg(not(unix))]
-pub(crate) struct Signals;
-
 #[cfg(not(unix))]
 impl Signals {
-    /// There is only one here.
+    /// Ctrl-C is the only signal here, and needs no preparation.
     pub(crate) fn new() -> io::Result<Self> {
-        Ok(Self)
+        Ok(Self {})
     }
 
-    /// Waits for it.
+    /// Waits for Ctrl-C.
     pub(crate) async fn recv(&mut self) {
         if tokio::signal::ctrl_c().await.is_err() {
             std::future::pending::<()>().await;

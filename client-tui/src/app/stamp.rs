@@ -9,14 +9,14 @@ use mathia_protocol::id::TimeMs;
 
 /// How a person reads the clock.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Dial {
+pub struct TimeFormat {
     /// The zone times are shown in.
     pub zone: TimeZone,
     /// `17:05` instead of `5:05p`.
     pub is_24h: bool,
 }
 
-impl Dial {
+impl TimeFormat {
     fn zoned(&self, time: TimeMs) -> Zoned {
         let ms = i64::try_from(time.0).unwrap_or(i64::MAX);
         // A time no calendar holds comes from a broken clock; the beginning of time is as good.
@@ -112,14 +112,15 @@ mod tests {
 
     #[test]
     fn a_time_beyond_the_calendar_is_shown_and_does_no_harm() {
-        let dial = Dial { zone: TimeZone::UTC, is_24h: true };
-        assert_eq!(dial.clock(TimeMs(u64::MAX)), "00:00");
+        let time_format = TimeFormat { zone: TimeZone::UTC, is_24h: true };
+        assert_eq!(time_format.clock(TimeMs(u64::MAX)), "00:00");
     }
 
     #[test]
     fn half_a_day_has_twelve_hours() {
-        let dial = Dial { zone: TimeZone::UTC, is_24h: false };
-        let clock = |hour: u64, minute: u64| dial.clock(TimeMs((hour * 60 + minute) * 60_000));
+        let time_format = TimeFormat { zone: TimeZone::UTC, is_24h: false };
+        let clock =
+            |hour: u64, minute: u64| time_format.clock(TimeMs((hour * 60 + minute) * 60_000));
         assert_eq!(clock(0, 7), "12:07a");
         assert_eq!(clock(17, 5), "5:05p");
         assert_eq!(clock(12, 0), "12:00p");

@@ -11,7 +11,7 @@ use mathia_protocol::id::{AccountId, RoomId, TimeMs};
 use mathia_protocol::wire::PresenceState;
 
 use super::model::Model;
-use super::model::overlay::{Among, LobbyLine, Overlay};
+use super::model::overlay::{LobbyLine, Overlay, SwitcherList};
 use super::model::room::Room;
 
 /// Something that can be gone to.
@@ -21,7 +21,7 @@ pub(crate) struct Candidate {
     pub(crate) name: String,
     /// A few words beside the name.
     pub(crate) aside: String,
-    pub(crate) sign: Sign,
+    pub(crate) sign: CandidateSign,
     pub(crate) n_unread: u32,
     pub(crate) n_mentions: u32,
 }
@@ -38,7 +38,7 @@ pub(crate) enum Target {
 
 /// What stands before a name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Sign {
+pub(crate) enum CandidateSign {
     Sealed,
     Open,
     Agent,
@@ -52,8 +52,8 @@ type Rank = (bool, bool, TimeMs);
 pub(crate) fn candidates(model: &Model) -> Vec<Candidate> {
     let Some(Overlay::Switcher(switcher)) = model.overlays.last() else { return Vec::new() };
     let all = match &switcher.among {
-        Among::Places => places(model),
-        Among::Lobby(lines) => lines.iter().map(lobby_line).collect(),
+        SwitcherList::Places => places(model),
+        SwitcherList::Lobby(lines) => lines.iter().map(lobby_line).collect(),
     };
     let filter = switcher.filter.text().trim().trim_start_matches(['#', '@']);
     if filter.is_empty() {
@@ -77,15 +77,19 @@ pub(crate) fn candidates(model: &Model) -> Vec<Candidate> {
 
 /// Everywhere one can go, but where one is.
 fn places(model: &Model) -> Vec<(Rank, Candidate)> {
-    let elsewhere = |room: &&&Room| Some(room.facts.room) != model.place;
+    let elsewhere = |room: &&&Room| Some(room.facts.room) != model.current_room;
     let groups = model.group_rooms();
     let mut places: Vec<_> = groups.iter().filter(elsewhere).map(|room| group(room)).collect();
     for person in model.people.in_order(model.my_account()) {
         let room = model.direct_room(person.account);
-        if room.is_some_and(|room| Some(room.facts.room) == model.place) {
+        if room.is_some_and(|room| Some(room.facts.room) == model.current_room) {
             continue;
         }
-        let sign = if person.is_agent { Sign::Agent } else { Sign::Person(person.presence) };
+        let sign = if person.is_agent {
+            CandidateSign::Agent
+        } else {
+            CandidateSign::Person(person.presence)
+        };
         let candidate = Candidate {
             target: room.map_or(Target::Person(person.account), |r| Target::Room(r.facts.room)),
             name: person.handle.as_str().to_owned(),
@@ -101,7 +105,8 @@ fn places(model: &Model) -> Vec<(Rank, Candidate)> {
 }
 
 fn group(room: &Room) -> (Rank, Candidate) {
-    let sign = if room.facts.mode == RoomMode::Open { Sign::Open } else { Sign::Sealed };
+    let sign =
+        if room.facts.mode == RoomMode::Open { CandidateSign::Open } else { CandidateSign::Sealed };
     let candidate = Candidate {
         target: Target::Room(room.facts.room),
         name: room.facts.shown_name(),
@@ -127,7 +132,7 @@ fn lobby_line(line: &LobbyLine) -> (Rank, Candidate) {
         target,
         name: line.name.as_str().to_owned(),
         aside: format!("{people}{joined}{topic}"),
-        sign: Sign::Open,
+        sign: CandidateSign::Open,
         n_unread: 0,
         n_mentions: 0,
     };

@@ -65,7 +65,7 @@ impl Screen {
     }
 
     /// Has the terminal tell keys apart that were the same bytes for fifty years, if it can.
-    pub(crate) fn tell_keys_apart(&mut self, has_key_flags: bool) -> io::Result<()> {
+    pub(crate) fn set_keys_apart(&mut self, has_key_flags: bool) -> io::Result<()> {
         self.has_key_flags = has_key_flags;
         if has_key_flags && IS_ENTERED.load(Ordering::SeqCst) {
             HAS_KEY_FLAGS.store(true, Ordering::SeqCst);
@@ -122,12 +122,12 @@ impl Screen {
         leave();
         stop_here()?;
         switch_on()?;
-        self.tell_keys_apart(self.has_key_flags)?;
+        self.set_keys_apart(self.has_key_flags)?;
         self.forget()
     }
 }
 
-/// Asks whether the terminal can tell keys apart; the answer is for [`Screen::tell_keys_apart`].
+/// Asks whether the terminal can tell keys apart; the answer is for [`Screen::set_keys_apart`].
 ///
 /// Nobody else may read from the terminal until it is there: a terminal that answers nothing
 /// takes two seconds. What is typed meanwhile waits, and is read afterwards.

@@ -13,7 +13,7 @@ pub const TAB_WIDTH: usize = 4;
 
 /// A row of a wrapped text.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Row {
+pub struct WrappedRow {
     /// What it says; without tabs, newlines and spaces at its end.
     pub text: String,
     /// How many columns it takes.
@@ -68,7 +68,7 @@ pub fn cut(text: &str, width_max: usize) -> String {
 
 /// Wraps a text into rows of at most `width` columns. Between fences of three backticks it is
 /// code: numbered, and broken only where a line is full.
-pub fn rows(text: &str, width: usize) -> Vec<Row> {
+pub fn rows(text: &str, width: usize) -> Vec<WrappedRow> {
     let mut rows = Vec::new();
     let mut code_line = None;
     for line in text.split('\n') {
@@ -95,7 +95,7 @@ pub fn rows(text: &str, width: usize) -> Vec<Row> {
 pub const CODE_PREFIX: usize = 4;
 
 fn push_rows(
-    rows: &mut Vec<Row>,
+    rows: &mut Vec<WrappedRow>,
     line: &str,
     width: usize,
     split: fn(&str, usize) -> Vec<Range<usize>>,
@@ -106,9 +106,9 @@ fn push_rows(
     }
 }
 
-fn row(text: &str, kind: RowKind) -> Row {
+fn row(text: &str, kind: RowKind) -> WrappedRow {
     let text = text.replace('\t', &" ".repeat(TAB_WIDTH));
-    Row { width: width(&text), text, kind }
+    WrappedRow { width: width(&text), text, kind }
 }
 
 /// Splits a line into rows at spaces, between wide characters, or where nothing else helps.

@@ -149,9 +149,9 @@ fn esc_stops_the_answer_and_then_does_what_it_always_does() {
     assert!(app.screen(80, 24).contains("The column▌"));
     assert!(app.screen(80, 24).lines().last().expect("a line").contains("Esc stop"));
     app.types("half a thought<esc>");
-    let (ask, command) = asked(&mut app);
+    let (tag, command) = asked(&mut app);
     assert!(matches!(command, Command::StopAnswer { room: TEAM, ask: Seq(9) }), "{command:?}");
-    app.answers(ask, Done::Queued { local_id: 2 });
+    app.answers(tag, Done::Queued { local_id: 2 });
     assert_eq!(app.model.written(), "half a thought", "Esc costs nobody a draft");
     let screen = app.screen(80, 24);
     assert!(!screen.contains("Esc stop") && screen.contains("stopped · with 2 messages"));
@@ -179,8 +179,8 @@ fn ctrl_c_stops_the_answer_before_anything_else() {
 fn a_stop_that_fails_says_so_and_can_be_tried_again() {
     let mut app = after_asking();
     app.types("/stop<enter>");
-    let (ask, _) = asked(&mut app);
-    app.send(Msg::Answer { ask, result: Err(CommandError::Storage("the disk is full".into())) });
+    let (tag, _) = asked(&mut app);
+    app.send(Msg::Answer { tag, result: Err(CommandError::Storage("the disk is full".into())) });
     assert!(app.screen(80, 24).contains("It was not stopped: the disk is full"));
     app.types("/stop<enter>");
     assert!(matches!(asked(&mut app).1, Command::StopAnswer { ask: Seq(9), .. }));

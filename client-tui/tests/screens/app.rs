@@ -6,13 +6,13 @@ use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use jiff::tz::TimeZone;
 use mathia_protocol::client::{ClientEvent, Command, ConnectionState, Done, EntryView, RoomView};
 use mathia_protocol::id::{RoomId, TimeMs};
-use mathia_tui::app::effect::{Ask, Effect};
-use mathia_tui::app::join::Begun;
+use mathia_tui::app::effect::{CommandTag, Effect};
+use mathia_tui::app::join::PendingJoin;
 use mathia_tui::app::keymap::Keymap;
 use mathia_tui::app::message::Msg;
 use mathia_tui::app::model::{Me, Model, Setup};
 use mathia_tui::app::now::Now;
-use mathia_tui::app::stamp::Dial;
+use mathia_tui::app::stamp::TimeFormat;
 use mathia_tui::app::theme::{Depth, Theme, Tone};
 use mathia_tui::app::update::{start, update};
 use mathia_tui::app::view::draw;
@@ -35,18 +35,18 @@ impl TestApp {
     }
 
     /// A first start after a join that was never answered.
-    pub(crate) fn begun(begun: Begun) -> Self {
-        Self::with(None, Some(begun))
+    pub(crate) fn pending_join(pending_join: PendingJoin) -> Self {
+        Self::with(None, Some(pending_join))
     }
 
-    fn with(me: Option<Me>, begun: Option<Begun>) -> Self {
+    fn with(me: Option<Me>, pending_join: Option<PendingJoin>) -> Self {
         let setup = Setup {
             screen: (80, 24),
-            dial: Dial { zone: TimeZone::UTC, is_24h: true },
+            time_format: TimeFormat { zone: TimeZone::UTC, is_24h: true },
             theme: Theme { depth: Depth::True, tone: Tone::Dark },
             keymap: Keymap::default(),
             me,
-            begun,
+            pending_join,
             drafts: Vec::new(),
             warnings: Vec::new(),
         };
@@ -65,9 +65,9 @@ impl TestApp {
     pub(crate) fn in_rooms(rooms: Vec<RoomView>, entries: Vec<EntryView>) -> Self {
         let mut app = Self::new(Some(Self::ann()));
         app.online();
-        app.answers(Ask::People, Done::People(cast::people()));
+        app.answers(CommandTag::People, Done::People(cast::people()));
         let first = rooms[0].room;
-        app.answers(Ask::Rooms, Done::Rooms(rooms));
+        app.answers(CommandTag::Rooms, Done::Rooms(rooms));
         app.loads(first, entries);
         app
     }
@@ -81,7 +81,7 @@ impl TestApp {
 
     /// Reads the clock as half the world does.
     pub(crate) fn reads_twelve_hours(&mut self) {
-        self.model.set_dial(Dial { zone: TimeZone::UTC, is_24h: false });
+        self.model.set_time_format(TimeFormat { zone: TimeZone::UTC, is_24h: false });
     }
 
     /// Changes the looks.
@@ -105,12 +105,12 @@ impl TestApp {
         self.send(Msg::Client(event));
     }
 
-    pub(crate) fn answers(&mut self, ask: Ask, done: Done) {
-        self.send(Msg::Answer { ask, result: Ok(done) });
+    pub(crate) fn answers(&mut self, tag: CommandTag, done: Done) {
+        self.send(Msg::Answer { tag, result: Ok(done) });
     }
 
     pub(crate) fn loads(&mut self, room: RoomId, entries: Vec<EntryView>) {
-        let ask = Ask::Timeline { room, before: mathia_protocol::id::Seq(0) };
+        let ask = CommandTag::Timeline { room, before: mathia_protocol::id::Seq(0) };
         self.answers(ask, Done::Timeline { entries, has_more: false });
     }
 

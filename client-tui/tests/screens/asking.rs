@@ -8,7 +8,7 @@ use mathia_protocol::crypto::ask::Attached;
 use mathia_protocol::crypto::card::AgentCard;
 use mathia_protocol::id::{Hash, Seq, TimeMs};
 use mathia_protocol::wire::PresenceState;
-use mathia_tui::app::effect::{Ask, Effect};
+use mathia_tui::app::effect::{CommandTag, Effect};
 use mathia_tui::app::message::Msg;
 
 use super::app::{TestApp, cast_rooms};
@@ -27,14 +27,14 @@ fn leaves(app: &mut TestApp) -> bool {
 fn opens(app: &mut TestApp, text: &str, envelope: Envelope) -> Command {
     app.types(text);
     app.types("<enter>");
-    let (ask, command) = asked(app);
-    app.answers(ask, Done::Envelope(Box::new(envelope)));
+    let (tag, command) = asked(app);
+    app.answers(tag, Done::Envelope(Box::new(envelope)));
     command
 }
 
-fn question(app: &mut TestApp) -> (Ask, NewAsk) {
+fn question(app: &mut TestApp) -> (CommandTag, NewAsk) {
     match asked(app) {
-        (ask, Command::Ask(new)) => (ask, new),
+        (tag, Command::Ask(new)) => (tag, new),
         other => panic!("no question leaves: {other:?}"),
     }
 }
@@ -100,20 +100,20 @@ fn what_the_engine_refuses_stays_in_the_composer() {
     let mut app = in_team(PresenceState::Online);
     app.types("@mathia help<enter>");
     app.types("<enter>");
-    let (ask, _) = asked(&mut app);
+    let (tag, _) = asked(&mut app);
     let offline = || Err(CommandError::Offline("no answer".to_owned()));
-    app.send(Msg::Answer { ask, result: offline() });
+    app.send(Msg::Answer { tag, result: offline() });
     assert!(app.screen(80, 24).contains("✗ Not asked: cannot reach the server: no answer"));
     assert_eq!(app.model.written(), "@mathia help");
     app.types("<enter>");
-    let (ask, _) = asked(&mut app);
-    app.answers(ask, Done::Envelope(Box::new(envelope(None, None, &[]))));
+    let (tag, _) = asked(&mut app);
+    app.answers(tag, Done::Envelope(Box::new(envelope(None, None, &[]))));
     app.types("<enter>");
-    let (ask, _) = question(&mut app);
+    let (tag, _) = question(&mut app);
     app.types("<enter><enter>");
     assert!(!leaves(&mut app), "it is asked once");
     let result = Err(CommandError::Refused("this is not allowed".to_owned()));
-    app.send(Msg::Answer { ask, result });
+    app.send(Msg::Answer { tag, result });
     assert!(app.screen(80, 24).contains("✗ Not asked: this is not allowed"));
     assert_eq!(app.model.written(), "@mathia help");
 }
@@ -122,9 +122,9 @@ fn what_the_engine_refuses_stays_in_the_composer() {
 fn an_answer_for_an_envelope_that_was_closed_opens_nothing() {
     let mut app = in_team(PresenceState::Online);
     app.types("@mathia help<enter>");
-    let (ask, _) = asked(&mut app);
+    let (tag, _) = asked(&mut app);
     app.types("<esc>");
-    app.answers(ask, Done::Envelope(Box::new(envelope(None, None, &[]))));
+    app.answers(tag, Done::Envelope(Box::new(envelope(None, None, &[]))));
     assert!(!app.screen(80, 24).contains("╭ Ask"));
 }
 
@@ -195,16 +195,16 @@ fn a_selected_message_can_be_asked_about() {
     app.types("why?");
     looks!(app, "asking_about", 80 x 24);
     app.types("<enter>");
-    let (ask, command) = asked(&mut app);
+    let (tag, command) = asked(&mut app);
     let Command::Envelope { quoted, .. } = command else { panic!("{command:?}") };
     assert_eq!(quoted, Some(Seq(7)));
     let gathered = envelope(Some(card("api.example.org")), Some(7), &[5, 6, 8]);
-    app.answers(ask, Done::Envelope(Box::new(gathered)));
+    app.answers(tag, Done::Envelope(Box::new(gathered)));
     looks!(app, "envelope_quoted", 80 x 24, 40 x 12);
     app.types("<enter>");
-    let (ask, new) = question(&mut app);
+    let (tag, new) = question(&mut app);
     assert_eq!(new.attached, [Seq(7)]);
-    app.answers(ask, Done::Queued { local_id: 1 });
+    app.answers(tag, Done::Queued { local_id: 1 });
     assert_eq!(app.model.written(), "");
     assert!(!app.screen(80, 24).contains("asking about"));
 }
@@ -231,7 +231,7 @@ fn a_question_keeps_its_rows_from_the_outbox_to_the_answer() {
     let mut app = in_team(PresenceState::Online);
     opens(&mut app, "@mathia why?", envelope(None, Some(7), &[]));
     app.types("<enter>");
-    let (ask, _) = question(&mut app);
+    let (tag, _) = question(&mut app);
     let outbox = |state| {
         let (text, queued_at) = ("why?".to_owned(), TimeMs(NOW));
         let is_ask = true;
@@ -243,7 +243,7 @@ fn a_question_keeps_its_rows_from_the_outbox_to_the_answer() {
         screen.lines().position(|line| line.contains("@mathia why?"))
     };
     app.tells(outbox(OutboxState::Queued));
-    app.answers(ask, Done::Queued { local_id: 1 });
+    app.answers(tag, Done::Queued { local_id: 1 });
     let there = place(&mut app);
     assert!(app.screen(80, 24).contains("being sent"));
     app.tells(outbox(OutboxState::Sent));
@@ -261,11 +261,11 @@ fn asking_again_shows_the_same_envelope_again() {
     assert!(app.screen(80, 24).contains("still awaited"));
     app.tells(entry(answer_entry(10, 9, Outcome::Refused, ("", "no model"))));
     app.types("/again<enter>");
-    let (ask, command) = asked(&mut app);
+    let (tag, command) = asked(&mut app);
     let Command::Envelope { text, n_context, .. } = command else { panic!("{command:?}") };
     assert_eq!((text.as_str(), n_context), ("why is the column there twice?", 0));
     let gathered = envelope(Some(card("api.example.org")), None, &[]);
-    app.answers(ask, Done::Envelope(Box::new(gathered)));
+    app.answers(tag, Done::Envelope(Box::new(gathered)));
     looks!(app, "envelope_again", 80 x 24, 40 x 12);
     app.types("<enter>");
     let (_, new) = question(&mut app);
@@ -286,11 +286,11 @@ fn a_refused_question_is_sent_again_as_a_question_only() {
     }));
     app.types("/retry<enter>");
     let effects = std::mem::take(&mut app.effects);
-    let ask = effects.into_iter().find_map(|effect| match effect {
-        Effect::Command { ask, command: Command::Withdraw { local_id: 3 } } => Some(ask),
+    let tag = effects.into_iter().find_map(|effect| match effect {
+        Effect::Command { tag, command: Command::Withdraw { local_id: 3 } } => Some(tag),
         _ => None,
     });
-    app.answers(ask.expect("it is taken back first"), Done::Done);
+    app.answers(tag.expect("it is taken back first"), Done::Done);
     let (_, command) = asked(&mut app);
     assert!(matches!(&command, Command::Envelope { text, .. } if text == "why?"), "{command:?}");
     assert_eq!(app.model.written(), "@mathia why?");

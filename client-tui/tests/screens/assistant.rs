@@ -8,7 +8,7 @@ use mathia_protocol::crypto::ask::{Ask as Question, Attached};
 use mathia_protocol::crypto::card::AgentCard;
 use mathia_protocol::id::{AccountId, DeviceId, Hash, Seq, TimeMs};
 use mathia_protocol::wire::PresenceState;
-use mathia_tui::app::effect::{Ask, Effect};
+use mathia_tui::app::effect::{CommandTag, Effect};
 
 use super::app::{TestApp, cast_rooms};
 use super::cast::{self, ANN, MATHIA, MINUTE, NOW, TEAM};
@@ -71,10 +71,10 @@ pub(crate) fn envelope(card: Option<AgentCard>, quoted: Option<u64>, context: &[
 }
 
 /// What the core asked of the engine and waits for.
-pub(crate) fn asked(app: &mut TestApp) -> (Ask, Command) {
+pub(crate) fn asked(app: &mut TestApp) -> (CommandTag, Command) {
     let effects = std::mem::take(&mut app.effects);
     let commands = effects.into_iter().filter_map(|effect| match effect {
-        Effect::Command { ask, command } => Some((ask, command)),
+        Effect::Command { tag, command } => Some((tag, command)),
         _ => None,
     });
     let mut asked = commands.filter(|(_, command)| {

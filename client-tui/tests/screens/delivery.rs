@@ -2,7 +2,7 @@
 
 use mathia_protocol::client::{ClientEvent, Command, CommandError, Done, OutboxState, OutboxView};
 use mathia_protocol::id::{Seq, TimeMs};
-use mathia_tui::app::effect::{Ask, Effect};
+use mathia_tui::app::effect::{CommandTag, Effect};
 use mathia_tui::app::message::Msg;
 
 use super::app::TestApp;
@@ -26,11 +26,11 @@ fn sends(app: &mut TestApp, text: &str, local_id: u64) {
     app.types(text);
     app.types("<enter>");
     let effects = std::mem::take(&mut app.effects);
-    let ask = effects.into_iter().find_map(|effect| match effect {
-        Effect::Command { ask, command: Command::Send { .. } } => Some(ask),
+    let tag = effects.into_iter().find_map(|effect| match effect {
+        Effect::Command { tag, command: Command::Send { .. } } => Some(tag),
         _ => None,
     });
-    app.answers(ask.expect("the text is sent"), Done::Queued { local_id });
+    app.answers(tag.expect("the text is sent"), Done::Queued { local_id });
 }
 
 fn tick_of(app: &mut TestApp, text: &str) -> String {
@@ -68,7 +68,7 @@ fn the_entry_may_come_before_the_answer() {
     app.tells(outbox(4, "quick", OutboxState::Queued));
     app.tells(ClientEvent::Entry(Box::new(cast::said(9, NOW, ANN, "quick"))));
     app.tells(outbox(4, "quick", OutboxState::Accepted { seq: Seq(9), time: TimeMs(NOW) }));
-    app.answers(Ask::Send { room: TEAM, key: 1 }, Done::Queued { local_id: 4 });
+    app.answers(CommandTag::Send { room: TEAM, key: 1 }, Done::Queued { local_id: 4 });
     assert_eq!(app.screen(80, 24).matches("quick").count(), 1);
     assert_eq!(tick_of(&mut app, "quick"), "✓");
 }
@@ -94,8 +94,8 @@ fn a_refused_message_is_kept_with_its_cause_and_can_be_sent_again() {
     app.types("/retry<enter>");
     let withdraw = app.commands();
     assert!(matches!(withdraw[..], [Command::Withdraw { local_id: 7 }]), "{withdraw:?}");
-    let then = mathia_tui::app::effect::Then::Resend;
-    app.answers(Ask::Withdraw { room: TEAM, key: 1, then }, Done::Done);
+    let then = mathia_tui::app::effect::AfterWithdraw::Resend;
+    app.answers(CommandTag::Withdraw { room: TEAM, key: 1, then }, Done::Done);
     let sent = app.commands();
     assert!(matches!(&sent[..], [Command::Send { text, .. }] if text == "kept"), "{sent:?}");
     assert_eq!(tick_of(&mut app, "kept"), "·");
@@ -106,7 +106,7 @@ fn a_message_the_engine_could_not_keep_stays_on_the_screen() {
     let mut app = TestApp::in_team();
     app.types("precious<enter>");
     let result = Err(CommandError::Storage("the disk is full".to_owned()));
-    app.send(Msg::Answer { ask: Ask::Send { room: TEAM, key: 1 }, result });
+    app.send(Msg::Answer { tag: CommandTag::Send { room: TEAM, key: 1 }, result });
     let screen = app.screen(80, 24);
     assert!(screen.contains("precious") && screen.contains("not sent: the disk is full"));
     app.types("<up>");
@@ -124,8 +124,8 @@ fn a_queued_text_can_be_taken_back_for_editing_or_dropped() {
     app.types("je");
     let taken = app.commands();
     assert!(matches!(taken[..], [Command::Withdraw { local_id: 2 }]), "{taken:?}");
-    let then = mathia_tui::app::effect::Then::Edit;
-    app.answers(Ask::Withdraw { room: TEAM, key: 2, then }, Done::Done);
+    let then = mathia_tui::app::effect::AfterWithdraw::Edit;
+    app.answers(CommandTag::Withdraw { room: TEAM, key: 2, then }, Done::Done);
     assert_eq!(app.model.written(), "second thought");
     let screen = app.screen(80, 24);
     assert!(screen.contains("first thought") && screen.contains("1 queued"));
@@ -144,7 +144,7 @@ fn the_draft_on_disk_goes_only_when_the_text_is_safe_elsewhere() {
         app.effects.iter().any(is_empty)
     };
     assert!(!forgets(&app));
-    app.answers(Ask::Send { room: TEAM, key: 1 }, Done::Queued { local_id: 1 });
+    app.answers(CommandTag::Send { room: TEAM, key: 1 }, Done::Queued { local_id: 1 });
     assert!(forgets(&app));
 }
 

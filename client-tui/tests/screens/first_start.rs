@@ -1,7 +1,7 @@
 //! The first start: link, name, the server's key, the words.
 
 use mathia_tui::app::effect::Effect;
-use mathia_tui::app::join::{Begun, JoinAnswer, JoinAsk};
+use mathia_tui::app::join::{JoinAnswer, JoinAsk, PendingJoin};
 use mathia_tui::app::message::Msg;
 use zeroize::Zeroizing;
 
@@ -122,8 +122,8 @@ fn a_link_that_cannot_be_used_is_asked_for_anew_and_the_name_is_kept() {
 #[test]
 fn a_join_that_was_not_answered_is_taken_up() {
     let address = "chat.example.org:4433".to_owned();
-    let begun = Begun { name: "ann".parse().unwrap(), address };
-    let mut app = TestApp::begun(begun);
+    let pending_join = PendingJoin { name: "ann".parse().unwrap(), address };
+    let mut app = TestApp::pending_join(pending_join);
     insta::assert_snapshot!("first_start_begun", app.screen(80, 24));
     app.send(Msg::Paste(invite()));
     app.types("<enter><enter>");

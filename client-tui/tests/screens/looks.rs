@@ -4,7 +4,7 @@ use mathia_protocol::client::{
     ClientEvent, ConnectionState, Done, EntryBodyView, InviteLink, UnreadableCause,
 };
 use mathia_protocol::id::RoomId;
-use mathia_tui::app::effect::Ask;
+use mathia_tui::app::effect::CommandTag;
 use mathia_tui::app::theme::{Depth, Theme, Tone};
 
 use super::app::{TestApp, cast_rooms};
@@ -202,7 +202,7 @@ fn a_workspace_without_rooms_says_what_to_do() {
     let mut app = TestApp::new(Some(TestApp::ann()));
     looks!(app, "starting", 80 x 24);
     app.online();
-    app.answers(Ask::Rooms, Done::Rooms(Vec::new()));
+    app.answers(CommandTag::Rooms, Done::Rooms(Vec::new()));
     looks!(app, "no_rooms", 80 x 24);
     looks!(app, "no_rooms", 40 x 12);
 }
@@ -210,11 +210,11 @@ fn a_workspace_without_rooms_says_what_to_do() {
 #[test]
 fn panels_about_people_and_links() {
     let mut app = TestApp::in_team();
-    let ask = Ask::Safety { person: "bob".parse().unwrap(), asks: true };
-    app.answers(ask, Done::Safety("31415926535897932384".repeat(3)));
+    let tag = CommandTag::Safety { person: "bob".parse().unwrap(), asks: true };
+    app.answers(tag, Done::Safety("31415926535897932384".repeat(3)));
     looks!(app, "safety", 80 x 24);
     let link = "mathia://example.org:4433/i/q1w2e3r4t5y6u7i8o9p0q1w2e3r4t5y6u7i8o9p0a1s2d3";
-    app.answers(Ask::Invite, Done::Invite(InviteLink(link.to_owned())));
+    app.answers(CommandTag::Invite, Done::Invite(InviteLink(link.to_owned())));
     looks!(app, "invite", 80 x 24);
 }
 

@@ -2,7 +2,7 @@
 
 use mathia_protocol::client::{ClientEvent, Command, Done, EntryView};
 use mathia_protocol::id::Seq;
-use mathia_tui::app::effect::Ask;
+use mathia_tui::app::effect::CommandTag;
 
 use super::app::{TestApp, cast_rooms};
 use super::cast::{self, BOB, CLEO, TEAM, THURSDAY_17};
@@ -21,10 +21,10 @@ fn in_long_room() -> TestApp {
     rooms[0].head = Seq(200);
     let mut app = TestApp::new(Some(TestApp::ann()));
     app.online();
-    app.answers(Ask::Rooms, Done::Rooms(rooms));
+    app.answers(CommandTag::Rooms, Done::Rooms(rooms));
     app.screen(80, 24);
-    let ask = Ask::Timeline { room: TEAM, before: Seq(0) };
-    app.answers(ask, Done::Timeline { entries: lines(101, 200), has_more: true });
+    let tag = CommandTag::Timeline { room: TEAM, before: Seq(0) };
+    app.answers(tag, Done::Timeline { entries: lines(101, 200), has_more: true });
     app.effects.clear();
     app
 }
@@ -69,8 +69,8 @@ fn older_pages_are_asked_for_once_and_do_not_move_the_window() {
     let is_page = |command: &Command| matches!(command, Command::Timeline { before: Seq(101), .. });
     assert!(asked.len() == 1 && asked.iter().all(is_page), "{asked:?}");
     let before = timeline(&mut app);
-    let ask = Ask::Timeline { room: TEAM, before: Seq(101) };
-    app.answers(ask, Done::Timeline { entries: lines(1, 100), has_more: false });
+    let tag = CommandTag::Timeline { room: TEAM, before: Seq(101) };
+    app.answers(tag, Done::Timeline { entries: lines(1, 100), has_more: false });
     let after = timeline(&mut app);
     assert_eq!(after.last(), before.last());
     for _ in 0..30 {
@@ -86,8 +86,8 @@ fn a_hole_is_filled() {
     app.tells(ClientEvent::Entry(Box::new(cast::said(260, cast::NOW, BOB, "after the gap"))));
     let asked = app.commands();
     assert!(matches!(asked[..], [Command::Timeline { before: Seq(260), .. }]), "{asked:?}");
-    let ask = Ask::Timeline { room: TEAM, before: Seq(260) };
-    app.answers(ask, Done::Timeline { entries: lines(160, 259), has_more: true });
+    let tag = CommandTag::Timeline { room: TEAM, before: Seq(260) };
+    app.answers(tag, Done::Timeline { entries: lines(160, 259), has_more: true });
     assert!(app.commands().is_empty());
     assert!(timeline(&mut app).concat().contains("line 259."));
 }
@@ -99,9 +99,9 @@ fn a_room_with_much_unread_opens_at_the_first_of_it() {
     rooms[0].read_upto = Seq(140);
     let mut app = TestApp::new(Some(TestApp::ann()));
     app.online();
-    app.answers(Ask::Rooms, Done::Rooms(rooms));
-    let ask = Ask::Timeline { room: TEAM, before: Seq(0) };
-    app.answers(ask, Done::Timeline { entries: lines(101, 200), has_more: true });
+    app.answers(CommandTag::Rooms, Done::Rooms(rooms));
+    let tag = CommandTag::Timeline { room: TEAM, before: Seq(0) };
+    app.answers(tag, Done::Timeline { entries: lines(101, 200), has_more: true });
     insta::assert_snapshot!("much_unread", app.screen(80, 24));
     app.types("<end><home>");
     insta::assert_snapshot!("much_unread", app.screen(80, 24));

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use mathia_protocol::client::{ClientEvent, Command, Done, LobbyRoom};
-use mathia_tui::app::effect::{Ask, Effect};
+use mathia_tui::app::effect::{CommandTag, Effect};
 use mathia_tui::app::keymap::Keymap;
 use mathia_tui::app::message::Msg;
 use mathia_tui::config::KeySetting;
@@ -69,7 +69,7 @@ fn a_paste_keeps_its_lines_and_loses_what_a_terminal_obeys() {
 fn every_room_keeps_its_own_draft() {
     let mut app = TestApp::in_team();
     app.types("for the team<alt-up>");
-    assert_eq!((app.model.place(), app.model.written()), (Some(cast::TRAIN), ""));
+    assert_eq!((app.model.current_room(), app.model.written()), (Some(cast::TRAIN), ""));
     assert!(app.screen(80, 24).lines().any(|line| line.contains("team") && line.contains('✎')));
     app.types("for the train<alt-down>");
     assert_eq!(app.model.written(), "for the team");
@@ -81,8 +81,8 @@ fn every_room_keeps_its_own_draft() {
 fn what_is_typed_before_the_first_room_comes_along() {
     let mut app = TestApp::new(Some(TestApp::ann()));
     app.types("typed early");
-    app.answers(Ask::Rooms, Done::Rooms(vec![cast::team()]));
-    assert_eq!((app.model.place(), app.model.written()), (Some(TEAM), "typed early"));
+    app.answers(CommandTag::Rooms, Done::Rooms(vec![cast::team()]));
+    assert_eq!((app.model.current_room(), app.model.written()), (Some(TEAM), "typed early"));
     app.types("<alt-down>");
     app.waits(Duration::from_secs(2));
     assert_eq!(app.model.written(), "typed early", "there is no other room to go to");
@@ -178,7 +178,7 @@ fn ctrl_k_kills_what_is_behind_the_caret_and_goes_elsewhere_otherwise() {
     app.types("<ctrl-k>");
     assert!(app.screen(80, 24).contains("╭ go to"));
     app.types("cleo<enter>");
-    assert_eq!(app.model.place(), Some(cast::WITH_CLEO));
+    assert_eq!(app.model.current_room(), Some(cast::WITH_CLEO));
 }
 
 #[test]
@@ -245,10 +245,10 @@ fn joining_finds_the_open_room_by_its_name() {
     };
     app.effects.clear();
     let wanted = Some("ops".parse().unwrap());
-    app.answers(Ask::Lobby { wanted }, Done::Lobby(vec![open]));
+    app.answers(CommandTag::Lobby { wanted }, Done::Lobby(vec![open]));
     assert!(matches!(app.commands()[..], [Command::JoinRoom(LOBBY)]));
-    app.answers(Ask::Go { say: None }, Done::Room(LOBBY));
-    assert_eq!(app.model.place(), Some(LOBBY));
+    app.answers(CommandTag::Go { say: None }, Done::Room(LOBBY));
+    assert_eq!(app.model.current_room(), Some(LOBBY));
 }
 
 #[test]
@@ -268,10 +268,10 @@ fn a_room_that_is_gone_takes_no_draft_elsewhere() {
     let mut app = TestApp::in_team();
     app.types("only for the team");
     app.tells(ClientEvent::RoomGone(TEAM));
-    assert_ne!(app.model.place(), Some(TEAM));
+    assert_ne!(app.model.current_room(), Some(TEAM));
     assert_eq!(app.model.written(), "");
     app.tells(ClientEvent::Room(Box::new(cast::team())));
-    while app.model.place() != Some(TEAM) {
+    while app.model.current_room() != Some(TEAM) {
         app.types("<alt-down>");
     }
     assert_eq!(app.model.written(), "only for the team");
@@ -330,13 +330,13 @@ proptest! {
         for event in events {
             match event {
                 Happens::Letter(c) => {
-                    let text: &mut String = typed.entry(app.model.place()).or_default();
+                    let text: &mut String = typed.entry(app.model.current_room()).or_default();
                     text.push(c);
                     app.types(&c.to_string());
                 }
                 Happens::Key(keys) => {
                     if keys == "<ctrl-j>" {
-                        let text: &mut String = typed.entry(app.model.place()).or_default();
+                        let text: &mut String = typed.entry(app.model.current_room()).or_default();
                         text.push('\n');
                     }
                     app.types(keys);
@@ -356,7 +356,7 @@ proptest! {
                     is_typing: true,
                 }),
             }
-            let expected = typed.get(&app.model.place()).map_or("", String::as_str);
+            let expected = typed.get(&app.model.current_room()).map_or("", String::as_str);
             prop_assert_eq!(app.model.written(), expected);
         }
         app.screen(80, 24);
@@ -379,9 +379,9 @@ fn a_room_just_made_is_entered_when_it_is_told_and_no_other_is() {
     let mut app = TestApp::in_team();
     app.types("/create plans<enter>");
     let made = mathia_protocol::id::RoomId([0x55; 32]);
-    app.answers(Ask::Go { say: None }, Done::Room(made));
+    app.answers(CommandTag::Go { say: None }, Done::Room(made));
     app.tells(ClientEvent::Room(Box::new(cast::lobby())));
-    assert_eq!(app.model.place(), Some(TEAM));
+    assert_eq!(app.model.current_room(), Some(TEAM));
     app.tells(ClientEvent::Room(Box::new(cast::room(made, "plans"))));
-    assert_eq!(app.model.place(), Some(made));
+    assert_eq!(app.model.current_room(), Some(made));
 }

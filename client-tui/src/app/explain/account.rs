@@ -14,7 +14,7 @@ pub(super) fn devices(model: &Model, devices: &[DeviceLine]) -> Panel {
     let mut rows: Vec<PanelRow> = devices
         .iter()
         .map(|device| {
-            let made = model.dial.moment(device.created, model.now.wall);
+            let made = model.time_format.moment(device.created, model.now.wall);
             let state = match device {
                 DeviceLine { is_revoked: true, .. } => " · revoked",
                 DeviceLine { is_this: true, .. } => " · this one",

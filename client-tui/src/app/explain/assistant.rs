@@ -64,14 +64,14 @@ fn reads(room: &Room, name: &str) -> String {
 
 /// Why a question stands as it does.
 pub(super) fn why_asked(model: &Model, room: &Room, entry: &Entry, asked: &Asked) -> Vec<PanelRow> {
-    let at = model.dial.moment(entry.time, model.now.wall);
+    let at = model.time_format.moment(entry.time, model.now.wall);
     let n_attached = asked.n_attached();
     let mut rows = vec![PanelRow::Text(match n_attached {
         0 => format!("{} asked this at {at}. Nothing else was shown.", entry.handle),
         n => format!("{} asked this at {at} and showed {}:", entry.handle, asking::message_word(n)),
     })];
     for shown in asked.attached.iter().flatten() {
-        let head = format!("{} {}", model.dial.clock(shown.time), shown.handle);
+        let head = format!("{} {}", model.time_format.clock(shown.time), shown.handle);
         let first = shown.text.as_str().lines().next().unwrap_or_default();
         rows.push(PanelRow::Pair(head, first.to_owned()));
     }
@@ -94,7 +94,7 @@ pub(super) fn why_asked(model: &Model, room: &Room, entry: &Entry, asked: &Asked
 
 /// Why an answer stands as it does.
 pub(super) fn why_answered(model: &Model, entry: &Entry, answered: &Answered) -> Vec<PanelRow> {
-    let at = model.dial.moment(entry.time, model.now.wall);
+    let at = model.time_format.moment(entry.time, model.now.wall);
     let ending = asking::ending_of(answered.outcome, answered.cause.as_str(), "who asked");
     let ended = ending.unwrap_or_else(|| "it is whole".to_owned());
     let is_failed = matches!(answered.outcome, Outcome::Interrupted | Outcome::Refused);
@@ -132,7 +132,7 @@ pub(super) fn shown_by(model: &Model, room: &Room, seq: Seq) -> Vec<PanelRow> {
     let mut rows: Vec<PanelRow> = asks
         .take(ASKS_NAMED_MAX)
         .map(|(entry, asked)| {
-            let at = model.dial.moment(entry.time, model.now.wall);
+            let at = model.time_format.moment(entry.time, model.now.wall);
             let first = asked.text.as_str().lines().next().unwrap_or_default();
             PanelRow::Text(format!(
                 "◆ {} showed it to the assistant at {at}: {first}",
@@ -168,7 +168,7 @@ fn exact_rows(model: &Model, envelope: &Envelope) -> Vec<PanelRow> {
     let question = crate::safe_text::SafeText::clean(&envelope.text);
     rows.extend(lines(question.as_str()));
     for shown in envelope.attached() {
-        let at = model.dial.moment(shown.time, model.now.wall);
+        let at = model.time_format.moment(shown.time, model.now.wall);
         rows.push(PanelRow::Head(format!("{}  {at}", shown.handle)));
         rows.extend(lines(shown.text.as_str()));
     }

@@ -4,7 +4,7 @@ use super::{BACK, Panel, PanelRow};
 use crate::app::action::Action;
 use crate::app::chord::Chord;
 use crate::app::composer::Edit;
-use crate::app::keymap::Place;
+use crate::app::keymap::KeyContext;
 use crate::app::model::Model;
 use crate::app::slash;
 
@@ -57,16 +57,16 @@ const SIGNS: &[(&str, &str)] = &[
 /// The panel of keys.
 pub(super) fn panel(model: &Model) -> Panel {
     let mut rows = Vec::new();
-    section(&mut rows, model, "Write", Place::Compose, WRITING);
-    section(&mut rows, model, "Go", Place::Compose, GOING);
-    if model.keymap.action(Place::Compose, Chord::KILL).is_some() {
+    section(&mut rows, model, "Write", KeyContext::Compose, WRITING);
+    section(&mut rows, model, "Go", KeyContext::Compose, GOING);
+    if model.keymap.action(KeyContext::Compose, Chord::KILL).is_some() {
         let kills = format!("{} before some text kills that text, as in a shell.", Chord::KILL);
         rows.push(PanelRow::Quiet(kills));
     }
-    section(&mut rows, model, "With a message selected", Place::Select, SELECTED);
-    section(&mut rows, model, "Rest", Place::Compose, REST);
+    section(&mut rows, model, "With a message selected", KeyContext::Select, SELECTED);
+    section(&mut rows, model, "Rest", KeyContext::Compose, REST);
     let edits: Vec<Action> = EDITS.iter().map(|edit| Action::Edit(*edit)).collect();
-    section(&mut rows, model, "Edit", Place::Compose, &edits);
+    section(&mut rows, model, "Edit", KeyContext::Compose, &edits);
     head(&mut rows, "Commands");
     for entry in slash::ENTRIES {
         let left = format!("/{} {}", entry.word, entry.takes);
@@ -78,10 +78,16 @@ pub(super) fn panel(model: &Model) -> Panel {
     Panel { title: "keys".to_owned(), rows, actions: vec![BACK] }
 }
 
-fn section(rows: &mut Vec<PanelRow>, model: &Model, title: &str, place: Place, actions: &[Action]) {
+fn section(
+    rows: &mut Vec<PanelRow>,
+    model: &Model,
+    title: &str,
+    context: KeyContext,
+    actions: &[Action],
+) {
     head(rows, title);
     for action in actions {
-        let keys = model.keymap.keys_of(place, *action);
+        let keys = model.keymap.keys_of(context, *action);
         let shown: Vec<String> = keys.iter().take(2).map(ToString::to_string).collect();
         if !shown.is_empty() {
             let shown = shown.join(" ");

@@ -54,7 +54,7 @@ fn panel(title: &str, rows: Vec<PanelRow>, has_ticks: bool) -> Panel {
 }
 
 fn why_entry(model: &Model, room: &Room, entry: &Entry) -> Panel {
-    let at = model.dial.moment(entry.time, model.now.wall);
+    let at = model.time_format.moment(entry.time, model.now.wall);
     let text = |text: String| PanelRow::Text(text);
     match &entry.body {
         Body::Text(_) if entry.is_mine => why_own(model, room, entry, &at),
@@ -202,7 +202,7 @@ fn unreadable(cause: UnreadableCause) -> &'static [&'static str] {
 }
 
 fn why_pending(model: &Model, pending: &Pending) -> Panel {
-    let at = model.dial.moment(pending.queued_at, model.now.wall);
+    let at = model.time_format.moment(pending.queued_at, model.now.wall);
     let rows = match &pending.state {
         PendingState::Queued if model.connection.is_online() => {
             vec![PanelRow::Text(format!("Written at {at}; it is being sent."))]
@@ -238,7 +238,7 @@ pub(super) fn ticks(model: &Model, key: ItemKey) -> Panel {
     let Reach { n_others, n_delivered, n_read } = room.reach(entry.seq);
     let pair = |left: &str, n: u32| PanelRow::Pair(left.to_owned(), format!("{n} of {n_others}"));
     let mut rows = vec![
-        PanelRow::Pair("✓ stored".to_owned(), model.dial.moment(entry.time, model.now.wall)),
+        PanelRow::Pair("✓ stored".to_owned(), model.time_format.moment(entry.time, model.now.wall)),
         pair("✓✓ received", n_delivered),
         pair("✓✓ read", n_read),
     ];

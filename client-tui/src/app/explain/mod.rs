@@ -107,8 +107,8 @@ fn wrapped(row: &PanelRow, width: usize) -> Vec<PanelRow> {
 /// How many rows of the panel on top do not fit: so far it can be scrolled.
 pub(crate) fn n_rows_hidden(model: &Model) -> usize {
     let Some(Overlay::Panel { topic, .. }) = model.overlays.last() else { return 0 };
-    let n_rows = panel(model, topic).wrapped(areas::float_text_width(model.screen)).len();
-    n_rows.saturating_sub(areas::float_rows_max(model.screen))
+    let n_rows = panel(model, topic).wrapped(areas::overlay_text_width(model.screen)).len();
+    n_rows.saturating_sub(areas::overlay_rows_max(model.screen))
 }
 
 /// Something that waits to be sent.

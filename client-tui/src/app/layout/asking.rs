@@ -6,8 +6,8 @@
 use mathia_protocol::crypto::answer::Outcome;
 use mathia_protocol::id::{AccountId, Seq};
 
-use super::lines::How;
-use super::{Head, Page, Part, Tone, Whose};
+use super::lines::TextStyle;
+use super::{AuthorKind, Head, RowPart, SentenceTone, TimelinePage};
 use crate::app::model::entry::{Body, Entry, ItemKey, Pending, PendingState};
 use crate::app::model::people::Person;
 use crate::app::model::question::{Answered, Answering, Asked, Progress};
@@ -20,19 +20,23 @@ const HEAD_GAP: usize = 3;
 /// What an assistant is called that is not known here any more.
 const NAMELESS: &str = "assistant";
 
-impl Page<'_> {
+impl TimelinePage<'_> {
     /// A question that stands in the log.
     pub(super) fn push_asked(
         &self,
-        parts: &mut Vec<Part>,
+        parts: &mut Vec<RowPart>,
         entry: &Entry,
         asked: &Asked,
         stamp: Option<String>,
     ) {
-        let how = How { tick: self.tick(entry), is_mention: entry.is_mention, ..How::default() };
+        let style = TextStyle {
+            tick: self.tick(entry),
+            is_mention: entry.is_mention,
+            ..TextStyle::default()
+        };
         let key = ItemKey::Placed(entry.seq, 0);
         let name = self.agent_name(asked.agent);
-        self.push_question(parts, (key, &asked.text, &name), how, stamp);
+        self.push_question(parts, (key, &asked.text, &name), style, stamp);
         let progress = self.model.progress(self.room, entry.seq, asked);
         let shown = asked.attached.as_ref().map(|_| enclosed(asked));
         self.push_state(parts, &progress_words(progress, &name), shown);
@@ -41,9 +45,9 @@ impl Page<'_> {
     /// A question that is not in the log yet.
     pub(super) fn push_asking(
         &self,
-        parts: &mut Vec<Part>,
+        parts: &mut Vec<RowPart>,
         pending: &Pending,
-        how: How,
+        style: TextStyle,
         stamp: Option<String>,
     ) {
         let name = match self.room.facts.agent() {
@@ -51,7 +55,7 @@ impl Page<'_> {
             None => NAMELESS.to_owned(),
         };
         let key = ItemKey::Pending(pending.key);
-        self.push_question(parts, (key, &pending.text, &name), how, stamp);
+        self.push_question(parts, (key, &pending.text, &name), style, stamp);
         match pending.state {
             PendingState::Queued if !self.model.connection.is_online() => {
                 self.push_state(parts, &["waiting for the connection"], None);
@@ -65,20 +69,25 @@ impl Page<'_> {
 
     fn push_question(
         &self,
-        parts: &mut Vec<Part>,
+        parts: &mut Vec<RowPart>,
         (key, text, name): (ItemKey, &SafeText, &str),
-        how: How,
+        style: TextStyle,
         stamp: Option<String>,
     ) {
         let lead = format!("@{name}");
         // A fence stays at the beginning of its line.
         let is_code = text.as_str().trim_start().starts_with("```");
         let text = format!("{lead}{}{text}", if is_code { '\n' } else { ' ' });
-        self.push_said(parts, key, &text, How { lead: lead.len(), ..how }, stamp);
+        self.push_message(parts, key, &text, TextStyle { lead: lead.len(), ..style }, stamp);
     }
 
     /// One row, whatever fits: how it stands, and what was shown.
-    fn push_state(&self, parts: &mut Vec<Part>, states: &[impl AsRef<str>], shown: Option<String>) {
+    fn push_state(
+        &self,
+        parts: &mut Vec<RowPart>,
+        states: &[impl AsRef<str>],
+        shown: Option<String>,
+    ) {
         let width = self.width.saturating_sub(self.indent() + 1).max(2);
         let mut versions = Vec::new();
         if let (Some(state), Some(shown)) = (states.first(), &shown) {
@@ -89,26 +98,31 @@ impl Page<'_> {
         let fitting = versions.iter().find(|text| wrap::width(text) <= width);
         let text = fitting.or(versions.last()).map_or("", String::as_str);
         let text = wrap::cut(text, width);
-        parts.push(Part::Told { stamp: None, text, tone: Tone::Quiet });
+        parts.push(RowPart::Sentence { stamp: None, text, tone: SentenceTone::Quiet });
     }
 
     /// An answer while it comes.
-    pub(super) fn push_answering(&self, parts: &mut Vec<Part>, answering: &Answering) {
-        let stamp = self.dial.clock(answering.since);
+    pub(super) fn push_answering(&self, parts: &mut Vec<RowPart>, answering: &Answering) {
+        let stamp = self.time_format.clock(answering.since);
         let (name, note) = (answering.handle.clone(), self.asked_by(answering.ask));
-        let (whose, aside) = (Whose::Assistants, String::new());
-        parts.push(Part::Head(Head { stamp, name, whose, note, aside }));
+        let (whose, aside) = (AuthorKind::Assistants, String::new());
+        parts.push(RowPart::Head(Head { stamp, name, whose, note, aside }));
         let agent = self.model.people.get(answering.agent);
         let is_here = agent.is_some_and(Person::is_here);
         let is_stopped = self.room.timeline.is_stopped(answering.ask);
         let has_cursor = self.model.connection.is_online() && is_here && !is_stopped;
-        let how = How { has_cursor, ..How::default() };
+        let style = TextStyle { has_cursor, ..TextStyle::default() };
         let key = ItemKey::Answering(answering.ask);
-        self.push_said(parts, key, answering.text.as_str(), how, None);
+        self.push_message(parts, key, answering.text.as_str(), style, None);
     }
 
     /// A whole answer, or what there is of it.
-    pub(super) fn push_answered(&self, parts: &mut Vec<Part>, entry: &Entry, answered: &Answered) {
+    pub(super) fn push_answered(
+        &self,
+        parts: &mut Vec<RowPart>,
+        entry: &Entry,
+        answered: &Answered,
+    ) {
         let (asker, is_mine) = self.asker(answered.ask);
         let ending =
             asking::ending_of(answered.outcome, answered.cause.as_str(), asker.unwrap_or_default());
@@ -116,30 +130,30 @@ impl Page<'_> {
         let again = if is_failed && is_mine { " · /again" } else { "" };
         let ending = ending.map(|ending| format!("{ending}{again}"));
         if let (Outcome::Refused, Some(ending)) = (answered.outcome, &ending) {
-            self.push_told(parts, Some(entry.time), ending, Tone::Failed);
+            self.push_sentence(parts, Some(entry.time), ending, SentenceTone::Failed);
             return;
         }
-        let stamp = self.dial.clock(entry.time);
+        let stamp = self.time_format.clock(entry.time);
         let (name, note) = (entry.handle.clone(), self.asked_by(answered.ask));
         let usage = usage(answered);
         let is_beside = self.fits_head(&[name.as_str(), &note, &usage]);
         let aside = if is_beside { usage.clone() } else { String::new() };
-        let whose = Whose::Assistants;
-        parts.push(Part::Head(Head { stamp, name, whose, note, aside }));
+        let whose = AuthorKind::Assistants;
+        parts.push(RowPart::Head(Head { stamp, name, whose, note, aside }));
         if !answered.text.is_empty() {
             let (is_mention, is_shown) = (entry.is_mention, entry.is_shown_to_agent);
-            let how = How { is_mention, is_shown, ..How::default() };
+            let style = TextStyle { is_mention, is_shown, ..TextStyle::default() };
             let key = ItemKey::Placed(entry.seq, 0);
-            self.push_said(parts, key, answered.text.as_str(), how, None);
+            self.push_message(parts, key, answered.text.as_str(), style, None);
         }
         let below = Some(usage).filter(|usage| !is_beside && !usage.is_empty());
         let (failed, quiet) = if is_failed { (ending, None) } else { (None, ending) };
         if let Some(failed) = failed {
-            self.push_told_at(parts, None, &failed, Tone::Failed);
+            self.push_sentence_at(parts, None, &failed, SentenceTone::Failed);
         }
         let quiet: Vec<String> = quiet.into_iter().chain(below).collect();
         if !quiet.is_empty() {
-            self.push_told_at(parts, None, &quiet.join(" · "), Tone::Quiet);
+            self.push_sentence_at(parts, None, &quiet.join(" · "), SentenceTone::Quiet);
         }
     }
 

@@ -5,12 +5,12 @@ use std::sync::Arc;
 use mathia_protocol::client::UnreadableCause;
 use mathia_protocol::id::{AccountId, TimeMs};
 
-use super::{Head, Line, Page, Part, Said, Tone, Whose};
+use super::{AuthorKind, Head, MessageRow, RowPart, SentenceTone, TimelinePage, TimelineRow};
 use crate::app::model::entry::{Body, Entry, ItemKey, Pending, PendingState};
 use crate::app::model::room::Tick;
 use crate::app::model::timeline::Item;
 use crate::app::stamp;
-use crate::app::wrap::{self, Row};
+use crate::app::wrap::{self, WrappedRow};
 use crate::safe_text::SafeText;
 
 /// Messages of one author within this time stand under one name.
@@ -24,7 +24,7 @@ const TICK_WORD_MARGIN: usize = 9;
 
 /// What goes with the rows of a text.
 #[derive(Debug, Clone, Copy, Default)]
-pub(super) struct How {
+pub(super) struct TextStyle {
     pub(super) tick: Option<Tick>,
     pub(super) is_mention: bool,
     pub(super) is_shown: bool,
@@ -34,9 +34,9 @@ pub(super) struct How {
     pub(super) has_cursor: bool,
 }
 
-impl Page<'_> {
+impl TimelinePage<'_> {
     /// The rows of the thing at an index.
-    pub(super) fn lines(&self, index: usize) -> Vec<Line> {
+    pub(super) fn lines(&self, index: usize) -> Vec<TimelineRow> {
         let timeline = &self.room.timeline;
         let Some(item) = timeline.item(index) else { return Vec::new() };
         // What shows nothing stands between nothing.
@@ -55,7 +55,7 @@ impl Page<'_> {
         self.push_day(&mut parts, item, before);
         let is_new = matches!(item, Item::Entry(entry) if self.new_at == Some(entry.seq));
         if let (true, Item::Entry(entry)) = (is_new, item) {
-            parts.push(Part::New(self.new_text(entry)));
+            parts.push(RowPart::New(self.new_text(entry)));
         }
         let before = before.filter(|_| parts.is_empty());
         match item {
@@ -63,33 +63,33 @@ impl Page<'_> {
             Item::Answering(answering) => self.push_answering(&mut parts, answering),
             Item::Pending(pending) => self.push_pending(&mut parts, pending, before),
             Item::Note(note) => {
-                let tone = if note.is_alarm { Tone::Failed } else { Tone::Quiet };
-                self.push_told(&mut parts, Some(note.time), note.text.as_str(), tone);
+                let tone = if note.is_alarm { SentenceTone::Failed } else { SentenceTone::Quiet };
+                self.push_sentence(&mut parts, Some(note.time), note.text.as_str(), tone);
             }
         }
         let key = item.key();
-        parts.into_iter().map(|part| Line { key, part }).collect()
+        parts.into_iter().map(|part| TimelineRow { key, part }).collect()
     }
 
-    fn push_day(&self, parts: &mut Vec<Part>, item: Item<'_>, before: Option<Item<'_>>) {
-        let day = self.dial.day(item.time());
-        if before.is_some_and(|before| self.dial.day(before.time()) == day) {
+    fn push_day(&self, parts: &mut Vec<RowPart>, item: Item<'_>, before: Option<Item<'_>>) {
+        let day = self.time_format.day(item.time());
+        if before.is_some_and(|before| self.time_format.day(before.time()) == day) {
             return;
         }
         if before.is_some() {
-            parts.push(Part::Space);
+            parts.push(RowPart::Space);
         }
-        parts.push(Part::Day(stamp::day_name(day, self.dial.day(self.now))));
+        parts.push(RowPart::Day(stamp::day_name(day, self.time_format.day(self.now))));
     }
 
     fn new_text(&self, first: &Entry) -> String {
         let n_new = self.room.line.map_or(0, |line| line.n_new);
-        format!("{n_new} new since {}", self.dial.moment(first.time, self.now))
+        format!("{n_new} new since {}", self.time_format.moment(first.time, self.now))
     }
 
     fn push_entry(
         &self,
-        parts: &mut Vec<Part>,
+        parts: &mut Vec<RowPart>,
         index: usize,
         entry: &Entry,
         before: Option<Item<'_>>,
@@ -98,8 +98,19 @@ impl Page<'_> {
             Body::Text(text) => {
                 let stamp = self.push_head(parts, entry, before);
                 let (is_mention, is_shown) = (entry.is_mention, entry.is_shown_to_agent);
-                let how = How { tick: self.tick(entry), is_mention, is_shown, ..How::default() };
-                self.push_said(parts, ItemKey::Placed(entry.seq, 0), text.as_str(), how, stamp);
+                let style = TextStyle {
+                    tick: self.tick(entry),
+                    is_mention,
+                    is_shown,
+                    ..TextStyle::default()
+                };
+                self.push_message(
+                    parts,
+                    ItemKey::Placed(entry.seq, 0),
+                    text.as_str(),
+                    style,
+                    stamp,
+                );
             }
             Body::Ask(asked) => {
                 let stamp = self.push_head(parts, entry, before);
@@ -110,50 +121,55 @@ impl Page<'_> {
             Body::Stop(_) => {}
             Body::Change(text) => {
                 let sentence = format!("{} {text}", entry.handle);
-                self.push_told(parts, Some(entry.time), &sentence, Tone::Quiet);
+                self.push_sentence(parts, Some(entry.time), &sentence, SentenceTone::Quiet);
             }
             Body::Rejected(check) => {
                 let sentence = format!("message {} failed check {check}", entry.seq);
-                self.push_told(parts, Some(entry.time), &sentence, Tone::Failed);
+                self.push_sentence(parts, Some(entry.time), &sentence, SentenceTone::Failed);
             }
             Body::Unreadable(UnreadableCause::BeforeJoin) => {
                 let sentence = before_join(self.n_before_join(index));
-                self.push_told(parts, Some(entry.time), &sentence, Tone::Quiet);
+                self.push_sentence(parts, Some(entry.time), &sentence, SentenceTone::Quiet);
             }
             Body::Unreadable(cause) => {
                 let stamp = self.push_head(parts, entry, before);
-                self.push_told_at(parts, stamp, unreadable(*cause), Tone::Quiet);
+                self.push_sentence_at(parts, stamp, unreadable(*cause), SentenceTone::Quiet);
             }
             Body::Unknown(kind) => {
                 let stamp = self.push_head(parts, entry, before);
                 let sentence =
                     format!("a kind of message this version does not know ({kind}); update mathia");
-                self.push_told_at(parts, stamp, &sentence, Tone::Quiet);
+                self.push_sentence_at(parts, stamp, &sentence, SentenceTone::Quiet);
             }
             Body::Expired => {
                 let stamp = self.push_head(parts, entry, before);
-                self.push_told_at(parts, stamp, "expired by this room's retention", Tone::Quiet);
+                self.push_sentence_at(
+                    parts,
+                    stamp,
+                    "expired by this room's retention",
+                    SentenceTone::Quiet,
+                );
             }
         }
     }
 
-    fn push_pending(&self, parts: &mut Vec<Part>, pending: &Pending, before: Option<Item<'_>>) {
-        let (head, time) = ((self.me, &self.my_handle, Whose::Mine), pending.queued_at);
+    fn push_pending(&self, parts: &mut Vec<RowPart>, pending: &Pending, before: Option<Item<'_>>) {
+        let (head, time) = ((self.me, &self.my_handle, AuthorKind::Mine), pending.queued_at);
         let stamp = self.push_head_of(parts, head, time, before);
         let tick = match pending.state {
             PendingState::Failed(_) => Tick::Failed,
             PendingState::Queued | PendingState::Sent => Tick::Queued,
         };
         let key = ItemKey::Pending(pending.key);
-        let how = How { tick: Some(tick), ..How::default() };
+        let style = TextStyle { tick: Some(tick), ..TextStyle::default() };
         if pending.is_ask {
-            self.push_asking(parts, pending, how, stamp);
+            self.push_asking(parts, pending, style, stamp);
         } else {
-            self.push_said(parts, key, pending.text.as_str(), how, stamp);
+            self.push_message(parts, key, pending.text.as_str(), style, stamp);
         }
         if let PendingState::Failed(cause) = &pending.state {
             let sentence = format!("not sent: {cause} · /retry or /outbox");
-            self.push_told(parts, None, &sentence, Tone::Failed);
+            self.push_sentence(parts, None, &sentence, SentenceTone::Failed);
         }
     }
 
@@ -165,22 +181,22 @@ impl Page<'_> {
     /// Adds a head unless the run goes on; returns the stamp for the gutter if the minute changed.
     fn push_head(
         &self,
-        parts: &mut Vec<Part>,
+        parts: &mut Vec<RowPart>,
         entry: &Entry,
         before: Option<Item<'_>>,
     ) -> Option<String> {
-        let whose = if entry.is_mine { Whose::Mine } else { Whose::Others };
+        let whose = if entry.is_mine { AuthorKind::Mine } else { AuthorKind::Others };
         self.push_head_of(parts, (entry.author, &entry.handle, whose), entry.time, before)
     }
 
     fn push_head_of(
         &self,
-        parts: &mut Vec<Part>,
-        (author, name, whose): (AccountId, &SafeText, Whose),
+        parts: &mut Vec<RowPart>,
+        (author, name, whose): (AccountId, &SafeText, AuthorKind),
         time: TimeMs,
         before: Option<Item<'_>>,
     ) -> Option<String> {
-        let stamp = self.dial.clock(time);
+        let stamp = self.time_format.clock(time);
         let said_before = before.and_then(|before| match before {
             // Each answer stands for itself, under a head that tells to what.
             Item::Entry(entry) if matches!(entry.body, Body::Answer(_)) => None,
@@ -190,64 +206,64 @@ impl Page<'_> {
         });
         let is_near = |before: Item<'_>| time.0.saturating_sub(before.time().0) <= RUN_GAP_MS;
         if said_before == Some(author) && before.is_some_and(is_near) {
-            let stamp_before = before.map(|before| self.dial.clock(before.time()));
+            let stamp_before = before.map(|before| self.time_format.clock(before.time()));
             return Some(stamp).filter(|stamp| stamp_before.as_ref() != Some(stamp));
         }
         let (name, note, aside) = (name.clone(), String::new(), String::new());
-        parts.push(Part::Head(Head { stamp, name, whose, note, aside }));
+        parts.push(RowPart::Head(Head { stamp, name, whose, note, aside }));
         None
     }
 
-    pub(super) fn push_said(
+    pub(super) fn push_message(
         &self,
-        parts: &mut Vec<Part>,
+        parts: &mut Vec<RowPart>,
         key: ItemKey,
         text: &str,
-        how: How,
+        style: TextStyle,
         mut stamp: Option<String>,
     ) {
-        let has_word = self.is_colorless && how.tick.is_some();
+        let has_word = self.is_colorless && style.tick.is_some();
         let margin = if has_word { TICK_WORD_MARGIN } else { TICK_MARGIN };
         let width = self.width.saturating_sub(self.indent() + margin).max(2);
-        let rows: Arc<[Row]> = self.room.timeline.wrap(key, text, width);
+        let rows: Arc<[WrappedRow]> = self.room.timeline.wrap(key, text, width);
         for (i, row) in rows.iter().enumerate() {
             let is_last = i + 1 == rows.len();
-            parts.push(Part::Said(Said {
+            parts.push(RowPart::Message(MessageRow {
                 stamp: stamp.take(),
                 row: row.clone(),
-                tick: how.tick.filter(|_| is_last),
-                is_mention: how.is_mention,
-                is_shown: how.is_shown && is_last,
-                lead: if i == 0 { how.lead.min(row.text.len()) } else { 0 },
-                has_cursor: how.has_cursor && is_last,
+                tick: style.tick.filter(|_| is_last),
+                is_mention: style.is_mention,
+                is_shown: style.is_shown && is_last,
+                lead: if i == 0 { style.lead.min(row.text.len()) } else { 0 },
+                has_cursor: style.has_cursor && is_last,
             }));
         }
     }
 
-    pub(super) fn push_told(
+    pub(super) fn push_sentence(
         &self,
-        parts: &mut Vec<Part>,
+        parts: &mut Vec<RowPart>,
         time: Option<TimeMs>,
         text: &str,
-        tone: Tone,
+        tone: SentenceTone,
     ) {
-        let stamp = time.map(|time| self.dial.clock(time));
-        self.push_told_at(parts, stamp, text, tone);
+        let stamp = time.map(|time| self.time_format.clock(time));
+        self.push_sentence_at(parts, stamp, text, tone);
     }
 
-    pub(super) fn push_told_at(
+    pub(super) fn push_sentence_at(
         &self,
-        parts: &mut Vec<Part>,
+        parts: &mut Vec<RowPart>,
         mut stamp: Option<String>,
         text: &str,
-        tone: Tone,
+        tone: SentenceTone,
     ) {
         let width = self.width.saturating_sub(self.indent() + 1).max(2);
         let signed = format!("✗ {text}");
-        let text = if tone == Tone::Failed { &signed } else { text };
+        let text = if tone == SentenceTone::Failed { &signed } else { text };
         for range in wrap::words(text, width) {
             let text = text[range].trim_end().to_owned();
-            parts.push(Part::Told { stamp: stamp.take(), text, tone });
+            parts.push(RowPart::Sentence { stamp: stamp.take(), text, tone });
         }
     }
 

@@ -64,11 +64,11 @@ fn model(n_entries: u64) -> Model {
     };
     let mut model = Model::new(Setup {
         screen: (60, 24),
-        dial: Dial { zone: jiff::tz::TimeZone::UTC, is_24h: true },
+        time_format: TimeFormat { zone: jiff::tz::TimeZone::UTC, is_24h: true },
         theme: Theme::default(),
         keymap: Keymap::default(),
         me: Some(me),
-        begun: None,
+        pending_join: None,
         drafts: Vec::new(),
         warnings: Vec::new(),
     });
@@ -80,27 +80,27 @@ fn model(n_entries: u64) -> Model {
     }
     room.timeline.is_loaded = true;
     model.rooms.insert(ROOM, room);
-    model.place = Some(ROOM);
+    model.current_room = Some(ROOM);
     model
 }
 
-fn scroll(model: &mut Model, to: impl Fn(&Page<'_>) -> Scroll) {
-    let scroll = to(&Page::of(model).unwrap());
+fn scroll(model: &mut Model, to: impl Fn(&TimelinePage<'_>) -> Scroll) {
+    let scroll = to(&TimelinePage::of(model).unwrap());
     model.room_mut().unwrap().timeline.scroll = scroll;
 }
 
 fn newest_shown(model: &Model) -> ItemKey {
-    Page::of(model).unwrap().window().last().unwrap().key
+    TimelinePage::of(model).unwrap().window().last().unwrap().key
 }
 
 #[test]
 fn a_very_long_room_is_laid_out_only_where_it_is_looked_at() {
     let mut model = model(200_000);
-    assert_eq!(Page::of(&model).unwrap().window().len(), HEIGHT);
+    assert_eq!(TimelinePage::of(&model).unwrap().window().len(), HEIGHT);
     scroll(&mut model, |page| page.with_top(ItemKey::Placed(Seq(100_000), 0), 0));
     scroll(&mut model, |page| page.up(HEIGHT));
     scroll(&mut model, |page| page.down(HEIGHT));
-    assert_eq!(Page::of(&model).unwrap().window().len(), HEIGHT);
+    assert_eq!(TimelinePage::of(&model).unwrap().window().len(), HEIGHT);
     let n_wrapped = model.room().unwrap().timeline.n_wrapped();
     assert!(n_wrapped < 10 * HEIGHT, "{n_wrapped} texts were wrapped for a window of {HEIGHT}");
 }
@@ -119,7 +119,7 @@ fn every_row_up_is_a_row_down_again() {
 fn the_window_stays_full_at_the_top() {
     let mut model = model(50);
     scroll(&mut model, |page| page.up(1_000));
-    let page = Page::of(&model).unwrap();
+    let page = TimelinePage::of(&model).unwrap();
     assert_eq!(page.window().len(), HEIGHT);
     assert!(page.is_at_top());
 }
@@ -132,7 +132,7 @@ fn a_window_survives_a_change_of_width_and_a_thing_that_goes() {
     model.screen = (45, 24);
     assert_eq!(newest_shown(&model), before);
     model.room_mut().unwrap().timeline.scroll = Scroll::At(ItemKey::Pending(7), 3);
-    assert_eq!(Page::of(&model).unwrap().window().len(), HEIGHT);
+    assert_eq!(TimelinePage::of(&model).unwrap().window().len(), HEIGHT);
 }
 
 /// An answer that streams in grows downwards: it pushes nobody who reads above it.
@@ -140,16 +140,16 @@ fn a_window_survives_a_change_of_width_and_a_thing_that_goes() {
 fn an_entry_that_grows_moves_only_those_who_look_at_the_newest() {
     let mut model = model(50);
     scroll(&mut model, |page| page.up(5));
-    let before = Page::of(&model).unwrap().window();
+    let before = TimelinePage::of(&model).unwrap().window();
     let grow = |model: &mut Model, n_rows: usize| {
         let text = vec!["a row"; n_rows].join("\n");
         model.room_mut().unwrap().timeline.insert(entry(50, &text));
     };
     grow(&mut model, 12);
-    assert_eq!(Page::of(&model).unwrap().window(), before);
+    assert_eq!(TimelinePage::of(&model).unwrap().window(), before);
     scroll(&mut model, |_| Scroll::Live);
     let n_seen = |model: &Model| {
-        let window = Page::of(model).unwrap().window();
+        let window = TimelinePage::of(model).unwrap().window();
         window.iter().filter(|line| line.key == ItemKey::Placed(Seq(50), 0)).count()
     };
     assert_eq!(n_seen(&model), 13, "its head and all its rows");
@@ -160,7 +160,7 @@ fn an_entry_that_grows_moves_only_those_who_look_at_the_newest() {
 #[test]
 fn a_room_without_anything_has_no_rows() {
     let model = model(0);
-    let page = Page::of(&model).unwrap();
+    let page = TimelinePage::of(&model).unwrap();
     assert_eq!(page.window(), []);
     assert_eq!(page.up(5), Scroll::Live);
     assert!(page.is_at_top());

@@ -23,10 +23,10 @@ pub(crate) struct Areas {
     pub(crate) title: Rect,
     pub(crate) timeline: Rect,
     /// Who is typing, and notices: a row of its own, so that nothing moves.
-    pub(crate) talk: Rect,
+    pub(crate) hint_row: Rect,
     pub(crate) composer: Rect,
     /// The connection's truth and the hints.
-    pub(crate) bottom: Rect,
+    pub(crate) status_bar: Rect,
     pub(crate) has_stamps: bool,
 }
 
@@ -41,7 +41,7 @@ impl Areas {
             width.saturating_sub(main_x).saturating_sub(if panel > 0 { panel + 1 } else { 0 });
         let body_height = height.saturating_sub(1);
         let composer_height = composer_height(model, main_width, body_height);
-        // Title and its rule, the talk row, the composer's rule.
+        // Title and its rule, the hint row, the composer's rule.
         let timeline_height = body_height.saturating_sub(4 + composer_height);
         let row = |y: u16, height: u16| Rect {
             x: main_x,
@@ -49,7 +49,7 @@ impl Areas {
             width: main_width,
             height: height.min(body_height.saturating_sub(y)),
         };
-        let talk_y = 2 + timeline_height;
+        let hint_row_y = 2 + timeline_height;
         Self {
             sidebar: (side > 0).then_some(Rect { x: 0, y: 0, width: side, height: body_height }),
             panel: (panel > 0).then_some(Rect {
@@ -60,9 +60,9 @@ impl Areas {
             }),
             title: row(0, 1),
             timeline: Rect { width: main_width.min(TIMELINE_WIDTH_MAX), ..row(2, timeline_height) },
-            talk: row(talk_y, 1),
-            composer: row(talk_y + 2, composer_height),
-            bottom: Rect { x: 0, y: body_height, width, height: height.min(1) },
+            hint_row: row(hint_row_y, 1),
+            composer: row(hint_row_y + 2, composer_height),
+            status_bar: Rect { x: 0, y: body_height, width, height: height.min(1) },
             has_stamps: main_width >= STAMPS_FROM,
         }
     }
@@ -87,19 +87,19 @@ fn composer_height(model: &Model, main_width: u16, body_height: u16) -> u16 {
     n_rows.clamp(1, (body_height / 3).max(1))
 }
 
-/// Columns of the text in what floats.
-pub(crate) fn float_text_width(screen: (u16, u16)) -> usize {
+/// Columns of the text in an overlay.
+pub(crate) fn overlay_text_width(screen: (u16, u16)) -> usize {
     // The border and a space on either side, and a column of the screen beside them.
     usize::from(screen.0.saturating_sub(6).clamp(2, 66))
 }
 
-/// Rows of text that fit in what floats: its border, the keys it shows and a row of space less.
-pub(crate) fn float_rows_max(screen: (u16, u16)) -> usize {
+/// Rows of text that fit in an overlay: its border, the keys it shows and a row of space less.
+pub(crate) fn overlay_rows_max(screen: (u16, u16)) -> usize {
     usize::from(screen.1.saturating_sub(5)).max(1)
 }
 
-/// A place in the middle of the screen for something that floats.
-pub(crate) fn float(screen: (u16, u16), text_width: usize, n_rows: usize) -> Rect {
+/// A place in the middle of the screen for an overlay.
+pub(crate) fn overlay(screen: (u16, u16), text_width: usize, n_rows: usize) -> Rect {
     let width = u16::try_from(text_width + 4).unwrap_or(u16::MAX).min(screen.0);
     let height = u16::try_from(n_rows + 2).unwrap_or(u16::MAX).min(screen.1);
     Rect { x: (screen.0 - width) / 2, y: (screen.1 - height) / 3, width, height }

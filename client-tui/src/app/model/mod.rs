@@ -27,10 +27,10 @@ use self::room::Room;
 use self::wizard::Wizard;
 use super::action::Action;
 use super::composer::Composer;
-use super::join::Begun;
-use super::keymap::{Keymap, Place};
+use super::join::PendingJoin;
+use super::keymap::{KeyContext, Keymap};
 use super::now::Now;
-use super::stamp::Dial;
+use super::stamp::TimeFormat;
 use super::theme::Theme;
 use crate::safe_text::SafeText;
 
@@ -57,7 +57,7 @@ pub struct Setup {
     /// Columns and rows of the terminal.
     pub screen: (u16, u16),
     /// How stamps are shown.
-    pub dial: Dial,
+    pub time_format: TimeFormat,
     /// The looks.
     pub theme: Theme,
     /// The keys.
@@ -65,7 +65,7 @@ pub struct Setup {
     /// The own person; `None` on the first start, which asks for link and name.
     pub me: Option<Me>,
     /// A join that was begun before and not answered, for the first start.
-    pub begun: Option<Begun>,
+    pub pending_join: Option<PendingJoin>,
     /// What was being written when the client last ended, by room.
     pub drafts: Vec<(RoomId, String)>,
     /// What is wrong with the configuration.
@@ -76,7 +76,7 @@ pub struct Setup {
 #[derive(Debug)]
 pub struct Model {
     pub(crate) now: Now,
-    pub(crate) dial: Dial,
+    pub(crate) time_format: TimeFormat,
     pub(crate) screen: (u16, u16),
     /// Whether the window has the focus, as far as the terminal told; `None` until it tells.
     pub(crate) has_focus: Option<bool>,
@@ -94,7 +94,7 @@ pub struct Model {
     /// Drafts of rooms the engine has not told of yet.
     pub(crate) early_drafts: BTreeMap<RoomId, String>,
     /// The room one is in.
-    pub(crate) place: Option<RoomId>,
+    pub(crate) current_room: Option<RoomId>,
     /// A room that was made or joined and is entered as soon as the engine tells of it.
     pub(crate) wanted: Option<RoomId>,
     pub(crate) composer: Composer,
@@ -165,10 +165,10 @@ pub(crate) enum Armed {
 impl Model {
     /// A client that has just begun.
     pub fn new(setup: Setup) -> Self {
-        let wizard = setup.me.is_none().then(|| Wizard::new(setup.begun));
+        let wizard = setup.me.is_none().then(|| Wizard::new(setup.pending_join));
         Self {
             now: Now::default(),
-            dial: setup.dial,
+            time_format: setup.time_format,
             screen: setup.screen,
             has_focus: None,
             theme: setup.theme,
@@ -180,7 +180,7 @@ impl Model {
             are_rooms_known: false,
             people: People::default(),
             early_drafts: setup.drafts.into_iter().collect(),
-            place: None,
+            current_room: None,
             wanted: None,
             composer: Composer::default(),
             writing: Writing::default(),
@@ -209,8 +209,8 @@ impl Model {
     }
 
     /// Changes how stamps are shown.
-    pub fn set_dial(&mut self, dial: Dial) {
-        self.dial = dial;
+    pub fn set_time_format(&mut self, time_format: TimeFormat) {
+        self.time_format = time_format;
     }
 
     /// What is being written.
@@ -219,18 +219,18 @@ impl Model {
     }
 
     /// The room one is in, if any.
-    pub fn place(&self) -> Option<RoomId> {
-        self.place
+    pub fn current_room(&self) -> Option<RoomId> {
+        self.current_room
     }
 
     /// The room one is in.
     pub(crate) fn room(&self) -> Option<&Room> {
-        self.rooms.get(&self.place?)
+        self.rooms.get(&self.current_room?)
     }
 
     /// The room one is in, to be changed.
     pub(crate) fn room_mut(&mut self) -> Option<&mut Room> {
-        self.rooms.get_mut(&self.place?)
+        self.rooms.get_mut(&self.current_room?)
     }
 
     /// The own identity; all zero before there is one.
@@ -240,7 +240,7 @@ impl Model {
 
     /// The key that does something where one writes, as people read it; `/help` if none does.
     pub(crate) fn key(&self, action: Action) -> String {
-        let key = self.keymap.key_of(Place::Compose, action);
+        let key = self.keymap.key_of(KeyContext::Compose, action);
         key.map_or_else(|| "/help".to_owned(), |key| key.to_string())
     }
 
@@ -251,12 +251,12 @@ impl Model {
     }
 
     /// Where keys are pressed now.
-    pub(crate) fn key_place(&self) -> Place {
+    pub(crate) fn key_context(&self) -> KeyContext {
         match self.overlays.last() {
-            Some(Overlay::Switcher(_)) => Place::List,
-            Some(_) => Place::Panel,
-            None if self.selected.is_some() => Place::Select,
-            None => Place::Compose,
+            Some(Overlay::Switcher(_)) => KeyContext::List,
+            Some(_) => KeyContext::Panel,
+            None if self.selected.is_some() => KeyContext::Select,
+            None => KeyContext::Compose,
         }
     }
 
@@ -335,7 +335,7 @@ impl Model {
 
     /// Says whether a room has a draft that is not being looked at.
     pub(crate) fn has_draft(&self, room: &Room) -> bool {
-        let is_here = self.place == Some(room.facts.room);
+        let is_here = self.current_room == Some(room.facts.room);
         let text = if is_here { self.composer.text() } else { &room.draft };
         !text.trim().is_empty() && !is_here
     }

@@ -18,7 +18,7 @@ pub(crate) enum Overlay {
     /// What waits to be sent; the line the keys act upon.
     Outbox { selected: usize },
     /// A question before something others see or that cannot be taken back.
-    Question(Question),
+    Confirmation(Confirmation),
     /// What would leave with a question to the assistant, before it does.
     Envelope(Box<Envelope>),
 }
@@ -80,12 +80,12 @@ impl DeviceLine {
 pub(crate) struct Switcher {
     pub(crate) filter: Composer,
     pub(crate) selected: usize,
-    pub(crate) among: Among,
+    pub(crate) among: SwitcherList,
 }
 
 /// What a list is about.
 #[derive(Debug, Clone)]
-pub(crate) enum Among {
+pub(crate) enum SwitcherList {
     /// The own rooms and the people known.
     Places,
     /// The open rooms of the workspace.
@@ -117,7 +117,7 @@ impl LobbyLine {
 
 /// Something asked before it is done.
 #[derive(Debug, Clone)]
-pub(crate) struct Question {
+pub(crate) struct Confirmation {
     /// The question, a sentence.
     pub(crate) text: String,
     /// What is done on a yes.

@@ -12,7 +12,7 @@ use mathia_protocol::id::{Seq, TimeMs};
 
 use super::entry::{Body, Entry, ItemKey, Note, Pending, PendingState};
 use super::question::Answering;
-use crate::app::wrap::{self, Row};
+use crate::app::wrap::{self, WrappedRow};
 use crate::safe_text::SafeText;
 
 /// Entries kept of a room one has left; older ones are read again when wanted.
@@ -82,7 +82,7 @@ pub(crate) enum Item<'a> {
 #[derive(Debug, Clone, Default)]
 struct Wrapped {
     width: usize,
-    rows: HashMap<ItemKey, Arc<[Row]>>,
+    rows: HashMap<ItemKey, Arc<[WrappedRow]>>,
 }
 
 /// Wrapped texts remembered at most: some screens, up and down.
@@ -305,7 +305,7 @@ impl Timeline {
     }
 
     /// The rows of a thing's text at a width, from memory if it was wrapped before.
-    pub(crate) fn wrap(&self, key: ItemKey, text: &str, width: usize) -> Arc<[Row]> {
+    pub(crate) fn wrap(&self, key: ItemKey, text: &str, width: usize) -> Arc<[WrappedRow]> {
         let mut wrapped = self.wrapped.borrow_mut();
         if wrapped.width != width || wrapped.rows.len() >= WRAPPED_MAX {
             *wrapped = Wrapped { width, rows: HashMap::new() };

@@ -5,7 +5,7 @@ use mathia_protocol::crypto::invite::Invite;
 use zeroize::Zeroizing;
 
 use crate::app::composer::Composer;
-use crate::app::join::Begun;
+use crate::app::join::PendingJoin;
 use crate::safe_text::SafeText;
 
 /// The first start.
@@ -15,7 +15,7 @@ pub(crate) struct Wizard {
     pub(crate) name: Composer,
     pub(crate) step: Step,
     /// A join that was begun before and not answered.
-    pub(crate) begun: Option<Begun>,
+    pub(crate) pending_join: Option<PendingJoin>,
     /// What went wrong, and what to do.
     pub(crate) error: Option<SafeText>,
 }
@@ -50,7 +50,7 @@ impl std::fmt::Debug for Step {
 
 /// Where a link leads, read from the link itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Destination {
+pub(crate) struct InviteServer {
     /// Host and port.
     pub(crate) address: SafeText,
     /// Whether the link holds the server's key, so that no other server can take its place.
@@ -59,16 +59,16 @@ pub(crate) struct Destination {
 
 impl Wizard {
     /// A first start; a join that was begun before keeps its name.
-    pub(crate) fn new(begun: Option<Begun>) -> Self {
-        let name = begun.as_ref().map_or("", |begun| begun.name.as_str());
-        Self { name: Composer::with_text(name), begun, ..Self::default() }
+    pub(crate) fn new(pending_join: Option<PendingJoin>) -> Self {
+        let name = pending_join.as_ref().map_or("", |pending_join| pending_join.name.as_str());
+        Self { name: Composer::with_text(name), pending_join, ..Self::default() }
     }
 
     /// Where the link written so far leads, once it is a whole one.
-    pub(crate) fn destination(&self) -> Option<Destination> {
+    pub(crate) fn invite_server(&self) -> Option<InviteServer> {
         let invite: Invite = self.link.text().parse().ok()?;
         let address = SafeText::line(&invite.address());
-        Some(Destination { address, has_key: invite.ticket.is_some() })
+        Some(InviteServer { address, has_key: invite.ticket.is_some() })
     }
 
     /// The field being written, if one is.

@@ -7,28 +7,28 @@ use mathia_protocol::name::{Handle, RoomName};
 use super::{asking, complain, editing, events, notice, rooms, speak};
 use crate::app::action::Action;
 use crate::app::composer::Composer;
-use crate::app::effect::{Ask, Effect, Then};
+use crate::app::effect::{AfterWithdraw, CommandTag, Effect};
 use crate::app::model::Model;
 use crate::app::model::entry::{Entry, PendingState};
-use crate::app::model::overlay::{Among, DeviceLine, LobbyLine, Overlay, Switcher, Topic};
+use crate::app::model::overlay::{DeviceLine, LobbyLine, Overlay, Switcher, SwitcherList, Topic};
 use crate::safe_text::SafeText;
 
 /// Folds an answer.
-pub(super) fn answered(
+pub(super) fn handle(
     model: &mut Model,
-    ask: Ask,
+    tag: CommandTag,
     result: Result<Done, CommandError>,
 ) -> Vec<Effect> {
     match result {
-        Ok(done) => done_well(model, ask, done),
-        Err(error) => failed(model, ask, &error),
+        Ok(done) => succeeded(model, tag, done),
+        Err(error) => failed(model, tag, &error),
     }
 }
 
-fn done_well(model: &mut Model, ask: Ask, done: Done) -> Vec<Effect> {
-    match (ask, done) {
-        (Ask::Rooms, Done::Rooms(views)) => {
-            let is_first = model.place.is_none();
+fn succeeded(model: &mut Model, tag: CommandTag, done: Done) -> Vec<Effect> {
+    match (tag, done) {
+        (CommandTag::Rooms, Done::Rooms(views)) => {
+            let is_first = model.current_room.is_none();
             // The place is chosen among all of them, not the first that is told.
             model.are_rooms_known = false;
             let mut effects = Vec::new();
@@ -36,39 +36,42 @@ fn done_well(model: &mut Model, ask: Ask, done: Done) -> Vec<Effect> {
                 effects.extend(events::room(model, view));
             }
             model.are_rooms_known = true;
-            let first = rooms::first_place(model).filter(|_| is_first && model.place.is_none());
+            let first =
+                rooms::first_place(model).filter(|_| is_first && model.current_room.is_none());
             effects.extend(first.into_iter().flat_map(|first| rooms::enter(model, first)));
             effects
         }
-        (Ask::People, Done::People(views)) => {
+        (CommandTag::People, Done::People(views)) => {
             model.people.replace(&views);
             Vec::new()
         }
-        (Ask::Timeline { room, before }, Done::Timeline { entries, has_more }) => {
+        (CommandTag::Timeline { room, before }, Done::Timeline { entries, has_more }) => {
             page(model, room, before, &entries, has_more)
         }
-        (Ask::Send { room, key }, Done::Queued { local_id }) => queued(model, room, key, local_id),
-        (Ask::Envelope { number }, Done::Envelope(view)) => {
+        (CommandTag::Send { room, key }, Done::Queued { local_id }) => {
+            queued(model, room, key, local_id)
+        }
+        (CommandTag::Envelope { number }, Done::Envelope(view)) => {
             asking::gathered(model, number, &view);
             Vec::new()
         }
-        (Ask::Question { number }, Done::Queued { .. }) => asking::asked(model, number),
-        (Ask::Withdraw { room, key, then }, _) => withdrawn(model, room, key, then),
-        (Ask::Go { say }, Done::Room(room)) => arrive(model, room, say),
-        (Ask::Lobby { wanted }, Done::Lobby(open)) => lobby(model, wanted, &open),
-        (Ask::Invite, Done::Invite(link)) => {
+        (CommandTag::Question { number }, Done::Queued { .. }) => asking::asked(model, number),
+        (CommandTag::Withdraw { room, key, then }, _) => withdrawn(model, room, key, then),
+        (CommandTag::Go { say }, Done::Room(room)) => arrive(model, room, say),
+        (CommandTag::Lobby { wanted }, Done::Lobby(open)) => lobby(model, wanted, &open),
+        (CommandTag::Invite, Done::Invite(link)) => {
             panel(model, Topic::Invite { link: SafeText::line(&link.0) });
             Vec::new()
         }
-        (Ask::Devices, Done::Devices(devices)) => {
+        (CommandTag::Devices, Done::Devices(devices)) => {
             panel(model, Topic::Devices(devices.iter().map(DeviceLine::of).collect()));
             Vec::new()
         }
-        (Ask::Safety { person, asks }, Done::Safety(digits)) => {
+        (CommandTag::Safety { person, asks }, Done::Safety(digits)) => {
             safety(model, &person, digits, asks);
             Vec::new()
         }
-        (Ask::Plain(sentence), _) if !sentence.is_empty() => {
+        (CommandTag::Plain(sentence), _) if !sentence.is_empty() => {
             notice(model, &sentence);
             Vec::new()
         }
@@ -76,9 +79,9 @@ fn done_well(model: &mut Model, ask: Ask, done: Done) -> Vec<Effect> {
     }
 }
 
-fn failed(model: &mut Model, ask: Ask, error: &CommandError) -> Vec<Effect> {
-    match ask {
-        Ask::Send { room, key } => {
+fn failed(model: &mut Model, tag: CommandTag, error: &CommandError) -> Vec<Effect> {
+    match tag {
+        CommandTag::Send { room, key } => {
             let pending = model
                 .rooms
                 .get_mut(&room)
@@ -87,7 +90,7 @@ fn failed(model: &mut Model, ask: Ask, error: &CommandError) -> Vec<Effect> {
                 pending.state = PendingState::Failed(SafeText::line(&error.to_string()));
             }
         }
-        Ask::Timeline { room, .. } => {
+        CommandTag::Timeline { room, .. } => {
             if let Some(room) = model.rooms.get_mut(&room) {
                 room.timeline.asked = None;
             }
@@ -95,7 +98,7 @@ fn failed(model: &mut Model, ask: Ask, error: &CommandError) -> Vec<Effect> {
                 complain(model, &error.to_string());
             }
         }
-        Ask::Mark(room) => {
+        CommandTag::Mark(room) => {
             // Told again when the connection is back; until then it is not worth a word.
             if let Some(room) = model.rooms.get_mut(&room)
                 && !matches!(error, CommandError::Offline(_))
@@ -103,27 +106,27 @@ fn failed(model: &mut Model, ask: Ask, error: &CommandError) -> Vec<Effect> {
                 room.marked = room.facts.read_upto;
             }
         }
-        Ask::Envelope { number } | Ask::Question { number } => {
+        CommandTag::Envelope { number } | CommandTag::Question { number } => {
             asking::refused(model, number, error);
         }
-        Ask::Stop { room, ask } => asking::not_stopped(model, room, ask, error),
-        Ask::Withdraw { .. } => {
+        CommandTag::Stop { room, ask } => asking::not_stopped(model, room, ask, error),
+        CommandTag::Withdraw { .. } => {
             complain(model, &format!("It cannot be taken back any more: {error}."));
         }
-        Ask::Go { say: Some(text) } => {
+        CommandTag::Go { say: Some(text) } => {
             let effects = editing::take_up(model, &text);
             complain(model, &error.to_string());
             return effects;
         }
         // Nobody waits for these.
-        Ask::Plain(sentence) if sentence.is_empty() => {}
-        Ask::People | Ask::Rooms => {}
-        Ask::Go { say: None }
-        | Ask::Lobby { .. }
-        | Ask::Invite
-        | Ask::Devices
-        | Ask::Safety { .. }
-        | Ask::Plain(_) => complain(model, &error.to_string()),
+        CommandTag::Plain(sentence) if sentence.is_empty() => {}
+        CommandTag::People | CommandTag::Rooms => {}
+        CommandTag::Go { say: None }
+        | CommandTag::Lobby { .. }
+        | CommandTag::Invite
+        | CommandTag::Devices
+        | CommandTag::Safety { .. }
+        | CommandTag::Plain(_) => complain(model, &error.to_string()),
     }
     Vec::new()
 }
@@ -155,7 +158,7 @@ fn page(
         .and_then(|hole| rooms::load(model, id, hole))
         .into_iter()
         .collect();
-    if model.place == Some(id) {
+    if model.current_room == Some(id) {
         // More is needed to show where the new messages begin, or to fill the window.
         let room = model.room();
         let wants_line = room.and_then(|room| {
@@ -175,7 +178,7 @@ fn page(
 
 /// A text is durable in the outbox: only now may the draft it was be forgotten.
 fn queued(model: &mut Model, id: RoomId, key: u64, local_id: u64) -> Vec<Effect> {
-    let is_here = model.place == Some(id);
+    let is_here = model.current_room == Some(id);
     let written_here = model.composer.text().to_owned();
     let Some(room) = model.rooms.get_mut(&id) else { return Vec::new() };
     if let Some(pending) = room.timeline.pending_mut(|pending| pending.key == key) {
@@ -185,7 +188,7 @@ fn queued(model: &mut Model, id: RoomId, key: u64, local_id: u64) -> Vec<Effect>
     vec![Effect::SaveDraft { room: id, text }]
 }
 
-fn withdrawn(model: &mut Model, id: RoomId, key: u64, then: Then) -> Vec<Effect> {
+fn withdrawn(model: &mut Model, id: RoomId, key: u64, then: AfterWithdraw) -> Vec<Effect> {
     let Some(room) = model.rooms.get_mut(&id) else { return Vec::new() };
     let Some(taken) = room.timeline.take_pending(|pending| pending.key == key) else {
         return Vec::new();
@@ -195,26 +198,26 @@ fn withdrawn(model: &mut Model, id: RoomId, key: u64, then: Then) -> Vec<Effect>
     let text = taken.text.as_str();
     let text = if taken.is_ask { format!("@{name} {text}") } else { text.to_owned() };
     match then {
-        Then::Drop => {
+        AfterWithdraw::Drop => {
             room.remember_written(&text);
             let up = model.key(Action::Up);
             notice(model, &format!("Withdrawn. {up} on an empty composer brings it back."));
             Vec::new()
         }
-        Then::Edit => {
+        AfterWithdraw::Edit => {
             let mut effects = rooms::enter(model, id);
             model.overlays.clear();
             effects.extend(editing::take_up(model, &text));
             effects
         }
-        Then::Resend if taken.is_ask => {
+        AfterWithdraw::Resend if taken.is_ask => {
             // Consent is for one sending: the envelope is shown again.
             let mut effects = rooms::enter(model, id);
             effects.extend(editing::take_up(model, &text));
             effects.extend(asking::open(model, taken.text.as_str()));
             effects
         }
-        Then::Resend => vec![speak::queue(model, id, &text)],
+        AfterWithdraw::Resend => vec![speak::queue(model, id, &text)],
     }
 }
 
@@ -229,7 +232,7 @@ fn arrive(model: &mut Model, room: RoomId, say: Option<String>) -> Vec<Effect> {
         effects.extend(rooms::enter(model, room));
     } else {
         model.wanted = Some(room);
-        effects.push(Effect::Command { ask: Ask::Rooms, command: Command::Rooms });
+        effects.push(Effect::Command { tag: CommandTag::Rooms, command: Command::Rooms });
     }
     effects
 }
@@ -238,15 +241,18 @@ fn lobby(model: &mut Model, wanted: Option<RoomName>, open: &[LobbyRoom]) -> Vec
     let Some(wanted) = wanted else {
         let lines = open.iter().map(LobbyLine::of).collect();
         let filter = Composer::default();
-        model.overlays =
-            vec![Overlay::Switcher(Switcher { filter, selected: 0, among: Among::Lobby(lines) })];
+        model.overlays = vec![Overlay::Switcher(Switcher {
+            filter,
+            selected: 0,
+            among: SwitcherList::Lobby(lines),
+        })];
         return Vec::new();
     };
     let found: Vec<&LobbyRoom> = open.iter().filter(|room| room.name == wanted.as_str()).collect();
     match found[..] {
         [one] => {
             let command = Command::JoinRoom(one.room);
-            vec![Effect::Command { ask: Ask::Go { say: None }, command }]
+            vec![Effect::Command { tag: CommandTag::Go { say: None }, command }]
         }
         [] => {
             complain(

@@ -10,7 +10,7 @@ use mathia_protocol::name::Handle;
 use super::{complain, editing, keys, notice};
 use crate::app::action::Action;
 use crate::app::composer::Composer;
-use crate::app::effect::{Ask, Effect};
+use crate::app::effect::{CommandTag, Effect};
 use crate::app::model::entry::{Body, ItemKey};
 use crate::app::model::envelope::Envelope;
 use crate::app::model::overlay::{Overlay, Topic};
@@ -51,7 +51,7 @@ fn begin(
     draft: &str,
     fill: impl FnOnce(&mut Envelope) -> Command,
 ) -> Vec<Effect> {
-    let Some(room) = model.place else { return Vec::new() };
+    let Some(room) = model.current_room else { return Vec::new() };
     let number = model.next_key;
     model.next_key += 1;
     model.notice = None;
@@ -59,7 +59,7 @@ fn begin(
     let command = fill(&mut envelope);
     model.overlays = vec![Overlay::Envelope(Box::new(envelope))];
     let mut effects = editing::stop_typing(model);
-    effects.push(Effect::Command { ask: Ask::Envelope { number }, command });
+    effects.push(Effect::Command { tag: CommandTag::Envelope { number }, command });
     effects
 }
 
@@ -162,7 +162,7 @@ pub(super) fn stop(model: &mut Model) -> Vec<Effect> {
         room.timeline.set_stopped(ask, true);
     }
     let command = Command::StopAnswer { room, ask };
-    vec![Effect::Command { ask: Ask::Stop { room, ask }, command }]
+    vec![Effect::Command { tag: CommandTag::Stop { room, ask }, command }]
 }
 
 /// An answer could not be stopped.
@@ -199,8 +199,8 @@ pub(super) fn act(model: &mut Model, action: Action, armed: Option<Armed>) -> Ve
 fn send(envelope: &mut Envelope) -> Vec<Effect> {
     let Some(new) = envelope.sealed().filter(|_| !envelope.is_sending) else { return Vec::new() };
     envelope.is_sending = true;
-    let ask = Ask::Question { number: envelope.number };
-    vec![Effect::Command { ask, command: Command::Ask(new) }]
+    let tag = CommandTag::Question { number: envelope.number };
+    vec![Effect::Command { tag, command: Command::Ask(new) }]
 }
 
 /// The engine has gathered what would leave.
@@ -213,7 +213,7 @@ pub(super) fn gathered(model: &mut Model, number: u64, view: &client::Envelope) 
 /// The question is safe in the outbox: only now does the draft go.
 pub(super) fn asked(model: &mut Model, number: u64) -> Vec<Effect> {
     let Some((room, draft)) = closed(model, number) else { return Vec::new() };
-    let is_here = model.place == Some(room);
+    let is_here = model.current_room == Some(room);
     let Some(there) = model.rooms.get_mut(&room) else { return Vec::new() };
     there.timeline.scroll = Scroll::Live;
     there.timeline.n_below = 0;

@@ -6,9 +6,9 @@ use mathia_protocol::id::RoomId;
 use mathia_protocol::name::{Handle, RoomName};
 
 use super::{asking, complain, notice, overlays, plain, quit, reading};
-use crate::app::effect::{Ask, Effect};
+use crate::app::effect::{CommandTag, Effect};
 use crate::app::model::Model;
-use crate::app::model::overlay::{Overlay, Question, Topic};
+use crate::app::model::overlay::{Confirmation, Overlay, Topic};
 use crate::app::slash::Slash;
 
 /// Does a command. `written` goes back into the composer if there is no room to do it in.
@@ -32,9 +32,11 @@ pub(super) fn run(model: &mut Model, command: Slash, written: &str) -> Vec<Effec
         Slash::Create { name, is_open } => create(name, is_open),
         Slash::Direct { person, text } => {
             let command = Command::Direct(PersonRef::Handle(person));
-            vec![Effect::Command { ask: Ask::Go { say: text }, command }]
+            vec![Effect::Command { tag: CommandTag::Go { say: text }, command }]
         }
-        Slash::Devices => vec![Effect::Command { ask: Ask::Devices, command: Command::Devices }],
+        Slash::Devices => {
+            vec![Effect::Command { tag: CommandTag::Devices, command: Command::Devices }]
+        }
         Slash::Invite { uses, lifetime } => {
             // Nobody joins a direct room, and everybody an open one.
             let room = model.room().map(|room| &room.facts);
@@ -42,12 +44,12 @@ pub(super) fn run(model: &mut Model, command: Slash, written: &str) -> Vec<Effec
             let sealed = room.filter(|facts| facts.mode == RoomMode::E2ee);
             let rooms = sealed.map(|facts| facts.room).into_iter().collect();
             let command = Command::Invite { rooms, uses, lifetime };
-            vec![Effect::Command { ask: Ask::Invite, command }]
+            vec![Effect::Command { tag: CommandTag::Invite, command }]
         }
         Slash::Safety(person) => safety(person, false),
         Slash::Verify(person) => safety(person, true),
         here => {
-            if let Some(room) = model.place {
+            if let Some(room) = model.current_room {
                 run_here(model, room, here)
             } else {
                 model.composer.replace(written);
@@ -67,7 +69,7 @@ fn run_here(model: &mut Model, room: RoomId, command: Slash) -> Vec<Effect> {
         Slash::Lock => panel(model, Topic::Lock),
         Slash::Who(None) => {
             panel(model, Topic::Who);
-            vec![Effect::Command { ask: Ask::People, command: Command::People }]
+            vec![Effect::Command { tag: CommandTag::People, command: Command::People }]
         }
         Slash::Who(Some(name)) => who(model, &name),
         Slash::Stop => asking::stop(model),
@@ -150,18 +152,20 @@ fn join(model: &mut Model, wanted: Option<RoomName>) -> Vec<Effect> {
     });
     match mine {
         Some(room) => super::rooms::enter(model, room),
-        None => vec![Effect::Command { ask: Ask::Lobby { wanted }, command: Command::Lobby }],
+        None => {
+            vec![Effect::Command { tag: CommandTag::Lobby { wanted }, command: Command::Lobby }]
+        }
     }
 }
 
 fn create(name: RoomName, is_open: bool) -> Vec<Effect> {
     let room = NewRoom { name, is_open, shares_history: is_open, people: Vec::new() };
-    vec![Effect::Command { ask: Ask::Go { say: None }, command: Command::CreateRoom(room) }]
+    vec![Effect::Command { tag: CommandTag::Go { say: None }, command: Command::CreateRoom(room) }]
 }
 
 fn safety(person: Handle, asks: bool) -> Vec<Effect> {
     let command = Command::Safety(PersonRef::Handle(person.clone()));
-    vec![Effect::Command { ask: Ask::Safety { person, asks }, command }]
+    vec![Effect::Command { tag: CommandTag::Safety { person, asks }, command }]
 }
 
 fn set(room: RoomId, key: &str, value: String, done: &str) -> Vec<Effect> {
@@ -178,7 +182,7 @@ fn who(model: &mut Model, name: &Handle) -> Vec<Effect> {
 }
 
 fn ask(model: &mut Model, text: String, command: Command, done: String) -> Vec<Effect> {
-    model.overlays = vec![Overlay::Question(Question { text, command, done })];
+    model.overlays = vec![Overlay::Confirmation(Confirmation { text, command, done })];
     Vec::new()
 }
 

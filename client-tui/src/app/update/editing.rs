@@ -130,7 +130,7 @@ pub(super) fn changed(model: &mut Model) -> Vec<Effect> {
     model.writing.recalled = None;
     model.writing.unsaved_since = Some(run);
     let is_said = !model.composer.is_empty() && !model.composer.text().starts_with('/');
-    let Some(room) = model.place.filter(|_| is_said && model.connection.is_online()) else {
+    let Some(room) = model.current_room.filter(|_| is_said && model.connection.is_online()) else {
         return stop_typing(model);
     };
     match model.writing.typing {
@@ -147,7 +147,7 @@ pub(super) fn changed(model: &mut Model) -> Vec<Effect> {
 
 /// Tells the others that typing stopped, if they were told that it goes on.
 pub(super) fn stop_typing(model: &mut Model) -> Vec<Effect> {
-    match (model.writing.typing.take(), model.place) {
+    match (model.writing.typing.take(), model.current_room) {
         (Some(_), Some(room)) => vec![plain(Command::TypingStopped(room), "")],
         _ => Vec::new(),
     }
@@ -175,7 +175,7 @@ pub(super) fn pause(model: &mut Model) -> Vec<Effect> {
 
 fn save(model: &mut Model) -> Option<Effect> {
     model.writing.unsaved_since.take()?;
-    let room = model.place?;
+    let room = model.current_room?;
     Some(Effect::SaveDraft { room, text: model.composer.text().to_owned() })
 }
 

@@ -11,7 +11,7 @@ use mathia_protocol::id::{AccountId, RoomId, Seq, TimeMs};
 
 use super::rooms;
 use super::{complain, notice, ring, scrolling};
-use crate::app::effect::{Ask, Effect};
+use crate::app::effect::{CommandTag, Effect};
 use crate::app::model::Model;
 use crate::app::model::entry::{Body, Entry, ItemKey, Pending, PendingState};
 use crate::app::model::question::{Answering, Asked};
@@ -23,7 +23,7 @@ use crate::safe_text::SafeText;
 const TYPING_TIME: Duration = Duration::from_secs(6);
 
 /// Folds what the engine tells.
-pub(super) fn told(model: &mut Model, event: ClientEvent) -> Vec<Effect> {
+pub(super) fn handle(model: &mut Model, event: ClientEvent) -> Vec<Effect> {
     match event {
         ClientEvent::Connection(state) => {
             let was_online = model.connection.is_online();
@@ -38,7 +38,7 @@ pub(super) fn told(model: &mut Model, event: ClientEvent) -> Vec<Effect> {
             Vec::new()
         }
         // What says nothing is the end of an answer: it is shown where it works.
-        ClientEvent::Outbox(view) if view.text.is_empty() => wordless(model, &view),
+        ClientEvent::Outbox(view) if view.text.is_empty() => stop_state(model, &view),
         ClientEvent::Outbox(view) => {
             outbox(model, &view);
             Vec::new()
@@ -77,8 +77,8 @@ fn online(model: &mut Model) -> Vec<Effect> {
         // What the replica could not give, the server may.
         room.timeline.has_more |= room.timeline.oldest().is_some_and(|oldest| oldest > Seq(1));
     }
-    let mut effects = vec![Effect::Command { ask: Ask::People, command: Command::People }];
-    if let Some(place) = model.place {
+    let mut effects = vec![Effect::Command { tag: CommandTag::People, command: Command::People }];
+    if let Some(place) = model.current_room {
         effects.extend(rooms::load(model, place, Seq(0)));
     }
     effects
@@ -104,7 +104,9 @@ pub(super) fn room(model: &mut Model, view: &RoomView) -> Vec<Effect> {
         model.rooms.insert(id, room);
     }
     let is_wanted = model.wanted == Some(id);
-    if is_wanted || (model.place.is_none() && model.wanted.is_none() && model.are_rooms_known) {
+    if is_wanted
+        || (model.current_room.is_none() && model.wanted.is_none() && model.are_rooms_known)
+    {
         return rooms::enter(model, id);
     }
     Vec::new()
@@ -114,7 +116,7 @@ fn room_gone(model: &mut Model, gone: RoomId) -> Vec<Effect> {
     if !model.rooms.contains_key(&gone) {
         return Vec::new();
     }
-    let was_here = model.place == Some(gone);
+    let was_here = model.current_room == Some(gone);
     let mut effects = if was_here { rooms::leave(model) } else { Vec::new() };
     let Some(room) = model.rooms.remove(&gone) else { return effects };
     if !room.draft.is_empty() {
@@ -129,7 +131,7 @@ fn room_gone(model: &mut Model, gone: RoomId) -> Vec<Effect> {
 }
 
 fn entry(model: &mut Model, view: &EntryView) -> Vec<Effect> {
-    let is_here = model.place == Some(view.room);
+    let is_here = model.current_room == Some(view.room);
     let is_watched = model.is_watched() && is_here;
     let ask = match &view.body {
         EntryBodyView::Answer(answer) if is_here => Some(answer.ask),
@@ -215,14 +217,14 @@ fn alarm(
     }
     note(model, room, text, true);
     complain(model, text);
-    let people = Effect::Command { ask: Ask::People, command: Command::People };
+    let people = Effect::Command { tag: CommandTag::People, command: Command::People };
     ring(model).into_iter().chain([people]).collect()
 }
 
 /// Adds a line to a room's timeline, or to that of the room one is in.
 fn note(model: &mut Model, room: Option<RoomId>, text: &str, is_alarm: bool) {
     let time = model.now.wall;
-    let room = room.or(model.place).and_then(|id| model.rooms.get_mut(&id));
+    let room = room.or(model.current_room).and_then(|id| model.rooms.get_mut(&id));
     match room {
         Some(room) => room.timeline.note(SafeText::line(text), time, is_alarm),
         None => notice(model, text),
@@ -230,7 +232,7 @@ fn note(model: &mut Model, room: Option<RoomId>, text: &str, is_alarm: bool) {
 }
 
 /// A stop that the server refuses is told and dropped: there is no text to mend or send again.
-fn wordless(model: &mut Model, view: &OutboxView) -> Vec<Effect> {
+fn stop_state(model: &mut Model, view: &OutboxView) -> Vec<Effect> {
     let OutboxState::Failed { cause } = &view.state else { return Vec::new() };
     complain(model, &format!("The answer was not stopped: {cause}"));
     vec![super::plain(Command::Withdraw { local_id: view.local_id }, "")]

@@ -10,8 +10,8 @@ use crate::app::action::Action;
 use crate::app::chord::Chord;
 use crate::app::composer::Edit;
 use crate::app::effect::Effect;
-use crate::app::keymap::Place;
-use crate::app::model::overlay::{Among, Overlay, Switcher, Topic};
+use crate::app::keymap::KeyContext;
+use crate::app::model::overlay::{Overlay, Switcher, SwitcherList, Topic};
 use crate::app::model::{Armed, Model};
 
 /// How long a key stays armed to do more when pressed again.
@@ -20,7 +20,7 @@ const ARMED_TIME: Duration = Duration::from_secs(2);
 /// Does what a key does here.
 pub(super) fn key(model: &mut Model, key: KeyEvent) -> Vec<Effect> {
     let chord = Chord::of(key);
-    let place = model.key_place();
+    let place = model.key_context();
     let armed = model.armed.take();
     if armed_select(model, armed, chord) {
         return select::begin(model);
@@ -28,18 +28,18 @@ pub(super) fn key(model: &mut Model, key: KeyEvent) -> Vec<Effect> {
     // A letter is text where something is written already, whatever it is bound to.
     let is_text = chord.typed().is_some() && model.is_written();
     match model.keymap.action(place, chord).filter(|_| !is_text) {
-        Some(action) if place == Place::List || place == Place::Panel => {
+        Some(action) if place == KeyContext::List || place == KeyContext::Panel => {
             overlays::act(model, action, armed)
         }
-        Some(action) if place == Place::Select => selecting(model, action, armed),
+        Some(action) if place == KeyContext::Select => selecting(model, action, armed),
         // Readline's kill where there is something to kill, whatever the key is bound to.
         Some(_) if chord == Chord::KILL && !model.composer.after_caret().is_empty() => {
             editing::edit(model, Edit::KillToEnd)
         }
         Some(action) => composing(model, action, armed),
         None => match chord.typed() {
-            Some(c) if place == Place::Compose => editing::type_char(model, c),
-            Some(c) if place == Place::List => overlays::filter(model, c),
+            Some(c) if place == KeyContext::Compose => editing::type_char(model, c),
+            Some(c) if place == KeyContext::List => overlays::filter(model, c),
             _ => Vec::new(),
         },
     }
@@ -50,7 +50,7 @@ fn armed_select(model: &Model, armed: Option<Armed>, chord: Chord) -> bool {
     let is_armed = matches!(armed, Some(Armed::Select(until)) if model.now.run < until);
     is_armed
         && chord.typed() == Some('k')
-        && model.key_place() == Place::Compose
+        && model.key_context() == KeyContext::Compose
         && model.composer.is_empty()
 }
 
@@ -105,7 +105,8 @@ fn selecting(model: &mut Model, action: Action, armed: Option<Armed>) -> Vec<Eff
 pub(super) fn anywhere(model: &mut Model, action: Action, armed: Option<Armed>) -> Vec<Effect> {
     match action {
         Action::Switcher => {
-            let switcher = Switcher { filter: <_>::default(), selected: 0, among: Among::Places };
+            let switcher =
+                Switcher { filter: <_>::default(), selected: 0, among: SwitcherList::Places };
             model.overlays = vec![Overlay::Switcher(switcher)];
             Vec::new()
         }

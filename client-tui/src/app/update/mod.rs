@@ -22,7 +22,7 @@ use std::time::Duration;
 
 use mathia_protocol::client::Command;
 
-use super::effect::{Ask, CLIPBOARD_LEN_MAX, Effect};
+use super::effect::{CLIPBOARD_LEN_MAX, CommandTag, Effect};
 use super::message::Msg;
 use super::model::{Model, Notice};
 use super::now::Now;
@@ -60,8 +60,8 @@ fn warn(model: &mut Model) {
 /// What is asked of the engine when there is one.
 fn begin() -> [Effect; 2] {
     [
-        Effect::Command { ask: Ask::Rooms, command: Command::Rooms },
-        Effect::Command { ask: Ask::People, command: Command::People },
+        Effect::Command { tag: CommandTag::Rooms, command: Command::Rooms },
+        Effect::Command { tag: CommandTag::People, command: Command::People },
     ]
 }
 
@@ -96,8 +96,8 @@ fn fold(model: &mut Model, msg: Msg) -> Vec<Effect> {
         }
         Msg::Tick => Vec::new(),
         Msg::Resumed => vec![Effect::Title(model.title.clone()), Effect::Redraw],
-        Msg::Client(event) => events::told(model, event),
-        Msg::Answer { ask, result } => answers::answered(model, ask, result),
+        Msg::Client(event) => events::handle(model, event),
+        Msg::Answer { tag, result } => answers::handle(model, tag, result),
         Msg::Joined(answer) => wizard::joined(model, answer),
         Msg::Terminate => quit(model),
     }
@@ -156,5 +156,5 @@ fn say(model: &mut Model, text: &str, is_error: bool) {
 
 /// A command whose success is told with a sentence, or not at all if that is empty.
 fn plain(command: Command, done: &str) -> Effect {
-    Effect::Command { ask: Ask::Plain(done.to_owned()), command }
+    Effect::Command { tag: CommandTag::Plain(done.to_owned()), command }
 }

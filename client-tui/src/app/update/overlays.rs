@@ -5,7 +5,7 @@ use mathia_protocol::id::RoomId;
 
 use super::{asking, keys, notice, plain, rooms};
 use crate::app::action::Action;
-use crate::app::effect::{Ask, Effect, Then};
+use crate::app::effect::{AfterWithdraw, CommandTag, Effect};
 use crate::app::explain;
 use crate::app::model::entry::PendingState;
 use crate::app::model::overlay::{Overlay, Topic};
@@ -21,7 +21,7 @@ pub(super) fn act(model: &mut Model, action: Action, armed: Option<Armed>) -> Ve
     match model.overlays.last() {
         Some(Overlay::Switcher(_)) => in_switcher(model, action, armed),
         Some(Overlay::Outbox { .. }) => in_outbox(model, action, armed),
-        Some(Overlay::Question(_)) => in_question(model, action, armed),
+        Some(Overlay::Confirmation(_)) => in_question(model, action, armed),
         Some(Overlay::Panel { .. }) => in_panel(model, action, armed),
         Some(Overlay::Envelope(_)) => asking::act(model, action, armed),
         None => Vec::new(),
@@ -63,7 +63,7 @@ fn in_switcher(model: &mut Model, action: Action, armed: Option<Armed>) -> Vec<E
 
 fn choose(model: &mut Model, target: Target) -> Vec<Effect> {
     model.overlays.clear();
-    let go = |command| vec![Effect::Command { ask: Ask::Go { say: None }, command }];
+    let go = |command| vec![Effect::Command { tag: CommandTag::Go { say: None }, command }];
     match target {
         Target::Room(room) => rooms::enter(model, room),
         Target::Person(account) => go(Command::Direct(PersonRef::Account(account))),
@@ -102,7 +102,7 @@ fn in_panel(model: &mut Model, action: Action, armed: Option<Armed>) -> Vec<Effe
             model.overlays.clear();
             return vec![
                 plain(Command::Trust { person, is_verified: true }, &done),
-                Effect::Command { ask: Ask::People, command: Command::People },
+                Effect::Command { tag: CommandTag::People, command: Command::People },
             ];
         }
         (other, _) => return keys::anywhere(model, other, armed),
@@ -129,7 +129,7 @@ fn in_question(model: &mut Model, action: Action, armed: Option<Armed>) -> Vec<E
     match action {
         // The letter y copies elsewhere; here it says yes.
         Action::Copy | Action::Confirm => {
-            let Some(Overlay::Question(question)) = model.overlays.pop() else {
+            let Some(Overlay::Confirmation(question)) = model.overlays.pop() else {
                 return Vec::new();
             };
             vec![plain(question.command, &question.done)]
@@ -148,9 +148,11 @@ fn in_outbox(model: &mut Model, action: Action, armed: Option<Armed>) -> Vec<Eff
         (Action::ListUp, _) => *selected = selected.saturating_sub(1),
         (Action::ListDown, _) => *selected += 1,
         (Action::EditQueued | Action::Choose, Some((room, key))) => {
-            return take_back(model, room, key, Then::Edit);
+            return take_back(model, room, key, AfterWithdraw::Edit);
         }
-        (Action::Withdraw, Some((room, key))) => return take_back(model, room, key, Then::Drop),
+        (Action::Withdraw, Some((room, key))) => {
+            return take_back(model, room, key, AfterWithdraw::Drop);
+        }
         (Action::Retry, Some((room, key))) => return retry(model, room, key),
         (Action::EditQueued | Action::Choose | Action::Withdraw | Action::Retry, None) => {}
         (other, _) => return keys::anywhere(model, other, armed),
@@ -159,16 +161,16 @@ fn in_outbox(model: &mut Model, action: Action, armed: Option<Armed>) -> Vec<Eff
 }
 
 /// Takes a queued text back: from the engine if it has it, from the screen alone otherwise.
-fn take_back(model: &mut Model, id: RoomId, key: u64, then: Then) -> Vec<Effect> {
+fn take_back(model: &mut Model, id: RoomId, key: u64, then: AfterWithdraw) -> Vec<Effect> {
     let pending = model
         .rooms
         .get_mut(&id)
         .and_then(|room| room.timeline.pending_mut(|pending| pending.key == key));
     let Some(pending) = pending else { return Vec::new() };
-    let ask = Ask::Withdraw { room: id, key, then };
+    let tag = CommandTag::Withdraw { room: id, key, then };
     match pending.local_id {
-        Some(local_id) => vec![Effect::Command { ask, command: Command::Withdraw { local_id } }],
-        None => super::answers::answered(model, ask, Ok(mathia_protocol::client::Done::Done)),
+        Some(local_id) => vec![Effect::Command { tag, command: Command::Withdraw { local_id } }],
+        None => super::answers::handle(model, tag, Ok(mathia_protocol::client::Done::Done)),
     }
 }
 
@@ -179,7 +181,7 @@ fn retry(model: &mut Model, id: RoomId, key: u64) -> Vec<Effect> {
         .get_mut(&id)
         .and_then(|room| room.timeline.pending_mut(|pending| pending.key == key));
     match pending.map(|pending| &pending.state) {
-        Some(PendingState::Failed(_)) => take_back(model, id, key, Then::Resend),
+        Some(PendingState::Failed(_)) => take_back(model, id, key, AfterWithdraw::Resend),
         Some(_) => {
             notice(model, "This is sent by itself when the connection is back.");
             Vec::new()

@@ -6,7 +6,7 @@ use mathia_protocol::client::Command;
 use mathia_protocol::id::{RoomId, Seq};
 
 use super::editing;
-use crate::app::effect::{Ask, Effect};
+use crate::app::effect::{CommandTag, Effect};
 use crate::app::model::connection::Connection;
 use crate::app::model::room::Room;
 use crate::app::model::timeline::Scroll;
@@ -93,7 +93,7 @@ pub(super) fn mark(model: &mut Model, id: RoomId) -> Option<Effect> {
 fn mark_upto(room: &mut Room, upto: Seq) -> Effect {
     room.marked = room.marked.max(upto);
     let command = Command::MarkRead { room: room.facts.room, upto };
-    Effect::Command { ask: Ask::Mark(room.facts.room), command }
+    Effect::Command { tag: CommandTag::Mark(room.facts.room), command }
 }
 
 fn looked_at(model: &Model) -> Option<(RoomId, Seq)> {

@@ -5,8 +5,8 @@ use mathia_protocol::id::{RoomId, Seq};
 
 use super::editing;
 use crate::app::composer::Composer;
-use crate::app::effect::{Ask, Effect};
-use crate::app::layout::Page;
+use crate::app::effect::{CommandTag, Effect};
+use crate::app::layout::TimelinePage;
 use crate::app::model::entry::ItemKey;
 use crate::app::model::room::NewLine;
 use crate::app::model::timeline::Scroll;
@@ -19,13 +19,13 @@ const PAGE_LEN: u32 = 100;
 pub(super) fn enter(model: &mut Model, to: RoomId) -> Vec<Effect> {
     model.overlays.clear();
     model.selected = None;
-    if model.place == Some(to) || !model.rooms.contains_key(&to) {
+    if model.current_room == Some(to) || !model.rooms.contains_key(&to) {
         return Vec::new();
     }
     // What was written before there was a place comes along, behind the draft that waits there.
-    let early = if model.place.is_none() { model.composer.take() } else { String::new() };
+    let early = if model.current_room.is_none() { model.composer.take() } else { String::new() };
     let mut effects = leave(model);
-    model.place = Some(to);
+    model.current_room = Some(to);
     model.wanted = None;
     let Some(room) = model.rooms.get_mut(&to) else { return effects };
     model.composer = Composer::with_text(&room.draft);
@@ -56,7 +56,7 @@ pub(super) fn leave(model: &mut Model) -> Vec<Effect> {
         room.line = None;
         room.timeline.rest();
     }
-    model.place = None;
+    model.current_room = None;
     effects
 }
 
@@ -69,12 +69,12 @@ pub(super) fn load(model: &mut Model, id: RoomId, before: Seq) -> Option<Effect>
     }
     timeline.asked = Some(before);
     let command = Command::Timeline { room: id, before, count: PAGE_LEN };
-    Some(Effect::Command { ask: Ask::Timeline { room: id, before }, command })
+    Some(Effect::Command { tag: CommandTag::Timeline { room: id, before }, command })
 }
 
 /// Asks for older entries when the window nears the oldest that are loaded.
 pub(super) fn load_older(model: &mut Model) -> Option<Effect> {
-    let page = Page::of(model)?;
+    let page = TimelinePage::of(model)?;
     let room = model.room()?;
     let oldest = room.timeline.oldest().filter(|_| room.timeline.has_more && page.is_at_top())?;
     load(model, room.facts.room, oldest)
@@ -89,7 +89,7 @@ pub(super) fn place_line(model: &mut Model) {
     let first = room.timeline.first_countable_after(line.after).map(|entry| entry.seq);
     let scroll = first.and_then(|first| {
         let key = ItemKey::Placed(first, 0);
-        let page = Page::of(model)?;
+        let page = TimelinePage::of(model)?;
         let is_seen = page.window().iter().any(|line| line.key == key);
         (!is_seen).then(|| page.with_top(key, 1))
     });
@@ -103,7 +103,7 @@ pub(super) fn place_line(model: &mut Model) {
 pub(super) fn neighbor(model: &mut Model, is_down: bool) -> Vec<Effect> {
     let order = model.rooms_in_order();
     let n_rooms = order.len();
-    let Some(here) = order.iter().position(|room| Some(*room) == model.place) else {
+    let Some(here) = order.iter().position(|room| Some(*room) == model.current_room) else {
         return order.first().map_or_else(Vec::new, |first| enter(model, *first));
     };
     let there = if is_down { here + 1 } else { here + n_rooms - 1 } % n_rooms;
@@ -117,7 +117,7 @@ pub(super) fn next_unread(model: &mut Model) -> Vec<Effect> {
         model
             .rooms
             .get(id)
-            .filter(|_| Some(*id) != model.place)
+            .filter(|_| Some(*id) != model.current_room)
             .map(|room| (room.facts.n_mentions > 0, room.facts.n_unread > 0))
     };
     let order = model.rooms_in_order();

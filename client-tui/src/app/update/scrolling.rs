@@ -4,7 +4,7 @@ use mathia_protocol::id::Seq;
 
 use super::rooms;
 use crate::app::effect::Effect;
-use crate::app::layout::Page;
+use crate::app::layout::TimelinePage;
 use crate::app::model::Model;
 use crate::app::model::areas::Areas;
 use crate::app::model::entry::ItemKey;
@@ -13,8 +13,8 @@ use crate::app::model::timeline::Scroll;
 /// Scrolls by half a screen.
 pub(super) fn by_page(model: &mut Model, is_down: bool) -> Vec<Effect> {
     let n_rows = usize::from(Areas::of(model).timeline.height / 2).max(1);
-    let scroll =
-        Page::of(model).map(|page| if is_down { page.down(n_rows) } else { page.up(n_rows) });
+    let scroll = TimelinePage::of(model)
+        .map(|page| if is_down { page.down(n_rows) } else { page.up(n_rows) });
     to(model, scroll)
 }
 
@@ -25,7 +25,7 @@ pub(super) fn newest(model: &mut Model) -> Vec<Effect> {
 
 /// Goes to the line above what is new; without one, to the oldest that is loaded.
 pub(super) fn first_unread(model: &mut Model) -> Vec<Effect> {
-    let scroll = Page::of(model).and_then(|page| {
+    let scroll = TimelinePage::of(model).and_then(|page| {
         let room = model.room()?;
         let first = room.line.and_then(|line| room.timeline.first_countable_after(line.after));
         match first {
@@ -40,14 +40,14 @@ pub(super) fn first_unread(model: &mut Model) -> Vec<Effect> {
 pub(super) fn reads_answer(model: &Model, ask: Seq) -> Option<usize> {
     let key = ItemKey::Answering(ask);
     let is_there = matches!(model.room()?.timeline.scroll, Scroll::At(at, _) if at == key);
-    is_there.then(|| Page::of(model).map(|page| page.n_rows_before(key)))?
+    is_there.then(|| TimelinePage::of(model).map(|page| page.n_rows_before(key)))?
 }
 
 /// The whole answer took the place of the one that came in: its reader stays at their row, whatever
 /// stands above it now.
 pub(super) fn keep_reading(model: &mut Model, answer: Seq, n_before: usize) {
     let key = ItemKey::Placed(answer, 0);
-    let n_now = Page::of(model).map_or(n_before, |page| page.n_rows_before(key));
+    let n_now = TimelinePage::of(model).map_or(n_before, |page| page.n_rows_before(key));
     if let Some(room) = model.room_mut()
         && let Scroll::At(at, row) = room.timeline.scroll
         && at == key

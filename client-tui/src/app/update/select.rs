@@ -2,14 +2,14 @@
 
 use super::{notice, rooms};
 use crate::app::effect::Effect;
-use crate::app::layout::Page;
+use crate::app::layout::TimelinePage;
 use crate::app::model::Model;
 use crate::app::model::entry::ItemKey;
 use crate::app::model::overlay::{Overlay, Topic};
 
 /// Selects the newest thing in view.
 pub(super) fn begin(model: &mut Model) -> Vec<Effect> {
-    let newest = Page::of(model).and_then(|page| page.window().last().map(|line| line.key));
+    let newest = TimelinePage::of(model).and_then(|page| page.window().last().map(|line| line.key));
     if let Some(key) = newest {
         to(model, key)
     } else {
@@ -21,7 +21,7 @@ pub(super) fn begin(model: &mut Model) -> Vec<Effect> {
 /// Selects the next thing up or down that shows anything.
 pub(super) fn step(model: &mut Model, is_down: bool) -> Vec<Effect> {
     let Some(selected) = model.selected else { return Vec::new() };
-    let Some(page) = Page::of(model) else { return Vec::new() };
+    let Some(page) = TimelinePage::of(model) else { return Vec::new() };
     match page.neighbor(selected, is_down) {
         Some(key) => to(model, key),
         None => rooms::load_older(model).into_iter().filter(|_| !is_down).collect(),
@@ -41,7 +41,7 @@ pub(super) fn to_end(model: &mut Model, is_newest: bool) -> Vec<Effect> {
 
 fn to(model: &mut Model, key: ItemKey) -> Vec<Effect> {
     model.selected = Some(key);
-    let scroll = Page::of(model).map(|page| page.showing(key));
+    let scroll = TimelinePage::of(model).map(|page| page.showing(key));
     if let (Some(scroll), Some(room)) = (scroll, model.room_mut()) {
         room.timeline.scroll = scroll;
     }

@@ -5,7 +5,7 @@ use mathia_protocol::id::RoomId;
 use mathia_protocol::limits::MESSAGE_TEXT_LEN_MAX;
 
 use super::{asking, commands, complain, editing};
-use crate::app::effect::{Ask, Effect};
+use crate::app::effect::{CommandTag, Effect};
 use crate::app::model::Model;
 use crate::app::model::entry::{Pending, PendingState};
 use crate::app::model::timeline::Scroll;
@@ -88,5 +88,5 @@ pub(super) fn queue(model: &mut Model, id: RoomId, text: &str) -> Effect {
         room.timeline.n_below = 0;
     }
     let command = Command::Send { room: id, text: text.to_owned() };
-    Effect::Command { ask: Ask::Send { room: id, key }, command }
+    Effect::Command { tag: CommandTag::Send { room: id, key }, command }
 }

@@ -11,14 +11,14 @@ use crate::app::chord::Chord;
 use crate::app::composer::{Composer, Edit};
 use crate::app::effect::Effect;
 use crate::app::join::{JoinAnswer, JoinAsk};
-use crate::app::keymap::Place;
+use crate::app::keymap::KeyContext;
 use crate::app::model::Model;
 use crate::app::model::wizard::{self, Step, Wizard};
 use crate::safe_text::SafeText;
 
 /// Does what a key does in the first start.
 pub(super) fn key(model: &mut Model, key: KeyEvent) -> Vec<Effect> {
-    let action = model.keymap.action(Place::List, Chord::of(key));
+    let action = model.keymap.action(KeyContext::List, Chord::of(key));
     let Some(wizard) = model.wizard.as_mut() else { return Vec::new() };
     if is_interrupt(key) && !matches!(wizard.step, Step::Words(_)) && !deletes(key, wizard) {
         return vec![Effect::Quit];

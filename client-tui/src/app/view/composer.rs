@@ -3,7 +3,7 @@
 use mathia_protocol::limits::MESSAGE_TEXT_LEN_MAX;
 use ratatui::layout::{Position, Rect};
 
-use super::pen::Pen;
+use super::painter::Painter;
 use crate::app::model::Model;
 use crate::app::model::areas::{Areas, COMPOSER_INDENT};
 use crate::app::theme::Role;
@@ -12,26 +12,26 @@ use crate::app::wrap::TAB_WIDTH;
 /// From this length on, the room that is left is told.
 const LENGTH_TOLD_FROM: usize = MESSAGE_TEXT_LEN_MAX * 3 / 4;
 
-pub(super) fn draw(pen: &mut Pen<'_>, areas: &Areas, model: &Model) -> Option<Position> {
+pub(super) fn draw(painter: &mut Painter<'_>, areas: &Areas, model: &Model) -> Option<Position> {
     let area = areas.composer;
     let edge = super::inset(Rect { y: area.y.saturating_sub(1), height: 1, ..area }, areas);
-    pen.rule(edge, 0);
-    length(pen, edge, model);
+    painter.rule(edge, 0);
+    length(painter, edge, model);
     let stopped = model.room().and_then(|room| room.facts.sending_stopped.as_ref());
     let (sign, role) =
         if stopped.is_some() { ("✗", Role::Failed) } else { ("›", Role::Accent) };
-    pen.put(area, (1, 0), sign, role);
+    painter.put(area, (1, 0), sign, role);
     let indent = u16::try_from(COMPOSER_INDENT).unwrap_or(0);
     let inner = Rect { x: area.x + indent, width: area.width.saturating_sub(indent), ..area };
     if model.composer.is_empty() {
         match (stopped, model.room()) {
             (Some(cause), _) => {
                 let text = format!("Sending is stopped here: {cause}");
-                pen.put_cut(inner, (0, 0), &text, Role::Failed);
+                painter.put_cut(inner, (0, 0), &text, Role::Failed);
             }
             (None, Some(room)) if model.selected.is_none() => {
                 let name = room.facts.shown_name();
-                pen.put_cut(inner, (0, 0), &format!("Write to {name}"), Role::Dim);
+                painter.put_cut(inner, (0, 0), &format!("Write to {name}"), Role::Dim);
             }
             _ => {}
         }
@@ -44,10 +44,10 @@ pub(super) fn draw(pen: &mut Pen<'_>, areas: &Areas, model: &Model) -> Option<Po
     let skipped = (caret.row + 1).saturating_sub(height);
     for (y, row) in (0..area.height).zip(rows.iter().skip(skipped)) {
         let text = model.composer.text()[row.range.clone()].replace('\t', &" ".repeat(TAB_WIDTH));
-        pen.put(inner, (0, y), &text, Role::Text);
+        painter.put(inner, (0, y), &text, Role::Text);
     }
     if skipped > 0 {
-        pen.put(area, (1, 0), "↑", Role::Dim);
+        painter.put(area, (1, 0), "↑", Role::Dim);
     }
     let cell = (u16::try_from(caret.col).ok()?, u16::try_from(caret.row - skipped).ok()?);
     position(inner, cell, model)
@@ -60,7 +60,7 @@ fn position(area: Rect, (col, row): (u16, u16), model: &Model) -> Option<Positio
     is_writing.then_some(Position { x, y: area.y + row })
 }
 
-fn length(pen: &mut Pen<'_>, edge: Rect, model: &Model) {
+fn length(painter: &mut Painter<'_>, edge: Rect, model: &Model) {
     let len = model.composer.text().len();
     if len < LENGTH_TOLD_FROM {
         return;
@@ -70,5 +70,5 @@ fn length(pen: &mut Pen<'_>, edge: Rect, model: &Model) {
     } else {
         (format!(" {} bytes left ", MESSAGE_TEXT_LEN_MAX - len), Role::Dim)
     };
-    pen.put_right(Rect { width: edge.width.saturating_sub(2), ..edge }, 0, &text, role);
+    painter.put_right(Rect { width: edge.width.saturating_sub(2), ..edge }, 0, &text, role);
 }

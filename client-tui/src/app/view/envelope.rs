@@ -2,8 +2,8 @@
 
 use ratatui::layout::Rect;
 
-use super::float::bound;
-use super::pen::{Pen, columns};
+use super::overlay::bound;
+use super::painter::{Painter, columns};
 use crate::app::action::Action;
 use crate::app::model::Model;
 use crate::app::model::areas;
@@ -19,8 +19,8 @@ const LABEL_WIDTH: usize = 8;
 /// Columns of a box and the space behind it.
 const BOX_WIDTH: u16 = 4;
 
-pub(super) fn draw(pen: &mut Pen<'_>, model: &Model, envelope: &Envelope) {
-    let width = areas::float_text_width(model.screen);
+pub(super) fn draw(painter: &mut Painter<'_>, model: &Model, envelope: &Envelope) {
+    let width = areas::overlay_text_width(model.screen);
     let keys = keys(model, envelope, width);
     // The border, and a column of the screen above and below.
     let room_left = usize::from(model.screen.1.saturating_sub(2)).max(4);
@@ -33,31 +33,31 @@ pub(super) fn draw(pen: &mut Pen<'_>, model: &Model, envelope: &Envelope) {
     let n_rows = n_fixed + goes.len() + n_spaces;
     let name = envelope.goes.as_ref().map_or("the assistant", |goes| goes.handle.as_str());
     let again = if envelope.again.is_some() { " again" } else { "" };
-    let place = areas::float(model.screen, width, n_rows);
-    let inner = pen.float(place, &format!("Ask {name}{again}"));
+    let place = areas::overlay(model.screen, width, n_rows);
+    let inner = painter.overlay_box(place, &format!("Ask {name}{again}"));
     let mut row = 0;
     for line in &goes {
-        draw_words(pen, inner, row, line);
+        draw_words(painter, inner, row, line);
         row += 1;
     }
     row += u16::from(n_spaces > 0);
     for index in 0..n_items {
         let area = Rect { y: inner.y + row, height: 1, ..inner };
-        draw_item(pen, area, model, envelope, index);
+        draw_item(painter, area, model, envelope, index);
         row += 1;
     }
     row += u16::from(n_spaces > 1);
-    draw_total(pen, inner, row, envelope);
+    draw_total(painter, inner, row, envelope);
     for (row, line) in (row + 1..).zip(&keys) {
-        draw_keys(pen, inner, row, line);
+        draw_keys(painter, inner, row, line);
     }
 }
 
-type Words = Vec<(String, Role)>;
+type StyledWords = Vec<(String, Role)>;
 
 /// Where it goes: side by side where there is room, one below the other otherwise, and cut where
 /// names are so long that the exact text must tell them.
-fn goes_rows(envelope: &Envelope, width: usize, n_rows_max: usize) -> Vec<Words> {
+fn goes_rows(envelope: &Envelope, width: usize, n_rows_max: usize) -> Vec<StyledWords> {
     let Some(goes) = &envelope.goes else {
         return vec![vec![("reading what would leave".to_owned(), Role::Dim)]];
     };
@@ -97,7 +97,7 @@ fn parts(goes: &Goes) -> Vec<(&'static str, &str)> {
 }
 
 /// Pairs of a word and what it says, three columns between two of them.
-fn draw_words(pen: &mut Pen<'_>, area: Rect, row: u16, words: &Words) {
+fn draw_words(painter: &mut Painter<'_>, area: Rect, row: u16, words: &StyledWords) {
     let mut col = 0;
     for (i, (text, role)) in words.iter().enumerate() {
         col += match i {
@@ -105,17 +105,23 @@ fn draw_words(pen: &mut Pen<'_>, area: Rect, row: u16, words: &Words) {
             i if i % 2 == 1 => 1,
             _ => 3,
         };
-        col = pen.put_cut(area, (col, row), text, *role);
+        col = painter.put_cut(area, (col, row), text, *role);
     }
 }
 
-fn draw_item(pen: &mut Pen<'_>, area: Rect, model: &Model, envelope: &Envelope, index: usize) {
+fn draw_item(
+    painter: &mut Painter<'_>,
+    area: Rect,
+    model: &Model,
+    envelope: &Envelope,
+    index: usize,
+) {
     let enclosure = index.checked_sub(1).and_then(|at| envelope.enclosures.get(at));
     let is_kept = enclosure.is_none_or(|enclosure| enclosure.is_kept);
     let is_selected = envelope.selected == index;
     if is_selected {
-        pen.tint(Rect { x: area.x - 1, width: area.width + 2, ..area }, Role::Selected);
-        pen.put(Rect { x: area.x - 1, width: 1, ..area }, (0, 0), "▌", Role::Accent);
+        painter.tint(Rect { x: area.x - 1, width: area.width + 2, ..area }, Role::Selected);
+        painter.put(Rect { x: area.x - 1, width: 1, ..area }, (0, 0), "▌", Role::Accent);
     }
     let n_tokens = match enclosure {
         None => asking::tokens(&envelope.text),
@@ -123,17 +129,17 @@ fn draw_item(pen: &mut Pen<'_>, area: Rect, model: &Model, envelope: &Envelope, 
     };
     let role = if is_kept { Role::Text } else { Role::Dim };
     let tokens = asking::token_word(n_tokens);
-    let right = pen.put_right(area, 0, &tokens, role);
+    let right = painter.put_right(area, 0, &tokens, role);
     let text = Rect { width: right.saturating_sub(1), ..area };
     // The question always goes: its box cannot be emptied.
     let sign = if is_kept { "[x]" } else { "[ ]" };
     let sign_role = if enclosure.is_none() || !is_kept { Role::Dim } else { Role::Accent };
-    pen.put(text, (0, 0), sign, sign_role);
+    painter.put(text, (0, 0), sign, sign_role);
     let words = enclosure.map_or_else(
         || "your question".to_owned(),
         |enclosure| enclosed(model, envelope, enclosure),
     );
-    pen.put_cut(text, (BOX_WIDTH, 0), &words, role);
+    painter.put_cut(text, (BOX_WIDTH, 0), &words, role);
 }
 
 /// What an enclosure is, in words.
@@ -142,7 +148,7 @@ fn enclosed(model: &Model, envelope: &Envelope, enclosure: &Enclosure) -> String
     match (enclosure.what, enclosure.shown().first()) {
         (What::Quoted, Some(quoted)) => {
             let first = quoted.text.as_str().lines().next().unwrap_or_default();
-            format!("quoted  {} {}  {first}", model.dial.clock(quoted.time), quoted.handle)
+            format!("quoted  {} {}  {first}", model.time_format.clock(quoted.time), quoted.handle)
         }
         (What::Before, _) => format!("the same {} as before", asking::message_word(n_shown)),
         (What::Last(1), _) => "last message".to_owned(),
@@ -155,14 +161,14 @@ fn enclosed(model: &Model, envelope: &Envelope, enclosure: &Enclosure) -> String
     }
 }
 
-fn draw_total(pen: &mut Pen<'_>, area: Rect, row: u16, envelope: &Envelope) {
+fn draw_total(painter: &mut Painter<'_>, area: Rect, row: u16, envelope: &Envelope) {
     let total = asking::token_word(envelope.n_tokens());
     let seen = if envelope.is_full() { "more do not fit" } else { "all see it was asked" };
     let line = Rect { y: area.y + row, height: 1, ..area };
     let about = format!("about {total}");
     let has_room = columns(&about) + 2 + columns(seen) <= area.width;
-    pen.put(line, (0, 0), if has_room { &about } else { &total }, Role::Name);
-    pen.put_right(line, 0, seen, Role::Dim);
+    painter.put(line, (0, 0), if has_room { &about } else { &total }, Role::Name);
+    painter.put_right(line, 0, seen, Role::Dim);
 }
 
 /// The keys in rows that fit, the most important first.
@@ -198,12 +204,12 @@ fn keys(model: &Model, envelope: &Envelope, width: usize) -> Vec<Vec<(String, &'
 /// Columns between two keys.
 const KEY_GAP: usize = 2;
 
-fn draw_keys(pen: &mut Pen<'_>, area: Rect, row: u16, keys: &[(String, &'static str)]) {
+fn draw_keys(painter: &mut Painter<'_>, area: Rect, row: u16, keys: &[(String, &'static str)]) {
     let mut col = 0;
     for (key, does) in keys {
         if !key.is_empty() {
-            col = pen.put(area, (col, row), key, Role::Accent) + 1;
+            col = painter.put(area, (col, row), key, Role::Accent) + 1;
         }
-        col = pen.put(area, (col, row), does, Role::Dim) + u16::try_from(KEY_GAP).unwrap_or(2);
+        col = painter.put(area, (col, row), does, Role::Dim) + u16::try_from(KEY_GAP).unwrap_or(2);
     }
 }

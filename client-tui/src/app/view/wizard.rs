@@ -3,10 +3,10 @@
 use ratatui::layout::{Position, Rect};
 use zeroize::Zeroizing;
 
-use super::float::keys_row;
-use super::pen::{Pen, columns};
+use super::overlay::keys_row;
+use super::painter::{Painter, columns};
 use crate::app::composer::Composer;
-use crate::app::model::wizard::{Destination, Step, Wizard};
+use crate::app::model::wizard::{InviteServer, Step, Wizard};
 use crate::app::theme::Role;
 use crate::app::wrap;
 use crate::safe_text::SafeText;
@@ -16,11 +16,11 @@ const WIDTH_MAX: u16 = 62;
 /// Columns of a numbered word.
 const WORD_WIDTH: u16 = 12;
 
-pub(super) fn draw(pen: &mut Pen<'_>, area: Rect, wizard: &Wizard) -> Option<Position> {
+pub(super) fn draw(painter: &mut Painter<'_>, area: Rect, wizard: &Wizard) -> Option<Position> {
     let width = WIDTH_MAX.min(area.width.saturating_sub(2));
     let x = area.x + (area.width - width) / 2;
     if let Step::Words(words) = &wizard.step {
-        words_page(pen, Rect { x, width, ..area }, words);
+        words_page(painter, Rect { x, width, ..area }, words);
         return None;
     }
     // Where rows are few, only what is asked now is shown.
@@ -28,16 +28,16 @@ pub(super) fn draw(pen: &mut Pen<'_>, area: Rect, wizard: &Wizard) -> Option<Pos
     let top = if is_tight { 0 } else { area.height / 6 };
     let inner = Rect { x, y: area.y + top, width, height: area.height - top };
     let text = Rect { height: inner.height.saturating_sub(1), ..inner };
-    let mut page = Page { pen, area: text, row: 0, is_tight, cursor: None };
+    let mut page = StepPage { painter, area: text, row: 0, is_tight, cursor: None };
     if !is_tight {
-        page.pen.put(inner, (0, 0), "mathia", Role::Mine);
+        page.painter.put(inner, (0, 0), "mathia", Role::Mine);
         page.row = 1;
         page.text("Rooms that only their members can read.", Role::Dim);
         page.space();
     }
     match &wizard.step {
         Step::Link => {
-            page.begun(wizard);
+            page.pending_join(wizard);
             page.link(wizard, true);
         }
         Step::Name => {
@@ -67,7 +67,7 @@ pub(super) fn draw(pen: &mut Pen<'_>, area: Rect, wizard: &Wizard) -> Option<Pos
     }
     let cursor = page.cursor;
     let bottom = Rect { height: inner.height.saturating_sub(u16::from(!is_tight)), ..inner };
-    keys_row(pen, bottom, keys(&wizard.step).iter().copied());
+    keys_row(painter, bottom, keys(&wizard.step).iter().copied());
     cursor
 }
 
@@ -82,18 +82,18 @@ fn keys(step: &Step) -> &'static [(&'static str, &'static str)] {
 }
 
 /// A column of text that grows downwards.
-struct Page<'p, 'a> {
-    pen: &'p mut Pen<'a>,
+struct StepPage<'p, 'a> {
+    painter: &'p mut Painter<'a>,
     area: Rect,
     row: u16,
     is_tight: bool,
     cursor: Option<Position>,
 }
 
-impl Page<'_, '_> {
+impl StepPage<'_, '_> {
     fn text(&mut self, text: &str, role: Role) {
         for row in wrap::rows(text, usize::from(self.area.width)) {
-            self.pen.put(self.area, (0, self.row), &row.text, role);
+            self.painter.put(self.area, (0, self.row), &row.text, role);
             self.row += 1;
         }
     }
@@ -102,12 +102,12 @@ impl Page<'_, '_> {
         self.row += u16::from(!self.is_tight);
     }
 
-    fn begun(&mut self, wizard: &Wizard) {
-        if let Some(begun) = &wizard.begun {
+    fn pending_join(&mut self, wizard: &Wizard) {
+        if let Some(pending_join) = &wizard.pending_join {
             let text = format!(
                 "You began to join as {} at {}, and no answer came. The same link and name take it \
                  up; in a shell, mathia-tui logout gives it up.",
-                begun.name, begun.address
+                pending_join.name, pending_join.address
             );
             self.text(SafeText::line(&text).as_str(), Role::Text);
             self.space();
@@ -116,14 +116,14 @@ impl Page<'_, '_> {
 
     /// The link while it is asked for; afterwards only where it leads, since it is a secret.
     fn link(&mut self, wizard: &Wizard, is_asked: bool) {
-        let destination = wizard.destination();
+        let invite_server = wizard.invite_server();
         if is_asked {
             self.field("Paste the invite link somebody gave you.", &wizard.link, true);
-            if destination.is_none() {
+            if invite_server.is_none() {
                 self.text("It begins with mathia:// and is a secret: it lets you in.", Role::Dim);
             }
         }
-        if let Some(Destination { address, has_key }) = destination {
+        if let Some(InviteServer { address, has_key }) = invite_server {
             let key = match (is_asked, has_key) {
                 (_, true) => "It holds that server's key, so no other can take its place.",
                 (true, false) => "You may be shown that server's key before anything is sent.",
@@ -141,7 +141,7 @@ impl Page<'_, '_> {
         let role = if is_asked { Role::Text } else { Role::Dim };
         self.text(question, role);
         let sign_role = if is_asked { Role::Accent } else { Role::Dim };
-        self.pen.put(self.area, (0, self.row), "›", sign_role);
+        self.painter.put(self.area, (0, self.row), "›", sign_role);
         let inner =
             Rect { x: self.area.x + 2, width: self.area.width.saturating_sub(3), ..self.area };
         // A long link shows the part where the caret is.
@@ -149,7 +149,7 @@ impl Page<'_, '_> {
         let excess = columns(before).saturating_sub(inner.width);
         let shown = skip_columns(field.text(), excess);
         let role = if is_asked { Role::Text } else { Role::Dim };
-        self.pen.put(inner, (0, self.row), shown, role);
+        self.painter.put(inner, (0, self.row), shown, role);
         if is_asked {
             let x = inner.x + (columns(before) - excess).min(inner.width);
             self.cursor = Some(Position { x, y: inner.y + self.row });
@@ -170,7 +170,7 @@ fn skip_columns(text: &str, n_columns: u16) -> &str {
     ""
 }
 
-fn words_page(pen: &mut Pen<'_>, area: Rect, words: &[Zeroizing<String>]) {
+fn words_page(painter: &mut Painter<'_>, area: Rect, words: &[Zeroizing<String>]) {
     let n_columns = (area.width / WORD_WIDTH).clamp(1, 4);
     let n_words = u16::try_from(words.len()).unwrap_or(0);
     let n_rows = n_words.div_ceil(n_columns);
@@ -188,12 +188,12 @@ fn words_page(pen: &mut Pen<'_>, area: Rect, words: &[Zeroizing<String>]) {
     let top = area.height.saturating_sub(used + 2 * gap) / 3;
     let area = Rect { y: area.y + top, height: used + 2 * gap, ..area };
     for (row, sentence) in (0..).zip(&sentences) {
-        pen.put(area, (0, row), &sentence.text, Role::Text);
+        painter.put(area, (0, row), &sentence.text, Role::Text);
     }
     for (i, word) in (0..n_words).zip(words) {
         let (col, row) = ((i / n_rows.max(1)) * WORD_WIDTH, n_sentences + gap + i % n_rows.max(1));
-        pen.put(area, (col, row), &format!("{:>2}", i + 1), Role::Dim);
-        pen.put(area, (col + 3, row), word.as_str(), Role::Name);
+        painter.put(area, (col, row), &format!("{:>2}", i + 1), Role::Dim);
+        painter.put(area, (col + 3, row), word.as_str(), Role::Name);
     }
-    keys_row(pen, area, keys(&Step::Words(Vec::new())).iter().copied());
+    keys_row(painter, area, keys(&Step::Words(Vec::new())).iter().copied());
 }

@@ -8,23 +8,23 @@ use mathia_protocol::id::RoomId;
 use tokio::sync::mpsc;
 use tokio_util::task::TaskTracker;
 
-use super::effect::Ask;
+use super::effect::CommandTag;
 use super::message::Msg;
 use super::session::{Drafts, Engine, Session};
 
-/// Things waiting in one lane.
-const LANE_LEN: usize = 256;
+/// Things waiting in one queue.
+const QUEUE_LEN: usize = 256;
 /// Commands under way side by side.
 const BESIDE_MAX: usize = 64;
 
 /// A thing to do in order.
 enum Job {
-    Command(Ask, Box<Command>),
+    Command(CommandTag, Box<Command>),
     Draft(RoomId, String),
 }
 
 /// The ways to the engine.
-pub(crate) struct Lanes {
+pub(crate) struct CommandQueues {
     engine: Arc<dyn Engine>,
     texts: mpsc::Sender<Job>,
     signals: mpsc::Sender<Job>,
@@ -32,24 +32,24 @@ pub(crate) struct Lanes {
     beside: TaskTracker,
 }
 
-impl Lanes {
+impl CommandQueues {
     /// Opens the lanes to a session's engine; answers go to `answers`.
     pub(crate) fn open(session: &Session, answers: mpsc::Sender<Msg>) -> Self {
         let beside = TaskTracker::new();
-        let lane = || {
-            let (sender, jobs) = mpsc::channel(LANE_LEN);
+        let queue = || {
+            let (sender, jobs) = mpsc::channel(QUEUE_LEN);
             let engine = Arc::clone(&session.engine);
             let drafts = Arc::clone(&session.drafts);
             beside.spawn(work(jobs, engine, drafts, answers.clone()));
             sender
         };
-        let (texts, signals) = (lane(), lane());
+        let (texts, signals) = (queue(), queue());
         Self { engine: Arc::clone(&session.engine), texts, signals, answers, beside }
     }
 
     /// Gives a command; returns at once, with the refusal if there is no room for it.
-    pub(crate) fn command(&self, ask: Ask, command: Command) -> Option<Msg> {
-        let lane = match &command {
+    pub(crate) fn command(&self, tag: CommandTag, command: Command) -> Option<Msg> {
+        let queue = match &command {
             Command::Send { .. }
             | Command::Withdraw { .. }
             | Command::Ask(_)
@@ -58,11 +58,11 @@ impl Lanes {
             | Command::Typing(_)
             | Command::TypingStopped(_)
             | Command::SetAway(_) => &self.signals,
-            _ => return self.beside(ask, command),
+            _ => return self.beside(tag, command),
         };
-        let job = Job::Command(ask, Box::new(command));
-        match lane.try_send(job) {
-            Err(mpsc::error::TrySendError::Full(Job::Command(ask, _))) => Some(busy(ask)),
+        let job = Job::Command(tag, Box::new(command));
+        match queue.try_send(job) {
+            Err(mpsc::error::TrySendError::Full(Job::Command(tag, _))) => Some(busy(tag)),
             Ok(()) | Err(_) => None,
         }
     }
@@ -86,20 +86,20 @@ impl Lanes {
         }
     }
 
-    fn beside(&self, ask: Ask, command: Command) -> Option<Msg> {
+    fn beside(&self, tag: CommandTag, command: Command) -> Option<Msg> {
         if self.beside.len() >= BESIDE_MAX {
-            return Some(busy(ask));
+            return Some(busy(tag));
         }
         let answer = self.engine.command(command);
         let answers = self.answers.clone();
-        self.beside.spawn(async move { tell(&answers, ask, answer.await).await });
+        self.beside.spawn(async move { send_answer(&answers, tag, answer.await).await });
         None
     }
 }
 
-fn busy(ask: Ask) -> Msg {
+fn busy(tag: CommandTag) -> Msg {
     let result = Err(CommandError::Refused("too much at once, try again".to_owned()));
-    Msg::Answer { ask, result }
+    Msg::Answer { tag, result }
 }
 
 async fn work(
@@ -110,17 +110,21 @@ async fn work(
 ) {
     while let Some(job) = jobs.recv().await {
         match job {
-            Job::Command(ask, command) => {
+            Job::Command(tag, command) => {
                 let result = engine.command(*command).await;
-                tell(&answers, ask, result).await;
+                send_answer(&answers, tag, result).await;
             }
             Job::Draft(room, text) => drafts.save(room, text).await,
         }
     }
 }
 
-async fn tell(answers: &mpsc::Sender<Msg>, ask: Ask, result: Result<Done, CommandError>) {
-    if answers.send(Msg::Answer { ask, result }).await.is_err() {
+async fn send_answer(
+    answers: &mpsc::Sender<Msg>,
+    tag: CommandTag,
+    result: Result<Done, CommandError>,
+) {
+    if answers.send(Msg::Answer { tag, result }).await.is_err() {
         tracing::debug!("an answer came after the end");
     }
 }

@@ -2,7 +2,7 @@
 
 use ratatui::layout::Rect;
 
-use super::pen::{Pen, columns};
+use super::painter::{Painter, columns};
 use crate::app::model::timeline::{Item, Scroll};
 use crate::app::model::{Model, Notice};
 use crate::app::theme::Role;
@@ -13,36 +13,36 @@ const NOTICE_ABOVE_MAX: u16 = 4;
 /// Names of people typing that are told one by one.
 const NAMED_MAX: usize = 2;
 
-pub(super) fn draw(pen: &mut Pen<'_>, area: Rect, model: &Model) {
+pub(super) fn draw(painter: &mut Painter<'_>, area: Rect, model: &Model) {
     let mut left = Rect { width: area.width.saturating_sub(1), ..area };
     if let Some(below) = below(model) {
         let shown = Rect { width: area.width.saturating_sub(1), ..area };
-        let col = pen.put_right(shown, 0, &below, Role::Unread);
+        let col = painter.put_right(shown, 0, &below, Role::Unread);
         left.width = col.saturating_sub(2);
     }
     if let Some(notice) = &model.notice {
-        draw_notice(pen, left, notice);
+        draw_notice(painter, left, notice);
     } else if let Some(completion) = &model.writing.completion {
         let mut col = 1;
         for (i, candidate) in completion.candidates.iter().enumerate() {
             if col + columns(candidate) >= left.width {
-                pen.put(left, (col, 0), "…", Role::Dim);
+                painter.put(left, (col, 0), "…", Role::Dim);
                 break;
             }
             let role = if i == completion.index { Role::Accent } else { Role::Dim };
-            col = pen.put(left, (col, 0), candidate.trim_end(), role) + 2;
+            col = painter.put(left, (col, 0), candidate.trim_end(), role) + 2;
         }
     } else if let Some(quoted) = quoted(model) {
-        let end = pen.put(left, (1, 0), "◆", Role::Assistant);
-        pen.put_cut(left, (end + 1, 0), &quoted, Role::Dim);
+        let end = painter.put(left, (1, 0), "◆", Role::Assistant);
+        painter.put_cut(left, (end + 1, 0), &quoted, Role::Dim);
     } else if let Some(typing) = typing(model) {
-        pen.put_cut(left, (1, 0), &typing, Role::Dim);
+        painter.put_cut(left, (1, 0), &typing, Role::Dim);
     }
 }
 
 /// A notice that is longer than the row grows upwards over the timeline: nothing moves, and no word
 /// of it is lost.
-fn draw_notice(pen: &mut Pen<'_>, area: Rect, notice: &Notice) {
+fn draw_notice(painter: &mut Painter<'_>, area: Rect, notice: &Notice) {
     let (sign, role) = if notice.is_error { ("✗ ", Role::Failed) } else { ("", Role::Text) };
     let text = format!("{sign}{}", notice.text);
     let width = usize::from(area.width.saturating_sub(1)).max(2);
@@ -50,8 +50,8 @@ fn draw_notice(pen: &mut Pen<'_>, area: Rect, notice: &Notice) {
     let n_above = u16::try_from(rows.len() - 1).unwrap_or(0).min(NOTICE_ABOVE_MAX).min(area.y);
     let grown = Rect { y: area.y - n_above, height: area.height + n_above, ..area };
     for (row, line) in (0..grown.height).zip(&rows) {
-        pen.put(grown, (0, row), &" ".repeat(usize::from(grown.width)), role);
-        pen.put(grown, (1, row), &line.text, role);
+        painter.put(grown, (0, row), &" ".repeat(usize::from(grown.width)), role);
+        painter.put(grown, (1, row), &line.text, role);
     }
 }
 

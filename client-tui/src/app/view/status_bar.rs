@@ -1,14 +1,14 @@
-//! The connection's truth, and keys that all work right now in this place.
+//! The connection's truth, and keys that all work right now in this context.
 
 use std::time::Duration;
 
 use ratatui::layout::Rect;
 
-use super::pen::{Pen, columns};
+use super::painter::{Painter, columns};
 use crate::app::action::Action;
 use crate::app::chord::Chord;
 use crate::app::composer::Edit;
-use crate::app::keymap::Place;
+use crate::app::keymap::KeyContext;
 use crate::app::model::Model;
 use crate::app::model::connection::Connection;
 use crate::app::model::overlay::Overlay;
@@ -16,9 +16,9 @@ use crate::app::model::timeline::Scroll;
 use crate::app::stamp;
 use crate::app::theme::Role;
 
-pub(super) fn draw(pen: &mut Pen<'_>, area: Rect, model: &Model) {
+pub(super) fn draw(painter: &mut Painter<'_>, area: Rect, model: &Model) {
     let (sign, words, role) = truth(model);
-    let mut col = pen.put(area, (1, 0), sign, role);
+    let mut col = painter.put(area, (1, 0), sign, role);
     for (i, word) in words.iter().enumerate() {
         let role = match (i, &model.connection) {
             (0, Connection::Stopped { .. }) => Role::Failed,
@@ -30,9 +30,9 @@ pub(super) fn draw(pen: &mut Pen<'_>, area: Rect, model: &Model) {
         if i > 0 && begin + columns(word) > area.width {
             break;
         }
-        col = pen.put_cut(area, (begin, 0), word, role);
+        col = painter.put_cut(area, (begin, 0), word, role);
     }
-    hints(pen, area, col + 3, model);
+    hints(painter, area, col + 3, model);
 }
 
 /// A sign and words for how the connection stands.
@@ -82,7 +82,7 @@ fn join(first: [String; 1], then: Option<String>) -> Vec<String> {
 }
 
 /// Writes the hints from the right, the most important last to go.
-fn hints(pen: &mut Pen<'_>, area: Rect, from: u16, model: &Model) {
+fn hints(painter: &mut Painter<'_>, area: Rect, from: u16, model: &Model) {
     let room_left = area.width.saturating_sub(from + 1);
     let mut shown: Vec<(String, String)> = Vec::new();
     let mut used = 0;
@@ -96,31 +96,31 @@ fn hints(pen: &mut Pen<'_>, area: Rect, from: u16, model: &Model) {
     }
     let mut col = area.width.saturating_sub(used + 1);
     for (key, does) in shown {
-        col = pen.put(area, (col, 0), &key, Role::Text) + 1;
-        col = pen.put(area, (col, 0), &does, Role::Dim) + 2;
+        col = painter.put(area, (col, 0), &key, Role::Text) + 1;
+        col = painter.put(area, (col, 0), &does, Role::Dim) + 2;
     }
 }
 
 /// The hints of this moment, the most important first.
 fn wanted(model: &Model) -> Vec<(String, String)> {
-    let place = model.key_place();
-    let hint = |action: Action, does: &str| hint(model, place, action, does);
-    let moving = || Some((model.keymap.moving_keys(place)?, "move".to_owned()));
-    let hints = match (place, model.overlays.last()) {
+    let context = model.key_context();
+    let hint = |action: Action, does: &str| hint(model, context, action, does);
+    let moving = || Some((model.keymap.moving_keys(context)?, "move".to_owned()));
+    let hints = match (context, model.overlays.last()) {
         // What floats tells its own keys.
         (
             _,
             Some(
                 Overlay::Panel { .. }
-                | Overlay::Question(_)
+                | Overlay::Confirmation(_)
                 | Overlay::Outbox { .. }
                 | Overlay::Envelope(_),
             ),
         ) => vec![],
-        (Place::List, _) => {
+        (KeyContext::List, _) => {
             vec![hint(Action::Choose, "go"), moving(), hint(Action::Back, "back")]
         }
-        (Place::Select, _) => vec![
+        (KeyContext::Select, _) => vec![
             moving(),
             hint(Action::Copy, "copy"),
             hint(Action::Why, "why"),
@@ -137,12 +137,14 @@ type Hint = Option<(String, String)>;
 
 /// The first key that does something here and now: a letter is text where something is written,
 /// and one key kills what stands behind the caret.
-fn hint(model: &Model, place: Place, action: Action, does: &str) -> Hint {
+fn hint(model: &Model, context: KeyContext, action: Action, does: &str) -> Hint {
     let is_text = |chord: &Chord| model.is_written() && chord.typed().is_some();
     let kills = |chord: &Chord| {
-        place == Place::Compose && *chord == Chord::KILL && !model.composer.after_caret().is_empty()
+        context == KeyContext::Compose
+            && *chord == Chord::KILL
+            && !model.composer.after_caret().is_empty()
     };
-    let mut keys = model.keymap.keys_of(place, action).into_iter();
+    let mut keys = model.keymap.keys_of(context, action).into_iter();
     let key = keys.find(|chord| !is_text(chord) && !kills(chord))?;
     Some((key.to_string(), does.to_owned()))
 }
@@ -152,12 +154,12 @@ fn has_agent(model: &Model) -> bool {
 }
 
 fn composing(model: &Model) -> Vec<Hint> {
-    let hint = |action: Action, does: &str| hint(model, Place::Compose, action, does);
+    let hint = |action: Action, does: &str| hint(model, KeyContext::Compose, action, does);
     let has_text = !model.composer.is_empty();
     let is_live = model.room().is_none_or(|room| room.timeline.scroll == Scroll::Live);
     let is_waiting =
         matches!(model.connection, Connection::Offline { .. } | Connection::Reconnecting { .. });
-    let elsewhere = model.rooms.values().filter(|room| Some(room.facts.room) != model.place);
+    let elsewhere = model.rooms.values().filter(|room| Some(room.facts.room) != model.current_room);
     let n_elsewhere: u32 = elsewhere.map(|room| room.facts.n_unread).sum();
     let newest = if has_text { Action::Newest } else { Action::End };
     let may_select = !has_text && model.room().is_some();

@@ -13,12 +13,11 @@ use mathia_protocol::client::{
 use mathia_protocol::id::{AccountId, RoomId, Seq, TimeMs};
 use tokio::time::{Instant, sleep_until};
 
-use super::line::{self, Style};
-use super::session::Session;
-use super::{Call, out_of_turn};
+use super::session::EngineSession;
+use super::{CommandContext, out_of_turn};
 use crate::clock::rfc3339;
 use crate::exit::{Exit, Failure};
-use crate::output::Line;
+use crate::output::{self, Line, LineFormat};
 
 /// Entries read from the replica at a time.
 const PAGE: u32 = 200;
@@ -27,19 +26,19 @@ const FOREVER: Duration = Duration::from_hours(10 * 365 * 24);
 
 /// What somebody wants to follow.
 #[derive(Debug)]
-pub(super) struct Wish {
+pub(super) struct TailArgs {
     pub(super) rooms: Vec<String>,
     pub(super) since: Option<u64>,
     pub(super) count: Option<u64>,
     pub(super) timeout: Option<Duration>,
 }
 
-pub(super) async fn run(call: &mut Call<'_>, wish: Wish) -> Result<(), Failure> {
-    let deadline = Instant::now() + wish.timeout.unwrap_or(FOREVER).min(FOREVER);
-    let mut session = Session::open(call)?;
-    let stop = call.stop.clone();
+pub(super) async fn run(context: &mut CommandContext<'_>, args: TailArgs) -> Result<(), Failure> {
+    let deadline = Instant::now() + args.timeout.unwrap_or(FOREVER).min(FOREVER);
+    let mut session = EngineSession::open(context)?;
+    let stop = context.stop.clone();
     let outcome = tokio::select! {
-        outcome = follow(call, &mut session, &wish) => outcome,
+        outcome = follow(context, &mut session, &args) => outcome,
         () = stop.cancelled() => Err(Failure::silent(Exit::Interrupted)),
         () = sleep_until(deadline) => Err(Failure::new(Exit::TimedOut, "the time ran out")),
     };
@@ -47,28 +46,32 @@ pub(super) async fn run(call: &mut Call<'_>, wish: Wish) -> Result<(), Failure> 
     outcome
 }
 
-async fn follow(call: &mut Call<'_>, session: &mut Session, wish: &Wish) -> Result<(), Failure> {
-    if wish.count == Some(0) {
+async fn follow(
+    context: &mut CommandContext<'_>,
+    session: &mut EngineSession,
+    args: &TailArgs,
+) -> Result<(), Failure> {
+    if args.count == Some(0) {
         return Ok(());
     }
-    session.sync(call).await?;
+    session.sync(context).await?;
     let mut chosen = BTreeSet::new();
-    for word in &wish.rooms {
-        chosen.insert(session.room(call, word).await?.room);
+    for word in &args.rooms {
+        chosen.insert(session.room(context, word).await?.room);
     }
-    let style = Style::local(call.config.is_24h, chosen.len() != 1);
-    let mut tail = Tail::new(style, chosen, wish.count);
+    let style = LineFormat::local(context.config.is_24h, chosen.len() != 1);
+    let mut tail = Tail::new(style, chosen, args.count);
     for room in session.rooms().await? {
-        tail.begin(room, wish.since.map(Seq));
+        tail.begin(room, args.since.map(Seq));
     }
     let rooms: Vec<RoomId> = tail.rooms.keys().copied().collect();
     for room in rooms {
-        if tail.catch_up(call, session, room).await? {
+        if tail.catch_up(context, session, room).await? {
             return Ok(());
         }
     }
     while let Some(event) = session.events.next().await {
-        if tail.hear(call, session, event).await? {
+        if tail.handle(context, session, event).await? {
             return Ok(());
         }
     }
@@ -76,28 +79,28 @@ async fn follow(call: &mut Call<'_>, session: &mut Session, wish: &Wish) -> Resu
 }
 
 struct Tail {
-    style: Style,
+    style: LineFormat,
     /// The rooms that were asked for; empty means all.
     chosen: BTreeSet<RoomId>,
-    rooms: BTreeMap<RoomId, Followed>,
+    rooms: BTreeMap<RoomId, FollowedRoom>,
     /// Messages still to be printed.
     n_left: Option<u64>,
     is_offline: bool,
 }
 
 /// A room with what was printed of it.
-struct Followed {
+struct FollowedRoom {
     view: RoomView,
     /// The last printed place.
     cursor: Seq,
     /// Places that were printed as unreadable: told again when their key arrives.
     unreadable: BTreeSet<Seq>,
-    /// How far all others have received and read, as last told.
-    told: (Seq, Seq),
+    /// How far all others have received and read, as last reported.
+    reported: (Seq, Seq),
 }
 
 impl Tail {
-    fn new(style: Style, chosen: BTreeSet<RoomId>, n_left: Option<u64>) -> Self {
+    fn new(style: LineFormat, chosen: BTreeSet<RoomId>, n_left: Option<u64>) -> Self {
         Self { style, chosen, rooms: BTreeMap::new(), n_left, is_offline: false }
     }
 
@@ -107,29 +110,29 @@ impl Tail {
             return;
         }
         let cursor = since.unwrap_or(view.head);
-        let told = all_upto(&view.marks);
-        let followed = Followed { view, cursor, unreadable: BTreeSet::new(), told };
+        let reported = all_upto(&view.marks);
+        let followed = FollowedRoom { view, cursor, unreadable: BTreeSet::new(), reported };
         self.rooms.insert(followed.view.room, followed);
     }
 
     /// Prints what an event tells. `true`: enough was printed.
-    async fn hear(
+    async fn handle(
         &mut self,
-        call: &mut Call<'_>,
-        session: &Session,
+        context: &mut CommandContext<'_>,
+        session: &EngineSession,
         event: ClientEvent,
     ) -> Result<bool, Failure> {
         match event {
-            ClientEvent::Entry(entry) => self.entry(call, session, &entry).await,
-            ClientEvent::Room(view) => self.room(call, session, *view).await,
+            ClientEvent::Entry(entry) => self.entry(context, session, &entry).await,
+            ClientEvent::Room(view) => self.room(context, session, *view).await,
             ClientEvent::RoomGone(room) => {
                 self.rooms.remove(&room);
                 Ok(false)
             }
-            ClientEvent::Connection(state) => self.connection(call, session, state),
+            ClientEvent::Connection(state) => self.connection(context, session, state),
             other => {
                 if let Some(line) = self.line_of(other) {
-                    call.out.line_or_talk(&line)?;
+                    context.out.line_or_talk(&line)?;
                 }
                 Ok(false)
             }
@@ -138,8 +141,8 @@ impl Tail {
 
     async fn room(
         &mut self,
-        call: &mut Call<'_>,
-        session: &Session,
+        context: &mut CommandContext<'_>,
+        session: &EngineSession,
         view: RoomView,
     ) -> Result<bool, Failure> {
         let room = view.room;
@@ -150,28 +153,28 @@ impl Tail {
         };
         followed.view = view;
         if let Some(line) = followed.receipt() {
-            call.out.line(&line)?;
+            context.out.line(&line)?;
         }
-        self.catch_up(call, session, room).await
+        self.catch_up(context, session, room).await
     }
 
     async fn entry(
         &mut self,
-        call: &mut Call<'_>,
-        session: &Session,
+        context: &mut CommandContext<'_>,
+        session: &EngineSession,
         entry: &EntryView,
     ) -> Result<bool, Failure> {
         let Some(followed) = self.rooms.get_mut(&entry.room) else { return Ok(false) };
         if entry.seq == followed.cursor.next() {
-            return self.print(call, entry);
+            return self.print(context, entry);
         }
         if entry.seq > followed.cursor {
             followed.view.head = followed.view.head.max(entry.seq);
-            return self.catch_up(call, session, entry.room).await;
+            return self.catch_up(context, session, entry.room).await;
         }
         // Told again: worth a line only if a key arrived for what could not be read.
         if followed.unreadable.contains(&entry.seq) && is_readable(entry) {
-            return self.print(call, entry);
+            return self.print(context, entry);
         }
         Ok(false)
     }
@@ -179,8 +182,8 @@ impl Tail {
     /// Prints from the cursor to the head. `true`: enough was printed.
     async fn catch_up(
         &mut self,
-        call: &mut Call<'_>,
-        session: &Session,
+        context: &mut CommandContext<'_>,
+        session: &EngineSession,
         room: RoomId,
     ) -> Result<bool, Failure> {
         while let Some(followed) = self.rooms.get_mut(&room).filter(|f| f.cursor < f.view.head) {
@@ -190,7 +193,7 @@ impl Tail {
                 return Err(out_of_turn());
             };
             for entry in entries.iter().filter(|entry| entry.seq > from) {
-                if self.print(call, entry)? {
+                if self.print(context, entry)? {
                     return Ok(true);
                 }
             }
@@ -203,7 +206,11 @@ impl Tail {
     }
 
     /// Prints one entry. `true`: enough was printed.
-    fn print(&mut self, call: &mut Call<'_>, entry: &EntryView) -> Result<bool, Failure> {
+    fn print(
+        &mut self,
+        context: &mut CommandContext<'_>,
+        entry: &EntryView,
+    ) -> Result<bool, Failure> {
         let Some(followed) = self.rooms.get_mut(&entry.room) else { return Ok(false) };
         followed.cursor = followed.cursor.max(entry.seq);
         followed.view.head = followed.view.head.max(entry.seq);
@@ -212,7 +219,7 @@ impl Tail {
         } else {
             followed.unreadable.insert(entry.seq);
         }
-        call.out.line(&line::entry(entry, &followed.view, &self.style))?;
+        context.out.line(&output::entry::entry(entry, &followed.view, &self.style))?;
         if matches!(entry.body, EntryBodyView::Text(_))
             && let Some(n_left) = &mut self.n_left
         {
@@ -223,8 +230,8 @@ impl Tail {
 
     fn connection(
         &mut self,
-        call: &mut Call<'_>,
-        session: &Session,
+        context: &mut CommandContext<'_>,
+        session: &EngineSession,
         state: ConnectionState,
     ) -> Result<bool, Failure> {
         match state {
@@ -234,11 +241,11 @@ impl Tail {
             }
             ConnectionState::Offline { cause, .. } if !self.is_offline => {
                 self.is_offline = true;
-                call.out.say(&format!("offline: {cause}"));
+                context.out.say(&format!("offline: {cause}"));
             }
             ConnectionState::Online { .. } if self.is_offline => {
                 self.is_offline = false;
-                call.out.say("online again");
+                context.out.say("online again");
             }
             _ => {}
         }
@@ -291,7 +298,7 @@ impl Tail {
 
     fn presence(&self, presence: PresenceView) -> Option<Line> {
         let from = self.rooms.values().find_map(|room| handle_of(&room.view, presence.account))?;
-        let (state, _) = line::presence_words(&presence, &self.style);
+        let (state, _) = output::person::presence_words(&presence, &self.style);
         let seen = presence.last_seen;
         Some(
             Line::new("presence")
@@ -303,18 +310,18 @@ impl Tail {
     }
 }
 
-impl Followed {
+impl FollowedRoom {
     /// Tells when all others have received or read further than before.
     fn receipt(&mut self) -> Option<Line> {
         let now = all_upto(&self.view.marks);
-        let ticks = if now.1 > self.told.1 {
+        let ticks = if now.1 > self.reported.1 {
             "read"
-        } else if now.0 > self.told.0 {
+        } else if now.0 > self.reported.0 {
             "delivered"
         } else {
             return None;
         };
-        self.told = now;
+        self.reported = now;
         let seq = if ticks == "read" { now.1 } else { now.0 };
         Some(of_room("receipt", &self.view).with("seq", seq.0).with("ticks", ticks))
     }
@@ -348,10 +355,10 @@ fn is_readable(entry: &EntryView) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::face::testing::{marks, room_named};
+    use crate::output::testing::{marks, room_named};
 
     fn tail(chosen: &[u8]) -> Tail {
-        let style = Style { zone: jiff::tz::TimeZone::UTC, is_24h: true, names_rooms: true };
+        let style = LineFormat { zone: jiff::tz::TimeZone::UTC, is_24h: true, names_rooms: true };
         Tail::new(style, chosen.iter().map(|id| RoomId([*id; 32])).collect(), None)
     }
 
@@ -374,15 +381,15 @@ mod tests {
         let mut room = room_named("team", 0xAA);
         room.marks = marks(2, 1, 1);
         all.begin(room, None);
-        let mut heard = |marks| {
+        let mut reported = |marks| {
             let event = ClientEvent::Marks { room: RoomId([0xAA; 32]), marks };
             all.line_of(event).map(|line| line.to_json())
         };
-        assert_eq!(heard(marks(2, 2, 1)), None, "one of two");
-        let delivered = heard(marks(2, 3, 1)).unwrap();
+        assert_eq!(reported(marks(2, 2, 1)), None, "one of two");
+        let delivered = reported(marks(2, 3, 1)).unwrap();
         assert!(delivered.ends_with("\"seq\":12,\"ticks\":\"delivered\"}"), "{delivered}");
-        assert_eq!(heard(marks(2, 3, 1)), None);
-        assert!(heard(marks(2, 3, 3)).unwrap().ends_with("\"ticks\":\"read\"}"));
+        assert_eq!(reported(marks(2, 3, 1)), None);
+        assert!(reported(marks(2, 3, 3)).unwrap().ends_with("\"ticks\":\"read\"}"));
     }
 
     #[test]

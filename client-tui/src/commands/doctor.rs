@@ -9,7 +9,7 @@ use mathia_protocol::client::home::{
 use mathia_protocol::client::{CLOCK_SKEW, Command, ConnectionState, Replica as _};
 use mathia_protocol::limits::CLOCK_SKEW_MAX;
 
-use super::Call;
+use super::CommandContext;
 use super::session::start_client;
 use crate::exit::{Exit, Failure};
 use crate::output::Line;
@@ -50,14 +50,14 @@ impl Finding {
     }
 }
 
-pub(super) async fn run(call: &mut Call<'_>) -> Result<(), Failure> {
+pub(super) async fn run(context: &mut CommandContext<'_>) -> Result<(), Failure> {
     let mut findings = vec![
-        directory("config", &call.paths.config_dir),
-        directory("data", &call.paths.data_dir),
-        directory("state", &call.paths.state_dir),
+        directory("config", &context.paths.config_dir),
+        directory("data", &context.paths.data_dir),
+        directory("state", &context.paths.state_dir),
         terminal(|name| std::env::var(name).ok()),
     ];
-    match call.paths.home().find() {
+    match context.paths.home().find() {
         Ok(Found::Joined(profile)) => {
             findings.push(Finding::ok(
                 "keys",
@@ -68,7 +68,7 @@ pub(super) async fn run(call: &mut Call<'_>) -> Result<(), Failure> {
                 Ok(Some(text)) => Finding::broken("replica", text, REPLICA_FIX),
                 Err(error) => Finding::broken("replica", error.to_string(), REPLICA_FIX),
             });
-            findings.extend(network(call, *profile).await);
+            findings.extend(network(context, *profile).await);
         }
         Ok(Found::Unfinished(begun, _)) => findings.push(Finding::broken(
             "keys",
@@ -83,7 +83,7 @@ pub(super) async fn run(call: &mut Call<'_>) -> Result<(), Failure> {
         }
     }
     for finding in &findings {
-        call.out.line(&finding.line())?;
+        context.out.line(&finding.line())?;
     }
     match findings.iter().filter(|finding| !finding.is_ok).count() {
         0 => Ok(()),
@@ -139,10 +139,10 @@ fn terminal(var: impl Fn(&str) -> Option<String>) -> Finding {
 }
 
 /// Reaches the server over UDP, logs in, and compares clocks.
-async fn network(call: &Call<'_>, profile: Joined) -> Vec<Finding> {
+async fn network(context: &CommandContext<'_>, profile: Joined) -> Vec<Finding> {
     let address = profile.address.clone();
     let replica = std::sync::Arc::clone(&profile.replica);
-    let (mut client, events) = match start_client(&call.paths, profile, call.prompt) {
+    let (mut client, events) = match start_client(&context.paths, profile, context.prompt) {
         Ok(started) => started,
         Err(failure) => return vec![Finding::broken("network", failure.message, "see above")],
     };

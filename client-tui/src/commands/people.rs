@@ -1,70 +1,41 @@
 //! `people`, `safety`: who is there, and whether they are who they should be.
 
-use mathia_protocol::client::{Command, Done, PersonView, TrustState};
-use mathia_protocol::id::TimeMs;
+use mathia_protocol::client::{Command, Done};
 use mathia_protocol::wire::PresenceState;
 
-use super::line::{self, Style};
-use super::session::Session;
-use super::{Call, out_of_turn, resolve};
-use crate::clock::rfc3339;
+use super::session::EngineSession;
+use super::{CommandContext, out_of_turn, resolve};
 use crate::exit::Failure;
-use crate::output::Line;
+use crate::output::{self, Line, LineFormat};
 
-pub(super) async fn list(call: &mut Call<'_>) -> Result<(), Failure> {
-    let mut session = Session::open(call)?;
-    let is_online = session.sync(call).await?;
+pub(super) async fn list(context: &mut CommandContext<'_>) -> Result<(), Failure> {
+    let mut session = EngineSession::open(context)?;
+    let is_online = session.sync(context).await?;
     let Done::People(mut people) = session.run(Command::People).await? else {
         return Err(out_of_turn());
     };
     let own = session.own.handle.clone();
     session.close().await;
-    let style = Style::local(call.config.is_24h, false);
+    let style = LineFormat::local(context.config.is_24h, false);
     for person in &mut people {
         let is_me = person.handle == own.as_str();
         if is_me && is_online {
             // The server tells how others are; oneself is here.
             person.presence.state = PresenceState::Online;
         }
-        call.out.line(&person_line(person, is_me, &style))?;
+        context.out.line(&output::person::person(person, is_me, &style))?;
     }
     Ok(())
 }
 
-fn person_line(person: &PersonView, is_me: bool, style: &Style) -> Line {
-    let (state, shown) = line::presence_words(&person.presence, style);
-    let trust = match person.trust {
-        TrustState::Unverified => "unverified",
-        TrustState::Verified => "verified",
-        TrustState::Changed => "changed",
-    };
-    let seen = person.presence.last_seen;
-    let agent = if person.is_agent { "  agent" } else { "" };
-    let loud = if person.trust == TrustState::Changed { "  IDENTITY CHANGED" } else { "" };
-    Line::new("person")
-        .with("name", person.handle.as_str())
-        .with("account", person.account.to_hex())
-        .with("state", state)
-        .with_some("last_seen", (seen != TimeMs(0)).then(|| rfc3339(seen)))
-        .with("is_me", is_me)
-        .with("trust", trust)
-        .with("devices", person.n_devices)
-        .with("is_agent", person.is_agent)
-        .text(if is_me {
-            format!("{}  {shown}  you", person.handle)
-        } else {
-            format!("{}{agent}  {shown}  {trust}{loud}", person.handle)
-        })
-}
-
 pub(super) async fn safety(
-    call: &mut Call<'_>,
+    context: &mut CommandContext<'_>,
     word: &str,
     is_verified: bool,
 ) -> Result<(), Failure> {
     let person = resolve::person(word)?;
-    let mut session = Session::open(call)?;
-    session.sync(call).await?;
+    let mut session = EngineSession::open(context)?;
+    session.sync(context).await?;
     if is_verified {
         session.run(Command::Trust { person: person.clone(), is_verified }).await?;
     }
@@ -76,11 +47,11 @@ pub(super) async fn safety(
         .with("name", word.trim_start_matches('@'))
         .with("digits", digits.as_str())
         .text(in_rows(&digits));
-    call.out.line(&line)?;
+    context.out.line(&line)?;
     if is_verified {
-        call.out.say("noted as compared");
+        context.out.say("noted as compared");
     } else {
-        call.out.say("Compare it by voice. If it is the same on both sides, add --verified.");
+        context.out.say("Compare it by voice. If it is the same on both sides, add --verified.");
     }
     Ok(())
 }

@@ -4,12 +4,20 @@
 //! so nothing a stranger wrote reaches a terminal uncleaned; only `--json` is exact, as escaped
 //! JSON.
 
+pub(crate) mod entry;
+mod format;
+pub(crate) mod person;
+pub(crate) mod room;
+#[cfg(test)]
+pub(crate) mod testing;
+
 use std::fmt;
 use std::io::{self, Write};
 
 use serde::ser::{Serialize, SerializeMap as _, Serializer};
 use serde_json::Value;
 
+pub(crate) use self::format::LineFormat;
 use crate::exit::Failure;
 use crate::safe_text::SafeText;
 

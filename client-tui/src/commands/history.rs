@@ -3,37 +3,37 @@
 use mathia_protocol::client::{Command, Done, EntryView};
 use mathia_protocol::id::{RoomId, Seq};
 
-use super::line::{self, Style};
-use super::session::Session;
-use super::{Call, out_of_turn};
+use super::session::EngineSession;
+use super::{CommandContext, out_of_turn};
 use crate::exit::Failure;
+use crate::output::{self, LineFormat};
 
 /// Entries asked of the engine at a time; it fetches what is missing in pages of its own.
 const PAGE: u32 = 500;
 
 pub(super) async fn run(
-    call: &mut Call<'_>,
+    context: &mut CommandContext<'_>,
     word: &str,
     count: u32,
     before: Option<u64>,
 ) -> Result<(), Failure> {
-    let mut session = Session::open(call)?;
-    session.sync(call).await?;
-    let room = session.room(call, word).await?;
+    let mut session = EngineSession::open(context)?;
+    session.sync(context).await?;
+    let room = session.room(context, word).await?;
     let entries = collect(&session, room.room, count, Seq(before.unwrap_or(0))).await?;
     // Marks may have moved while pages were fetched: ticks are told as they are now.
     let room = session.room_view(room.room).await?.unwrap_or(room);
     session.close().await;
-    let style = Style::local(call.config.is_24h, false);
+    let style = LineFormat::local(context.config.is_24h, false);
     for entry in &entries {
-        call.out.line(&line::entry(entry, &room, &style))?;
+        context.out.line(&output::entry::entry(entry, &room, &style))?;
     }
     Ok(())
 }
 
 /// Reads pages backwards until there are enough or there is no more.
 async fn collect(
-    session: &Session,
+    session: &EngineSession,
     room: RoomId,
     count: u32,
     before: Seq,

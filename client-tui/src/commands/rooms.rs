@@ -2,29 +2,28 @@
 
 use mathia_protocol::client::{Command, Done};
 
-use super::line::{self, Style};
-use super::session::Session;
-use super::{Call, out_of_turn};
+use super::session::EngineSession;
+use super::{CommandContext, out_of_turn};
 use crate::exit::Failure;
-use crate::output::Line;
+use crate::output::{self, Line, LineFormat};
 
-pub(super) async fn list(call: &mut Call<'_>) -> Result<(), Failure> {
-    let mut session = Session::open(call)?;
-    session.sync(call).await?;
+pub(super) async fn list(context: &mut CommandContext<'_>) -> Result<(), Failure> {
+    let mut session = EngineSession::open(context)?;
+    session.sync(context).await?;
     let rooms = session.rooms().await?;
     session.close().await;
-    let style = Style::local(call.config.is_24h, true);
+    let style = LineFormat::local(context.config.is_24h, true);
     if rooms.is_empty() {
-        call.out.say("no rooms yet: `mathia-tui room create NAME`, or `mathia-tui lobby`");
+        context.out.say("no rooms yet: `mathia-tui room create NAME`, or `mathia-tui lobby`");
     }
     for room in &rooms {
-        call.out.line(&line::room(room, &style))?;
+        context.out.line(&output::room::room(room, &style))?;
     }
     Ok(())
 }
 
-pub(super) async fn lobby(call: &mut Call<'_>) -> Result<(), Failure> {
-    let session = Session::open(call)?;
+pub(super) async fn lobby(context: &mut CommandContext<'_>) -> Result<(), Failure> {
+    let session = EngineSession::open(context)?;
     let Done::Lobby(rooms) = session.run(Command::Lobby).await? else { return Err(out_of_turn()) };
     session.close().await;
     for room in rooms {
@@ -37,15 +36,15 @@ pub(super) async fn lobby(call: &mut Call<'_>) -> Result<(), Failure> {
             .with("members", n_members)
             .with("is_member", room.is_member)
             .text(format!("#{name}  {n_members} members{joined}  {topic}").trim_end());
-        call.out.line(&line)?;
+        context.out.line(&line)?;
     }
     Ok(())
 }
 
-pub(super) async fn mark_read(call: &mut Call<'_>, word: &str) -> Result<(), Failure> {
-    let mut session = Session::open(call)?;
-    session.sync(call).await?;
-    let room = session.room(call, word).await?;
+pub(super) async fn mark_read(context: &mut CommandContext<'_>, word: &str) -> Result<(), Failure> {
+    let mut session = EngineSession::open(context)?;
+    session.sync(context).await?;
+    let room = session.room(context, word).await?;
     session.run(Command::MarkRead { room: room.room, upto: room.head }).await?;
     session.close().await;
     let line = Line::new("receipt")
@@ -53,6 +52,6 @@ pub(super) async fn mark_read(call: &mut Call<'_>, word: &str) -> Result<(), Fai
         .with("room_id", room.room.to_hex())
         .with("seq", room.head.0)
         .with("mark", "read")
-        .text(format!("{} is read up to {}", line::room_word(&room), room.head));
-    call.out.line(&line)
+        .text(format!("{} is read up to {}", output::room::room_word(&room), room.head));
+    context.out.line(&line)
 }

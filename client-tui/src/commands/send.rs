@@ -9,30 +9,30 @@ use mathia_protocol::id::RoomId;
 use mathia_protocol::limits::MESSAGE_TEXT_LEN_MAX;
 use tokio::time::{Instant, timeout_at};
 
-use super::session::Session;
-use super::{Call, line, out_of_turn, prompt, resolve};
+use super::session::EngineSession;
+use super::{CommandContext, out_of_turn, prompt, resolve};
 use crate::clock::{self, rfc3339};
 use crate::exit::{Exit, Failure};
-use crate::output::Line;
+use crate::output::{self, Line, LineFormat};
 
 /// How long a text may take until the server has it on disk.
 pub(super) const ACK_PATIENCE: Duration = Duration::from_secs(10);
 
 pub(super) async fn run(
-    call: &mut Call<'_>,
+    context: &mut CommandContext<'_>,
     word: &str,
     text: Option<String>,
 ) -> Result<(), Failure> {
     let text = read_text(text).await?;
-    let mut session = Session::open(call)?;
-    let room = session.room(call, word).await?;
-    let sent = say(call, &mut session, &room, text).await;
+    let mut session = EngineSession::open(context)?;
+    let room = session.room(context, word).await?;
+    let sent = say(context, &mut session, &room, text).await;
     session.close().await;
     sent
 }
 
 pub(super) async fn direct(
-    call: &mut Call<'_>,
+    context: &mut CommandContext<'_>,
     word: &str,
     text: Option<String>,
 ) -> Result<(), Failure> {
@@ -41,25 +41,27 @@ pub(super) async fn direct(
         Some(text) => Some(read_text(Some(text)).await?),
         None => None,
     };
-    let mut session = Session::open(call)?;
+    let mut session = EngineSession::open(context)?;
     let Done::Room(room) = session.run(Command::Direct(person)).await? else {
         return Err(out_of_turn());
     };
     let room = view_of(&session, room).await?;
     let done = match text {
-        Some(text) => say(call, &mut session, &room, text).await,
-        None => call.out.line(&line::room(&room, &line::Style::local(call.config.is_24h, true))),
+        Some(text) => say(context, &mut session, &room, text).await,
+        None => context
+            .out
+            .line(&output::room::room(&room, &LineFormat::local(context.config.is_24h, true))),
     };
     session.close().await;
     done
 }
 
-async fn view_of(session: &Session, room: RoomId) -> Result<RoomView, Failure> {
+async fn view_of(session: &EngineSession, room: RoomId) -> Result<RoomView, Failure> {
     session.room_view(room).await?.ok_or_else(|| Failure::new(Exit::NotFound, "the room is gone"))
 }
 
 pub(super) async fn schedule(
-    call: &mut Call<'_>,
+    context: &mut CommandContext<'_>,
     word: &str,
     when: &str,
     text: String,
@@ -70,17 +72,21 @@ pub(super) async fn schedule(
             .hint("write 2026-11-20T17:00:00Z, or 10m for ten minutes from now")
     })?;
     let text = check_text(text)?;
-    let mut session = Session::open(call)?;
-    let room = session.room(call, word).await?;
+    let mut session = EngineSession::open(context)?;
+    let room = session.room(context, word).await?;
     session.run(Command::Schedule { room: room.room, text, due }).await?;
     session.close().await;
-    let style = line::Style::local(call.config.is_24h, false);
+    let style = LineFormat::local(context.config.is_24h, false);
     let line = Line::new("schedule")
         .with("room", room.name.as_str())
         .with("room_id", room.room.to_hex())
         .with("due", rfc3339(due))
-        .text(format!("it will be said in {} at {}", line::room_word(&room), style.stamp(due)));
-    call.out.line(&line)
+        .text(format!(
+            "it will be said in {} at {}",
+            output::room::room_word(&room),
+            style.stamp(due)
+        ));
+    context.out.line(&line)
 }
 
 /// The text of the command line, or of stdin.
@@ -113,8 +119,8 @@ fn check_text(text: String) -> Result<String, Failure> {
 
 /// Queues a text and waits until the server has it.
 async fn say(
-    call: &mut Call<'_>,
-    session: &mut Session,
+    context: &mut CommandContext<'_>,
+    session: &mut EngineSession,
     room: &RoomView,
     text: String,
 ) -> Result<(), Failure> {
@@ -129,10 +135,10 @@ async fn say(
     let deadline = Instant::now() + ACK_PATIENCE;
     let outcome = tokio::select! {
         outcome = timeout_at(deadline, settled(session, local_id)) => outcome,
-        () = call.stop.cancelled() => return take_back(session, local_id, None).await,
+        () = context.stop.cancelled() => return take_back(session, local_id, None).await,
     };
     match outcome {
-        Ok(Some(view)) => finish(call, session, room, view),
+        Ok(Some(view)) => finish(context, session, room, view),
         // The engine stopped: whatever the cause, it will not be sent by this process.
         Ok(None) => take_back(session, local_id, session.stopped()).await,
         Err(_) => {
@@ -143,7 +149,7 @@ async fn say(
 }
 
 /// Waits for the last word about a text; `None` if the engine stops.
-pub(super) async fn settled(session: &mut Session, local_id: u64) -> Option<OutboxView> {
+pub(super) async fn settled(session: &mut EngineSession, local_id: u64) -> Option<OutboxView> {
     while session.stopped().is_none() {
         match session.events.next().await? {
             ClientEvent::Outbox(view)
@@ -159,8 +165,8 @@ pub(super) async fn settled(session: &mut Session, local_id: u64) -> Option<Outb
 }
 
 pub(super) fn finish(
-    call: &mut Call<'_>,
-    session: &Session,
+    context: &mut CommandContext<'_>,
+    session: &EngineSession,
     room: &RoomView,
     view: OutboxView,
 ) -> Result<(), Failure> {
@@ -175,7 +181,7 @@ pub(super) fn finish(
                 .with("time", rfc3339(time))
                 .with("text", view.text)
                 .with("ticks", "accepted");
-            call.out.line(&line)
+            context.out.line(&line)
         }
         OutboxState::Failed { cause } => {
             Err(Failure::new(Exit::Refused, cause)
@@ -191,7 +197,7 @@ pub(super) fn finish(
 /// Takes a text back if it was never written to the wire: then nothing was sent. Otherwise it stays
 /// queued, and the next client of this device finds out what became of it.
 pub(super) async fn take_back(
-    session: &Session,
+    session: &EngineSession,
     local_id: u64,
     cause: Option<Failure>,
 ) -> Result<(), Failure> {

@@ -16,14 +16,13 @@ use mathia_protocol::id::{Hash, Seq};
 use mathia_protocol::name::Handle;
 use tokio::time::{Instant, timeout_at};
 
-use super::line::{self, Style};
 use super::send::{ACK_PATIENCE, finish, read_text, settled, take_back};
-use super::session::Session;
-use super::{Call, out_of_turn, resolve};
+use super::session::EngineSession;
+use super::{CommandContext, out_of_turn, resolve};
 use crate::asking::{self, Destination, tokens};
 use crate::clock::rfc3339;
 use crate::exit::{Exit, Failure};
-use crate::output::Line;
+use crate::output::{self, Line, LineFormat};
 
 /// How long an answer is waited for, unless the command line says otherwise.
 const ANSWER_PATIENCE: Duration = Duration::from_mins(10);
@@ -34,7 +33,7 @@ const EXCERPT_LEN: usize = 48;
 
 /// What `ask` was called with.
 #[derive(Debug)]
-pub(super) struct Wish {
+pub(super) struct AskArgs {
     pub(super) room: Option<String>,
     pub(super) text: Option<String>,
     pub(super) n_context: u32,
@@ -42,31 +41,31 @@ pub(super) struct Wish {
     pub(super) timeout: Option<Duration>,
 }
 
-pub(super) async fn run(call: &mut Call<'_>, wish: Wish) -> Result<(), Failure> {
-    let text = read_text(wish.text.clone()).await?;
-    let mut session = Session::open(call)?;
-    let asked = ask(call, &mut session, &wish, text).await;
+pub(super) async fn run(context: &mut CommandContext<'_>, args: AskArgs) -> Result<(), Failure> {
+    let text = read_text(args.text.clone()).await?;
+    let mut session = EngineSession::open(context)?;
+    let asked = ask(context, &mut session, &args, text).await;
     session.close().await;
     asked
 }
 
 async fn ask(
-    call: &mut Call<'_>,
-    session: &mut Session,
-    wish: &Wish,
+    context: &mut CommandContext<'_>,
+    session: &mut EngineSession,
+    args: &AskArgs,
     text: String,
 ) -> Result<(), Failure> {
-    let is_synced = session.sync(call).await?;
-    let room = match &wish.room {
-        Some(word) => session.room(call, word).await?,
-        None => own_room(call, session, is_synced).await?,
+    let is_synced = session.sync(context).await?;
+    let room = match &args.room {
+        Some(word) => session.room(context, word).await?,
+        None => own_room(context, session, is_synced).await?,
     };
-    let quoted = wish.quoted.map(Seq);
-    let n_context = wish.n_context;
+    let quoted = args.quoted.map(Seq);
+    let n_context = args.n_context;
     let command = Command::Envelope { room: room.room, text: text.clone(), quoted, n_context };
     let Done::Envelope(envelope) = session.run(command).await? else { return Err(out_of_turn()) };
-    show_envelope(call, &envelope, &room, &text);
-    call.prompt.confirm(&mut call.out, "Send this?", "yes")?;
+    show_envelope(context, &envelope, &room, &text);
+    context.prompt.confirm(&mut context.out, "Send this?", "yes")?;
     let attached = envelope.quoted.iter().chain(&envelope.context).map(|one| one.seq).collect();
     let promise: Hash = envelope.promise;
     let new = NewAsk { room: room.room, text, promise, attached, again: None };
@@ -76,7 +75,7 @@ async fn ask(
     let deadline = Instant::now() + ACK_PATIENCE;
     let sent = tokio::select! {
         sent = timeout_at(deadline, settled(session, local_id)) => sent,
-        () = call.stop.cancelled() => return take_back(session, local_id, None).await,
+        () = context.stop.cancelled() => return take_back(session, local_id, None).await,
     };
     let view = match sent {
         Ok(Some(view)) => view,
@@ -88,15 +87,15 @@ async fn ask(
         }
     };
     let OutboxState::Accepted { seq, .. } = view.state else {
-        return finish(call, session, &room, view);
+        return finish(context, session, &room, view);
     };
-    hear_answer(call, session, &room, seq, wish.timeout.unwrap_or(ANSWER_PATIENCE)).await
+    print_answer(context, session, &room, seq, args.timeout.unwrap_or(ANSWER_PATIENCE)).await
 }
 
 /// The room that one shares with the assistant alone; made at the first question.
 async fn own_room(
-    call: &mut Call<'_>,
-    session: &mut Session,
+    context: &mut CommandContext<'_>,
+    session: &mut EngineSession,
     is_synced: bool,
 ) -> Result<RoomView, Failure> {
     let is_own = |room: &&RoomView| {
@@ -117,20 +116,30 @@ async fn own_room(
     let Done::Room(room) = session.run(Command::CreateRoom(new)).await? else {
         return Err(out_of_turn());
     };
-    call.out.say("made #mathia, a sealed room of you and the assistant");
+    context.out.say("made #mathia, a sealed room of you and the assistant");
     session.room_view(room).await?.ok_or_else(out_of_turn)
 }
 
-fn show_envelope(call: &mut Call<'_>, envelope: &Envelope, room: &RoomView, text: &str) {
-    let style = Style::local(call.config.is_24h, false);
+fn show_envelope(
+    context: &mut CommandContext<'_>,
+    envelope: &Envelope,
+    room: &RoomView,
+    text: &str,
+) {
+    let style = LineFormat::local(context.config.is_24h, false);
     for line in envelope_lines(envelope, room, text, &style) {
-        call.out.say(&line);
+        context.out.say(&line);
     }
 }
 
 /// The envelope in words: where it goes, and exactly what leaves.
-fn envelope_lines(envelope: &Envelope, room: &RoomView, text: &str, style: &Style) -> Vec<String> {
-    let mut lines = vec![format!("ask {} in {}", envelope.handle, line::room_word(room))];
+fn envelope_lines(
+    envelope: &Envelope,
+    room: &RoomView,
+    text: &str,
+    style: &LineFormat,
+) -> Vec<String> {
+    let mut lines = vec![format!("ask {} in {}", envelope.handle, output::room::room_word(room))];
     let Destination { place, model, operator } = Destination::of(envelope.card.as_ref());
     let model = if model.is_empty() { String::new() } else { format!(", model {model}") };
     lines.push(format!("  goes to   {place}{model}"));
@@ -151,7 +160,7 @@ fn envelope_lines(envelope: &Envelope, room: &RoomView, text: &str, style: &Styl
     lines
 }
 
-fn said(one: &Attached, style: &Style) -> String {
+fn said(one: &Attached, style: &LineFormat) -> String {
     format!("{} {}: {}", style.stamp(one.time), one.handle, excerpt(&one.text))
 }
 
@@ -163,11 +172,11 @@ fn excerpt(text: &str) -> String {
 
 /// What was printed of an answer so far.
 #[derive(Debug, Default)]
-struct Heard {
+struct PrintedAnswer {
     printed: String,
 }
 
-impl Heard {
+impl PrintedAnswer {
     /// What is new in a stream that grows; nothing once it does not continue what was printed.
     fn more<'a>(&mut self, text: &'a str) -> &'a str {
         let Some(more) = text.strip_prefix(self.printed.as_str()) else { return "" };
@@ -177,20 +186,20 @@ impl Heard {
 }
 
 /// Prints the answer as it comes, until it is whole.
-async fn hear_answer(
-    call: &mut Call<'_>,
-    session: &mut Session,
+async fn print_answer(
+    context: &mut CommandContext<'_>,
+    session: &mut EngineSession,
     room: &RoomView,
     ask: Seq,
     patience: Duration,
 ) -> Result<(), Failure> {
-    let mut heard = Heard::default();
+    let mut printed = PrintedAnswer::default();
     let mut deadline = Instant::now() + patience;
     let mut is_stopping = false;
     loop {
         let event = tokio::select! {
             event = timeout_at(deadline, session.events.next()) => event,
-            () = call.stop.cancelled(), if !is_stopping => {
+            () = context.stop.cancelled(), if !is_stopping => {
                 is_stopping = true;
                 deadline = Instant::now() + STOP_PATIENCE;
                 session.run(Command::StopAnswer { room: room.room, ask }).await?;
@@ -199,15 +208,15 @@ async fn hear_answer(
         };
         match event {
             Ok(Some(ClientEvent::Stream(view))) if is_ours(&view, room, ask) => {
-                if !call.out.is_json() && !view.has_gap {
-                    call.out.piece(heard.more(&view.text))?;
+                if !context.out.is_json() && !view.has_gap {
+                    context.out.piece(printed.more(&view.text))?;
                 }
             }
             Ok(Some(ClientEvent::Entry(view))) if view.room == room.room => {
                 if let EntryBodyView::Answer(answer) = &view.body
                     && answer.ask == ask
                 {
-                    return conclude(call, room, &view, answer, heard);
+                    return conclude(context, room, &view, answer, printed);
                 }
             }
             Ok(Some(_)) => {}
@@ -229,46 +238,49 @@ fn is_ours(view: &StreamView, room: &RoomView, ask: Seq) -> bool {
 }
 
 fn conclude(
-    call: &mut Call<'_>,
+    context: &mut CommandContext<'_>,
     room: &RoomView,
     view: &EntryView,
     answer: &Answer,
-    mut heard: Heard,
+    mut printed: PrintedAnswer,
 ) -> Result<(), Failure> {
-    if call.out.is_json() {
-        let style = Style::local(call.config.is_24h, false);
-        call.out.line(&line::entry(view, room, &style))?;
+    if context.out.is_json() {
+        let style = LineFormat::local(context.config.is_24h, false);
+        context.out.line(&output::entry::entry(view, room, &style))?;
     } else if !answer.text.is_empty() {
-        let was_lost = !answer.text.starts_with(&heard.printed);
+        let was_lost = !answer.text.starts_with(&printed.printed);
         if was_lost {
-            call.out.piece("\n")?;
-            call.out.say("pieces were lost on the way; this is the whole answer:");
-            heard = Heard::default();
+            context.out.piece("\n")?;
+            context.out.say("pieces were lost on the way; this is the whole answer:");
+            printed = PrintedAnswer::default();
         }
-        call.out.piece(heard.more(&answer.text))?;
+        context.out.piece(printed.more(&answer.text))?;
         if !answer.text.ends_with('\n') {
-            call.out.piece("\n")?;
+            context.out.piece("\n")?;
         }
     }
     let Some(ending) = asking::ending(answer, "") else { return Ok(()) };
     match answer.outcome {
         Outcome::Complete => {}
-        Outcome::CutOff | Outcome::Filtered => call.out.say(&ending),
+        Outcome::CutOff | Outcome::Filtered => context.out.say(&ending),
         Outcome::Stopped => return Err(Failure::silent(Exit::Interrupted)),
         Outcome::Interrupted => return Err(Failure::new(Exit::Failed, ending)),
         Outcome::Refused => {
-            call.out.say(&ending);
+            context.out.say(&ending);
             return Err(Failure::silent(Exit::Failed));
         }
     }
     Ok(())
 }
 
-pub(super) async fn usage(call: &mut Call<'_>, room: Option<String>) -> Result<(), Failure> {
-    let mut session = Session::open(call)?;
-    session.sync(call).await?;
+pub(super) async fn usage(
+    context: &mut CommandContext<'_>,
+    room: Option<String>,
+) -> Result<(), Failure> {
+    let mut session = EngineSession::open(context)?;
+    session.sync(context).await?;
     let room = match room {
-        Some(word) => Some(session.room(call, &word).await?.room),
+        Some(word) => Some(session.room(context, &word).await?.room),
         None => None,
     };
     let rooms = session.rooms().await?;
@@ -276,17 +288,17 @@ pub(super) async fn usage(call: &mut Call<'_>, room: Option<String>) -> Result<(
         return Err(out_of_turn());
     };
     session.close().await;
-    let style = Style::local(call.config.is_24h, false);
+    let style = LineFormat::local(context.config.is_24h, false);
     for answered in &answers {
         if let Some(line) = usage_line(answered, &rooms, &style) {
-            call.out.line(&line)?;
+            context.out.line(&line)?;
         }
     }
     Ok(())
 }
 
 /// One line per answer that a model gave.
-fn usage_line(answered: &Answered, rooms: &[RoomView], style: &Style) -> Option<Line> {
+fn usage_line(answered: &Answered, rooms: &[RoomView], style: &LineFormat) -> Option<Line> {
     let Answered { room, seq, time, handle, answer, .. } = answered;
     let usage = answer.usage?;
     let view = rooms.iter().find(|view| view.room == *room);
@@ -295,7 +307,7 @@ fn usage_line(answered: &Answered, rooms: &[RoomView], style: &Style) -> Option<
     let text = format!(
         "{}  {}  {person}  {}  {}",
         style.stamp(*time),
-        view.map_or_else(|| room.short(), line::room_word),
+        view.map_or_else(|| room.short(), output::room::room_word),
         answer.model,
         asking::usage(&usage)
     );
@@ -320,11 +332,11 @@ mod tests {
 
     #[test]
     fn only_what_continues_the_answer_is_printed() {
-        let mut heard = Heard::default();
-        assert_eq!(heard.more("The col"), "The col");
-        assert_eq!(heard.more("The column"), "umn");
-        assert_eq!(heard.more("Another answer"), "", "a second attempt does not run on");
-        assert_eq!(heard.more("The column is"), " is");
+        let mut printed = PrintedAnswer::default();
+        assert_eq!(printed.more("The col"), "The col");
+        assert_eq!(printed.more("The column"), "umn");
+        assert_eq!(printed.more("Another answer"), "", "a second attempt does not run on");
+        assert_eq!(printed.more("The column is"), " is");
     }
 
     #[test]

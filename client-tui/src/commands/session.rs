@@ -14,7 +14,7 @@ use mathia_protocol::id::{DeviceId, Hash};
 use mathia_protocol::name::Handle;
 use tokio::time::timeout;
 
-use super::{Call, Prompt, out_of_turn, prompt, resolve};
+use super::{CommandContext, Prompt, out_of_turn, prompt, resolve};
 use crate::exit::{Exit, Failure};
 use crate::known_servers::KnownServers;
 use crate::output::Output;
@@ -37,7 +37,7 @@ pub(super) fn start_client(
     prompt: Prompt,
 ) -> Result<(Client, Events), Failure> {
     note_server(paths, &profile);
-    let ask = TerminalAsk { paths: paths.clone(), prompt };
+    let ask = TerminalTrust { paths: paths.clone(), prompt };
     let keeper = paths.home().keeper();
     let mut config = ClientConfig::new(profile.address, profile.identity, keeper);
     config.ask = Some(Arc::new(ask));
@@ -63,14 +63,14 @@ fn note_server(paths: &Paths, profile: &Joined) {
 
 /// Decides about a server key that nothing vouches for: the stored pin, `--yes`, or a typed yes.
 #[derive(Debug)]
-pub(super) struct TerminalAsk {
+pub(super) struct TerminalTrust {
     /// Where the pins of this person are kept.
     pub(super) paths: Paths,
     /// Who may be asked.
     pub(super) prompt: Prompt,
 }
 
-impl TrustAsk for TerminalAsk {
+impl TrustAsk for TerminalTrust {
     fn is_trusted(&self, address: &str, pin: Hash, words: &str) -> bool {
         let mut out = Output::process(false);
         let known = KnownServers::load(&self.paths).ok().and_then(|known| known.pin(address));
@@ -101,32 +101,32 @@ impl TrustAsk for TerminalAsk {
 
 /// A running engine.
 #[derive(Debug)]
-pub(super) struct Session {
+pub(super) struct EngineSession {
     client: Client,
     /// What happens, in order.
     pub(super) events: Events,
     /// Who this is, for lines about what oneself did.
-    pub(super) own: Own,
+    pub(super) own: OwnDevice,
 }
 
 /// The own name and device.
 #[derive(Debug, Clone)]
-pub(super) struct Own {
+pub(super) struct OwnDevice {
     pub(super) handle: Handle,
     pub(super) device: DeviceId,
 }
 
-impl Session {
+impl EngineSession {
     /// Starts the engine of the profile that somebody joined with.
     ///
     /// # Errors
     ///
     /// Exit 4 if nobody joined; others as the files say.
-    pub(super) fn open(call: &Call<'_>) -> Result<Self, Failure> {
-        let profile = call.paths.home().open()?;
+    pub(super) fn open(context: &CommandContext<'_>) -> Result<Self, Failure> {
+        let profile = context.paths.home().open()?;
         let (handle, device) = (profile.identity.handle.clone(), profile.identity.device());
-        let (client, events) = start_client(&call.paths, profile, call.prompt)?;
-        Ok(Self { client, events, own: Own { handle, device } })
+        let (client, events) = start_client(&context.paths, profile, context.prompt)?;
+        Ok(Self { client, events, own: OwnDevice { handle, device } })
     }
 
     /// Runs one command of the engine, which has a deadline of its own.
@@ -175,7 +175,7 @@ impl Session {
     /// # Errors
     ///
     /// Exit 9 or 4 if the server may not be talked to at all.
-    pub(super) async fn sync(&mut self, call: &mut Call<'_>) -> Result<bool, Failure> {
+    pub(super) async fn sync(&mut self, context: &mut CommandContext<'_>) -> Result<bool, Failure> {
         let is_settled = |state: &ConnectionState| *state != ConnectionState::Connecting;
         let state = timeout(CONNECT_PATIENCE, self.client.connection_where(is_settled)).await;
         let cause = match state {
@@ -195,7 +195,7 @@ impl Session {
         if let Some(failure) = self.stopped() {
             return Err(failure);
         }
-        call.out.say(&format!("offline ({cause}): this is what was here before"));
+        context.out.say(&format!("offline ({cause}): this is what was here before"));
         Ok(false)
     }
 
@@ -210,14 +210,14 @@ impl Session {
     /// Finds the room a word names; asks the server if the replica has none such.
     pub(super) async fn room(
         &mut self,
-        call: &mut Call<'_>,
+        context: &mut CommandContext<'_>,
         word: &str,
     ) -> Result<RoomView, Failure> {
         match resolve::room(&self.rooms().await?, word) {
             Err(failure) if failure.exit == Exit::NotFound => {}
             found => return found.cloned(),
         }
-        self.sync(call).await?;
+        self.sync(context).await?;
         resolve::room(&self.rooms().await?, word).cloned()
     }
 

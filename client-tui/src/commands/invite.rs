@@ -4,22 +4,22 @@ use std::time::Duration;
 
 use mathia_protocol::client::{Command, Done};
 
-use super::session::Session;
-use super::{Call, out_of_turn};
+use super::session::EngineSession;
+use super::{CommandContext, out_of_turn};
 use crate::clock;
 use crate::exit::Failure;
 use crate::output::Line;
 
 pub(super) async fn run(
-    call: &mut Call<'_>,
+    context: &mut CommandContext<'_>,
     words: &[String],
     uses: u32,
     lifetime: Duration,
 ) -> Result<(), Failure> {
-    let mut session = Session::open(call)?;
+    let mut session = EngineSession::open(context)?;
     let mut rooms = Vec::with_capacity(words.len());
     for word in words {
-        rooms.push(session.room(call, word).await?.room);
+        rooms.push(session.room(context, word).await?.room);
     }
     let room_ids: Vec<String> = rooms.iter().map(ToString::to_string).collect();
     let made = session.run(Command::Invite { rooms, uses, lifetime }).await?;
@@ -33,10 +33,10 @@ pub(super) async fn run(
         .with("expires", clock::rfc3339(expires))
         .with("rooms", room_ids)
         .text(invite.0.as_str());
-    call.out.line(&told)?;
-    call.out.say("Hand the link over privately: whoever has it may join.");
+    context.out.line(&told)?;
+    context.out.say("Hand the link over privately: whoever has it may join.");
     if !words.is_empty() {
-        call.out.say("Newcomers are added to the rooms when a client of yours is online.");
+        context.out.say("Newcomers are added to the rooms when a client of yours is online.");
     }
     Ok(())
 }

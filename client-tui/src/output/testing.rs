@@ -6,9 +6,9 @@ use mathia_protocol::id::{AccountId, DeviceId, Epoch, Hash, RoomId, Seq, TimeMs}
 use mathia_protocol::wire::MarkStep;
 
 /// 2026-11-20T17:00:00Z.
-pub(super) const NOON: TimeMs = TimeMs(1_795_194_000_000);
+pub(crate) const NOON: TimeMs = TimeMs(1_795_194_000_000);
 
-pub(super) fn room_named(name: &str, id: u8) -> RoomView {
+pub(crate) fn room_named(name: &str, id: u8) -> RoomView {
     RoomView {
         room: RoomId([id; 32]),
         kind: RoomKind::Group,
@@ -33,7 +33,7 @@ pub(super) fn room_named(name: &str, id: u8) -> RoomView {
     }
 }
 
-pub(super) fn said(seq: u64, handle: &str, text: &str) -> EntryView {
+pub(crate) fn said(seq: u64, handle: &str, text: &str) -> EntryView {
     EntryView {
         room: RoomId([0xAA; 32]),
         seq: Seq(seq),
@@ -51,7 +51,7 @@ pub(super) fn said(seq: u64, handle: &str, text: &str) -> EntryView {
 }
 
 /// Marks of `n_others`, where so many accounts (oneself included) have everything up to 12.
-pub(super) fn marks(n_others: u32, n_delivered: u32, n_read: u32) -> MarkCounts {
+pub(crate) fn marks(n_others: u32, n_delivered: u32, n_read: u32) -> MarkCounts {
     let step = |n_accounts| MarkStep { upto: Seq(12), n_accounts };
     MarkCounts { n_others, delivered: vec![step(n_delivered)], read: vec![step(n_read)] }
 }

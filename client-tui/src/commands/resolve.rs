@@ -97,7 +97,7 @@ pub(super) fn device<'a>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::face::testing::room_named;
+    use crate::output::testing::room_named;
 
     fn rooms() -> Vec<RoomView> {
         let mut direct = room_named("bob", 0xB0);

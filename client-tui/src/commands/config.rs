@@ -1,15 +1,15 @@
 //! `config`: what is set, and whether all of it is understood.
 
-use super::Call;
+use super::CommandContext;
 use crate::exit::{Exit, Failure};
 use crate::output::Line;
 
 /// Ends with 78 if anything in the configuration is not understood; what it is was said before.
-pub(super) fn check(call: &mut Call<'_>) -> Result<(), Failure> {
-    match call.warnings.len() {
-        0 => call.out.line_or_talk(&checked(0).text("the configuration is understood")),
+pub(super) fn check(context: &mut CommandContext<'_>) -> Result<(), Failure> {
+    match context.warnings.len() {
+        0 => context.out.line_or_talk(&checked(0).text("the configuration is understood")),
         n => {
-            call.out.line_or_talk(&checked(n))?;
+            context.out.line_or_talk(&checked(n))?;
             let things =
                 if n == 1 { "one setting is".to_owned() } else { format!("{n} settings are") };
             Err(Failure::new(Exit::BadConfig, format!("{things} not understood")))
@@ -22,10 +22,10 @@ fn checked(n_warnings: usize) -> Line {
 }
 
 /// Prints every setting as the file would have it.
-pub(super) fn show(call: &mut Call<'_>) -> Result<(), Failure> {
-    for (name, value) in call.config.settings() {
+pub(super) fn show(context: &mut CommandContext<'_>) -> Result<(), Failure> {
+    for (name, value) in context.config.settings() {
         let line = Line::new("setting").with("name", name.as_str()).with("value", value.as_str());
-        call.out.line(&line.text(format!("{name} = {value}")))?;
+        context.out.line(&line.text(format!("{name} = {value}")))?;
     }
     Ok(())
 }

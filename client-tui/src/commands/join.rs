@@ -7,27 +7,31 @@ use mathia_protocol::crypto::recovery::RecoverySecret;
 use mathia_protocol::name::Handle;
 use zeroize::Zeroizing;
 
-use super::session::TerminalAsk;
-use super::{Call, prompt};
+use super::session::TerminalTrust;
+use super::{CommandContext, prompt};
 use crate::clock;
-use crate::enrol;
 use crate::exit::Failure;
 use crate::output::Line;
+use crate::registration;
 
 /// Longest invite line, in bytes: a host name and four parts.
 const LINK_LEN_MAX: usize = 1_024;
 
-pub(super) async fn run(call: &mut Call<'_>, link: &str, name: Handle) -> Result<(), Failure> {
+pub(super) async fn run(
+    context: &mut CommandContext<'_>,
+    link: &str,
+    name: Handle,
+) -> Result<(), Failure> {
     let link = match link {
         "-" => Zeroizing::new(prompt::read_stdin(LINK_LEN_MAX).await?),
         link => Zeroizing::new(link.to_owned()),
     };
-    let ask = Arc::new(TerminalAsk { paths: call.paths.clone(), prompt: call.prompt });
-    let registered = enrol::join(&call.paths, &link, name, ask, clock::now()).await?;
-    report(call, &registered)
+    let ask = Arc::new(TerminalTrust { paths: context.paths.clone(), prompt: context.prompt });
+    let registered = registration::join(&context.paths, &link, name, ask, clock::now()).await?;
+    report(context, &registered)
 }
 
-fn report(call: &mut Call<'_>, registered: &Registered) -> Result<(), Failure> {
+fn report(context: &mut CommandContext<'_>, registered: &Registered) -> Result<(), Failure> {
     let identity = &registered.identity;
     let line = Line::new("account")
         .with("name", identity.handle.as_str())
@@ -35,21 +39,23 @@ fn report(call: &mut Call<'_>, registered: &Registered) -> Result<(), Failure> {
         .with("device", identity.device().to_hex())
         .with("server", registered.server.address.as_str())
         .with("pin", registered.server.pin.to_hex())
-        .with("profile", call.paths.profile.as_str())
+        .with("profile", context.paths.profile.as_str())
         .text(format!("you are {} at {}", identity.handle, registered.server.address));
-    call.out.line(&line)?;
+    context.out.line(&line)?;
     if registered.inviter.is_some() {
-        call.out.say("you are added to rooms as soon as a client of whoever invited you is online");
+        context
+            .out
+            .say("you are added to rooms as soon as a client of whoever invited you is online");
     }
     match &identity.recovery {
-        Some(secret) if call.prompt.shows_secrets => {
-            call.out.say(
+        Some(secret) if context.prompt.shows_secrets => {
+            context.out.say(
                 "Write these 24 words down: they bring the account back if this device is lost, \
                 and whoever has them is you.",
             );
-            call.out.say(&format_words(&RecoverySecret::from_bytes(secret).words()));
+            context.out.say(&format_words(&RecoverySecret::from_bytes(secret).words()));
         }
-        _ => call.out.say("`mathia-tui key show` shows the 24 recovery words on a terminal"),
+        _ => context.out.say("`mathia-tui key show` shows the 24 recovery words on a terminal"),
     }
     Ok(())
 }

@@ -5,15 +5,13 @@ use mathia_protocol::client::{Command, DeviceView, Done, Replica as _};
 use mathia_protocol::crypto::recovery::RecoverySecret;
 
 use super::join::format_words;
-use super::line::Style;
-use super::session::Session;
-use super::{Call, out_of_turn, resolve};
-use crate::clock::rfc3339;
+use super::session::EngineSession;
+use super::{CommandContext, out_of_turn, resolve};
 use crate::exit::{Exit, Failure};
-use crate::output::Line;
+use crate::output::{self, Line, LineFormat};
 
-pub(super) fn whoami(call: &mut Call<'_>) -> Result<(), Failure> {
-    let profile = call.paths.home().open()?;
+pub(super) fn whoami(context: &mut CommandContext<'_>) -> Result<(), Failure> {
+    let profile = context.paths.home().open()?;
     let server = profile.replica.server().map_err(HomeError::from)?;
     let identity = &profile.identity;
     let pin = server.map_or_else(|| "not known yet".to_owned(), |server| server.pin.to_hex());
@@ -23,7 +21,7 @@ pub(super) fn whoami(call: &mut Call<'_>) -> Result<(), Failure> {
         profile.address,
         identity.account,
         identity.device(),
-        call.paths.profile
+        context.paths.profile
     );
     let line = Line::new("account")
         .with("name", identity.handle.as_str())
@@ -32,50 +30,33 @@ pub(super) fn whoami(call: &mut Call<'_>) -> Result<(), Failure> {
         .with("server", profile.address.as_str())
         .with("pin", pin)
         .with("realm", identity.realm.to_hex())
-        .with("profile", call.paths.profile.as_str())
+        .with("profile", context.paths.profile.as_str())
         .text(text);
-    call.out.line(&line)
+    context.out.line(&line)
 }
 
-pub(super) async fn devices(call: &mut Call<'_>) -> Result<(), Failure> {
-    let mut session = Session::open(call)?;
-    session.sync(call).await?;
+pub(super) async fn devices(context: &mut CommandContext<'_>) -> Result<(), Failure> {
+    let mut session = EngineSession::open(context)?;
+    session.sync(context).await?;
     let devices = own_devices(&session).await?;
     session.close().await;
-    let style = Style::local(call.config.is_24h, false);
+    let style = LineFormat::local(context.config.is_24h, false);
     for device in devices {
-        call.out.line(&device_line(&device, &style))?;
+        context.out.line(&output::person::device(&device, &style))?;
     }
     Ok(())
 }
 
-async fn own_devices(session: &Session) -> Result<Vec<DeviceView>, Failure> {
+async fn own_devices(session: &EngineSession) -> Result<Vec<DeviceView>, Failure> {
     match session.run(Command::Devices).await? {
         Done::Devices(devices) => Ok(devices),
         _ => Err(out_of_turn()),
     }
 }
 
-fn device_line(device: &DeviceView, style: &Style) -> Line {
-    let state = match (device.is_revoked, device.is_this) {
-        (true, _) => "  revoked",
-        (false, true) => "  this device",
-        (false, false) => "",
-    };
-    let (name, os, made) = (&device.name, &device.os, style.stamp(device.created));
-    Line::new("device")
-        .with("device", device.device.to_hex())
-        .with("name", name.as_str())
-        .with("os", os.as_str())
-        .with("time", rfc3339(device.created))
-        .with("is_this", device.is_this)
-        .with("is_revoked", device.is_revoked)
-        .text(format!("{}  {name}  {os}  since {made}{state}", device.device.short()))
-}
-
-pub(super) async fn revoke(call: &mut Call<'_>, word: &str) -> Result<(), Failure> {
-    let mut session = Session::open(call)?;
-    session.sync(call).await?;
+pub(super) async fn revoke(context: &mut CommandContext<'_>, word: &str) -> Result<(), Failure> {
+    let mut session = EngineSession::open(context)?;
+    session.sync(context).await?;
     let devices = own_devices(&session).await?;
     let valid = devices.iter().filter(|device| !device.is_revoked);
     let device = resolve::device(valid.map(|device| (device.device, device.name.as_str())), word)?;
@@ -85,7 +66,7 @@ pub(super) async fn revoke(call: &mut Call<'_>, word: &str) -> Result<(), Failur
     } else {
         format!("Revoke the device {}? It reads nothing that comes after.", device.short())
     };
-    call.prompt.confirm(&mut call.out, &question, "yes")?;
+    context.prompt.confirm(&mut context.out, &question, "yes")?;
     match session.run(Command::RevokeDevice(device)).await {
         // A device that revokes itself is put out at once: that is the answer.
         Err(failure) if is_this && failure.exit == Exit::NotLoggedIn => {}
@@ -96,26 +77,26 @@ pub(super) async fn revoke(call: &mut Call<'_>, word: &str) -> Result<(), Failur
         .with("device", device.to_hex())
         .with("is_revoked", true)
         .text(format!("{} is revoked; rooms take a new key with the next message", device.short()));
-    call.out.line(&told)
+    context.out.line(&told)
 }
 
-pub(super) fn show_words(call: &mut Call<'_>) -> Result<(), Failure> {
-    let profile = call.paths.home().open()?;
+pub(super) fn show_words(context: &mut CommandContext<'_>) -> Result<(), Failure> {
+    let profile = context.paths.home().open()?;
     let Some(secret) = &profile.identity.recovery else {
         return Err(Failure::new(Exit::NotFound, "this device does not hold the recovery words")
             .hint("the device that made the account does"));
     };
-    if !call.prompt.shows_secrets {
+    if !context.prompt.shows_secrets {
         return Err(Failure::new(Exit::Usage, "recovery words are shown on a terminal only")
             .hint("run `mathia-tui key show` without a pipe"));
     }
     let words = RecoverySecret::from_bytes(secret).words();
     let line = Line::new("words").with("words", words.as_str()).text(format_words(&words).as_str());
-    call.out.line(&line)
+    context.out.line(&line)
 }
 
-pub(super) fn logout(call: &mut Call<'_>) -> Result<(), Failure> {
-    let home = call.paths.home();
+pub(super) fn logout(context: &mut CommandContext<'_>) -> Result<(), Failure> {
+    let home = context.paths.home();
     let _lock = KeyLock::take(&home)?;
     let (who, n_waiting) = match home.find() {
         Ok(Found::Nothing) => {
@@ -129,7 +110,7 @@ pub(super) fn logout(call: &mut Call<'_>) -> Result<(), Failure> {
             (format!("{} at {}", begun.identity.handle, begun.address), 0)
         }
         // What cannot be opened can still be wiped.
-        Err(_) => (format!("the damaged profile {}", call.paths.profile), 0),
+        Err(_) => (format!("the damaged profile {}", context.paths.profile), 0),
     };
     let waiting = match n_waiting {
         0 => String::new(),
@@ -139,10 +120,10 @@ pub(super) fn logout(call: &mut Call<'_>) -> Result<(), Failure> {
         "Wipe the keys and history of {who} from this machine?{waiting} Without the 24 words or \
         another device the account is lost."
     );
-    call.prompt.confirm(&mut call.out, &question, "yes")?;
+    context.prompt.confirm(&mut context.out, &question, "yes")?;
     home.wipe()?;
     let line = Line::new("logout")
-        .with("profile", call.paths.profile.as_str())
+        .with("profile", context.paths.profile.as_str())
         .text(format!("{who} is wiped from this machine"));
-    call.out.line(&line)
+    context.out.line(&line)
 }

@@ -9,12 +9,12 @@ use crate::app::theme::{Role, Theme};
 use crate::app::wrap;
 
 /// Writes on a buffer in the styles of a theme.
-pub(super) struct Pen<'a> {
+pub(super) struct Painter<'a> {
     buffer: &'a mut Buffer,
     theme: Theme,
 }
 
-impl<'a> Pen<'a> {
+impl<'a> Painter<'a> {
     pub(super) fn new(buffer: &'a mut Buffer, theme: Theme) -> Self {
         Self { buffer, theme }
     }
@@ -98,7 +98,7 @@ impl<'a> Pen<'a> {
 
     /// Clears a place for something that floats and draws its box; returns the place inside, a
     /// column of space on either side.
-    pub(super) fn float(&mut self, area: Rect, title: &str) -> Rect {
+    pub(super) fn overlay_box(&mut self, area: Rect, title: &str) -> Rect {
         Clear.render(area, self.buffer);
         let block = Block::bordered()
             .border_type(BorderType::Rounded)

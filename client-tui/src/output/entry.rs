@@ -1,52 +1,21 @@
-//! What entries, rooms and people look like on a line: JSON for programs, text for people.
+//! Lines about log entries: JSON for programs, text for people.
 //!
-//! Owns the schema of the JSON types. All of them carry the same envelope where it makes sense:
-//! `room`, `room_id`, `seq`, `from`, `device`, `time`.
+//! Every type of entry carries the same fields first: `room`, `room_id`, `seq`, `from`, `device`,
+//! `time`.
 
-use jiff::tz::TimeZone;
-use mathia_protocol::client::{
-    EntryBodyView, EntryView, MarkCounts, PresenceView, RoomView, UnreadableCause,
-};
+use mathia_protocol::client::{EntryBodyView, EntryView, MarkCounts, RoomView, UnreadableCause};
 use mathia_protocol::crypto::answer::{Answer, Outcome};
 use mathia_protocol::crypto::ask::Ask;
-use mathia_protocol::crypto::commit::{
-    AgentScope, CommitKind, HistoryRule, Role, RoomKind, RoomMode,
-};
-use mathia_protocol::id::{AccountId, Seq, TimeMs};
-use mathia_protocol::wire::PresenceState;
+use mathia_protocol::crypto::commit::CommitKind;
+use mathia_protocol::id::{AccountId, Seq};
 
+use super::room::room_word;
+use super::{Line, LineFormat};
 use crate::asking;
 use crate::clock::rfc3339;
-use crate::output::Line;
-
-/// How lines are written for people.
-#[derive(Debug, Clone)]
-pub(super) struct Style {
-    /// The zone of stamps.
-    pub(super) zone: TimeZone,
-    /// Whether hours go to 24.
-    pub(super) is_24h: bool,
-    /// Whether lines name their room.
-    pub(super) names_rooms: bool,
-}
-
-impl Style {
-    /// Stamps in the zone of this machine.
-    pub(super) fn local(is_24h: bool, names_rooms: bool) -> Self {
-        Self { zone: TimeZone::system(), is_24h, names_rooms }
-    }
-
-    /// A time as people read it; empty for "never".
-    pub(super) fn stamp(&self, time: TimeMs) -> String {
-        let millis = i64::try_from(time.0).unwrap_or(i64::MAX);
-        let Ok(stamp) = jiff::Timestamp::from_millisecond(millis) else { return String::new() };
-        let format = if self.is_24h { "%Y-%m-%d %H:%M" } else { "%Y-%m-%d %I:%M %p" };
-        stamp.to_zoned(self.zone.clone()).strftime(format).to_string()
-    }
-}
 
 /// The word for how far an own message is; the same rule as the ticks of the interactive client.
-pub(super) fn ticks(marks: &MarkCounts, seq: Seq) -> &'static str {
+pub(crate) fn ticks(marks: &MarkCounts, seq: Seq) -> &'static str {
     let (n_delivered, n_read) = marks.reached(seq);
     match marks.n_others {
         0 => "accepted",
@@ -57,7 +26,7 @@ pub(super) fn ticks(marks: &MarkCounts, seq: Seq) -> &'static str {
 }
 
 /// One entry of a log.
-pub(super) fn entry(view: &EntryView, room: &RoomView, style: &Style) -> Line {
+pub(crate) fn entry(view: &EntryView, room: &RoomView, style: &LineFormat) -> Line {
     let line = envelope(kind(&view.body), view, room);
     let mut tick = None;
     let (line, words) = match &view.body {
@@ -120,7 +89,7 @@ fn agent_name(room: &RoomView, agent: AccountId) -> &str {
 }
 
 /// The fields of a question.
-pub(super) fn ask_fields(line: Line, ask: &Ask) -> Line {
+pub(crate) fn ask_fields(line: Line, ask: &Ask) -> Line {
     let attached: Vec<u64> = ask.attached.iter().map(|one| one.seq.0).collect();
     line.with("text", ask.text.as_str())
         .with("attached", attached)
@@ -128,7 +97,7 @@ pub(super) fn ask_fields(line: Line, ask: &Ask) -> Line {
 }
 
 /// The fields of an answer.
-pub(super) fn answer_fields(line: Line, answer: &Answer) -> Line {
+pub(crate) fn answer_fields(line: Line, answer: &Answer) -> Line {
     let usage = answer.usage.as_ref();
     line.with("ask", answer.ask.0)
         .with("text", answer.text.as_str())
@@ -143,7 +112,7 @@ pub(super) fn answer_fields(line: Line, answer: &Answer) -> Line {
 }
 
 /// An answer in words: the text, and how it ended if not well.
-pub(super) fn answer_words(answer: &Answer) -> String {
+pub(crate) fn answer_words(answer: &Answer) -> String {
     let Some(ending) = asking::ending(answer, "") else { return answer.text.clone() };
     match (answer.outcome, answer.text.trim_end()) {
         (Outcome::Refused, _) => ending,
@@ -210,7 +179,7 @@ fn cause_text(cause: UnreadableCause) -> &'static str {
 fn for_people(
     view: &EntryView,
     room: &RoomView,
-    style: &Style,
+    style: &LineFormat,
     words: &str,
     tick: Option<&str>,
 ) -> String {
@@ -228,121 +197,25 @@ fn for_people(
     parts.flatten().collect::<Vec<_>>().join("  ") + shown
 }
 
-/// A room as people write it; a room without a name by the beginning of its identifier.
-pub(super) fn room_word(room: &RoomView) -> String {
-    match (room.name.is_empty(), room.kind) {
-        (true, _) => room.room.short(),
-        (false, RoomKind::Direct) => format!("@{}", room.name),
-        (false, _) => format!("#{}", room.name),
-    }
-}
-
-/// A room of `rooms`.
-pub(super) fn room(view: &RoomView, style: &Style) -> Line {
-    let members: Vec<&str> = view.members.iter().map(|member| member.handle.as_str()).collect();
-    let words = [
-        Some(room_word(view)),
-        Some(if view.mode == RoomMode::Open { "open" } else { "sealed" }.to_owned()),
-        Some(match members.len() {
-            1 => "1 member".to_owned(),
-            n => format!("{n} members"),
-        }),
-        (view.n_unread > 0).then(|| format!("{} unread", view.n_unread)),
-        (view.n_mentions > 0).then(|| format!("@{}", view.n_mentions)),
-        (view.active_at != TimeMs(0)).then(|| style.stamp(view.active_at)),
-        view.sending_stopped.as_ref().map(|cause| format!("sending stopped: {cause}")),
-    ];
-    Line::new("room")
-        .with("room", view.name.as_str())
-        .with("room_id", view.room.to_hex())
-        .with("seq", view.head.0)
-        .with("time", rfc3339(view.active_at))
-        .with("kind", kind_word(view.kind))
-        .with("mode", mode_word(view.mode))
-        .with("topic", view.topic.as_str())
-        .with("members", members)
-        .with("role", role_word(view.role))
-        .with("history", history_word(view.history))
-        .with("agent_scope", scope_word(view.agent_scope))
-        .with("epoch", view.epoch.0)
-        .with("code", view.room_code.as_str())
-        .with("hash", view.head_hash.to_hex())
-        .with("announced", view.announced.0)
-        .with("read_upto", view.read_upto.0)
-        .with("unread", view.n_unread)
-        .with("mentions", view.n_mentions)
-        .with_some("sending_stopped", view.sending_stopped.as_deref())
-        .text(words.into_iter().flatten().collect::<Vec<_>>().join("  "))
-}
-
-/// The words of a presence: the machine's and the people's.
-pub(super) fn presence_words(view: &PresenceView, style: &Style) -> (&'static str, String) {
-    match view.state {
-        PresenceState::Online => ("online", "online".to_owned()),
-        PresenceState::Away => ("away", "away".to_owned()),
-        PresenceState::Offline if view.last_seen == TimeMs(0) => ("offline", "offline".to_owned()),
-        PresenceState::Offline => ("offline", format!("last seen {}", style.stamp(view.last_seen))),
-    }
-}
-
-pub(super) fn kind_word(kind: RoomKind) -> &'static str {
-    match kind {
-        RoomKind::Group => "group",
-        RoomKind::Direct => "direct",
-        RoomKind::Assistant => "assistant",
-    }
-}
-
-pub(super) fn mode_word(mode: RoomMode) -> &'static str {
-    match mode {
-        RoomMode::E2ee => "e2ee",
-        RoomMode::Open => "open",
-    }
-}
-
-pub(super) fn role_word(role: Role) -> &'static str {
-    match role {
-        Role::Owner => "owner",
-        Role::Admin => "admin",
-        Role::Moderator => "moderator",
-        Role::Member => "member",
-        Role::Guest => "guest",
-        Role::Agent => "agent",
-    }
-}
-
-fn history_word(history: HistoryRule) -> &'static str {
-    match history {
-        HistoryRule::SinceJoin => "since_join",
-        HistoryRule::All => "all",
-    }
-}
-
-fn scope_word(scope: AgentScope) -> &'static str {
-    match scope {
-        AgentScope::None => "none",
-        AgentScope::Mention => "mention",
-        AgentScope::All => "all",
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use mathia_protocol::id::{AccountId, Epoch};
 
-    use super::*;
-    use crate::face::testing::{marks, room_named, said};
-    use crate::output::Output;
+    use jiff::tz::TimeZone;
 
-    fn style() -> Style {
-        Style { zone: TimeZone::UTC, is_24h: true, names_rooms: false }
+    use super::*;
+    use crate::output::Output;
+    use crate::output::testing::{marks, room_named, said};
+
+    fn style() -> LineFormat {
+        LineFormat { zone: TimeZone::UTC, is_24h: true, names_rooms: false }
     }
 
     fn json(view: &EntryView, room: &RoomView) -> String {
         entry(view, room, &style()).to_json()
     }
 
-    fn text(view: &EntryView, room: &RoomView, style: &Style) -> String {
+    fn text(view: &EntryView, room: &RoomView, style: &LineFormat) -> String {
         let mut data = Vec::new();
         Output::new(false, &mut data, std::io::sink()).line(&entry(view, room, style)).unwrap();
         String::from_utf8(data).unwrap()
@@ -426,15 +299,5 @@ mod tests {
             text(&said(12, "ann", "hi"), &room, &rooms),
             "   12  2026-11-20 05:00 PM  #team  ann: hi  ✓\n"
         );
-    }
-
-    #[test]
-    fn a_room_line_tells_what_two_devices_compare() {
-        let line: serde_json::Value =
-            serde_json::from_str(&room(&room_named("team", 0xAA), &style()).to_json()).unwrap();
-        assert_eq!(line["type"], "room");
-        assert_eq!(line["code"], "27410938221234567890");
-        assert_eq!(line["hash"], "cc".repeat(32));
-        assert_eq!((&line["seq"], &line["unread"]), (&12.into(), &2.into()));
     }
 }
