@@ -4,7 +4,6 @@
 
 mod asking;
 mod commands;
-mod pty;
 #[cfg(target_os = "linux")]
 mod read_only;
 mod screens;

@@ -1,7 +1,7 @@
 //! Stories of people in front of a terminal: the real binary on a pseudo-terminal, a real server.
 
-use crate::pty::Screen;
 use crate::town::{Person, Town, signal};
+use mathia_testkit::pty::Screen;
 use portable_pty::CommandBuilder;
 
 /// The client of a person, as a shell would start it.

@@ -9,20 +9,21 @@ use std::time::{Duration, Instant};
 use portable_pty::{Child, CommandBuilder, MasterPty, PtySize, native_pty_system};
 
 /// How long anything may take before a story fails.
-pub(crate) const PATIENCE: Duration = Duration::from_mins(1);
+pub const PATIENCE: Duration = Duration::from_mins(1);
 /// What terminals are asked, and what a plain one with a given background answers.
 const WHO_ARE_YOU: &[u8] = b"\x1b[c";
 const A_PLAIN_ONE: &[u8] = b"\x1b[?62;c";
 const WHAT_BACKGROUND: &[u8] = b"\x1b]11;?\x1b\\";
 
 /// A terminal with a program in it.
-pub(crate) struct Screen {
-    pub(crate) child: Box<dyn Child + Send + Sync>,
+pub struct Screen {
+    /// The program.
+    pub child: Box<dyn Child + Send + Sync>,
     keyboard: Box<dyn Write + Send>,
     output: Receiver<Vec<u8>>,
     parser: vt100::Parser,
     /// Everything the program wrote.
-    pub(crate) written: Vec<u8>,
+    pub written: Vec<u8>,
     /// What is answered when the program asks for the background; nothing by most.
     background: Option<&'static str>,
     /// Whether anything is answered at all.
@@ -32,7 +33,7 @@ pub(crate) struct Screen {
 
 impl Screen {
     /// Opens a program in a terminal of some columns and rows.
-    pub(crate) fn open(command: CommandBuilder, (cols, rows): (u16, u16)) -> Self {
+    pub fn open(command: CommandBuilder, (cols, rows): (u16, u16)) -> Self {
         let size = PtySize { rows, cols, pixel_width: 0, pixel_height: 0 };
         let pty = native_pty_system().openpty(size).unwrap();
         let child = pty.slave.spawn_command(command).unwrap();
@@ -62,39 +63,43 @@ impl Screen {
     }
 
     /// A terminal that tells its background when it is asked.
-    pub(crate) fn with_background(mut self, answer: &'static str) -> Self {
+    #[must_use]
+    pub fn with_background(mut self, answer: &'static str) -> Self {
         self.background = Some(answer);
         self
     }
 
     /// A terminal that answers nothing whatever it is asked.
-    pub(crate) fn without_answers(mut self) -> Self {
+    #[must_use]
+    pub fn without_answers(mut self) -> Self {
         self.answers = false;
         self
     }
 
-    pub(crate) fn types(&mut self, keys: &str) {
+    /// Presses keys.
+    pub fn types(&mut self, keys: &str) {
         self.keyboard.write_all(keys.as_bytes()).unwrap();
     }
 
-    pub(crate) fn pastes(&mut self, text: &str) {
+    /// Pastes a text, as a terminal does with bracketed paste.
+    pub fn pastes(&mut self, text: &str) {
         self.types(&format!("\x1b[200~{text}\x1b[201~"));
     }
 
     /// What is seen now.
-    pub(crate) fn contents(&self) -> String {
+    pub fn contents(&self) -> String {
         self.parser.screen().contents()
     }
 
     /// Waits until the screen shows a text.
     #[track_caller]
-    pub(crate) fn shows(&mut self, text: &str) {
+    pub fn shows(&mut self, text: &str) {
         self.until(&format!("{text:?}"), |screen| screen.contains(text));
     }
 
     /// Waits until the screen is as it should be.
     #[track_caller]
-    pub(crate) fn until(&mut self, what: &str, is_so: impl Fn(&str) -> bool) {
+    pub fn until(&mut self, what: &str, is_so: impl Fn(&str) -> bool) {
         let deadline = Instant::now() + PATIENCE;
         while !is_so(&self.contents()) {
             let left = deadline.saturating_duration_since(Instant::now());
@@ -103,7 +108,7 @@ impl Screen {
     }
 
     /// Takes in a piece of what the program writes, and answers what it asks.
-    pub(crate) fn read(&mut self, patience: Duration) -> Result<(), RecvTimeoutError> {
+    pub fn read(&mut self, patience: Duration) -> Result<(), RecvTimeoutError> {
         let bytes = self.output.recv_timeout(patience)?;
         let asks = |question: &[u8]| bytes.windows(question.len()).any(|part| part == question);
         if let Some(answer) = self.background.filter(|_| asks(WHAT_BACKGROUND)) {
@@ -119,7 +124,7 @@ impl Screen {
 
     /// Waits for the program to end, and checks that the terminal is as it was.
     #[track_caller]
-    pub(crate) fn ends_with(mut self, code: u32) {
+    pub fn ends_with(mut self, code: u32) {
         while self.read(PATIENCE).is_ok() {}
         assert_eq!(self.child.wait().unwrap().exit_code(), code);
         assert!(!self.parser.screen().alternate_screen(), "the other page is left");

@@ -21,8 +21,6 @@ mod floor;
 mod hostile;
 mod measure;
 mod peer;
-#[path = "../program/mod.rs"]
-mod program;
 mod room;
 mod server;
 mod workload;

@@ -1,4 +1,4 @@
-//! The server's real program, started for a proof: shared by the proofs.
+//! The server's real program, started for a proof or a measurement.
 
 use std::error::Error;
 use std::fs::File;
@@ -15,22 +15,26 @@ use tokio::time::timeout;
 const START_TIMEOUT: Duration = Duration::from_mins(1);
 
 /// What `serve` is told.
-pub(crate) struct Serve<'a> {
-    pub(crate) program: &'a Path,
-    pub(crate) data: PathBuf,
-    pub(crate) config: PathBuf,
-    pub(crate) listen: String,
+pub struct Serve<'a> {
+    /// The server's binary.
+    pub program: &'a Path,
+    /// Its data directory.
+    pub data: PathBuf,
+    /// Its configuration file.
+    pub config: PathBuf,
+    /// `ADDR:PORT`; port 0 takes any free one.
+    pub listen: String,
     /// Takes what the server has to say; it is appended to.
-    pub(crate) log: PathBuf,
+    pub log: PathBuf,
     /// The one core that the server, and what it starts, runs on.
-    pub(crate) core: Option<&'a str>,
+    pub core: Option<&'a str>,
     /// Whether it starts an assistant: most proofs must not pay for one.
-    pub(crate) has_assistant: bool,
+    pub has_assistant: bool,
 }
 
 impl Serve<'_> {
     /// Starts the server and waits until it listens. It ends with the child.
-    pub(crate) async fn start(
+    pub async fn start(
         self,
         change: impl FnOnce(&mut Command),
     ) -> Result<(Child, SocketAddr), Box<dyn Error + Send + Sync>> {

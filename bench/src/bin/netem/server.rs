@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use tokio::process::{Child, Command};
 
 use crate::Failure;
-use crate::program::Serve;
+use mathia_testkit::process::Serve;
 
 pub(crate) struct Server {
     program: PathBuf,

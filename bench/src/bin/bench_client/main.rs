@@ -11,9 +11,6 @@
 //!   messages arrive in the room that is looked at.
 #![expect(clippy::unwrap_used, reason = "a measurement that cannot go on has failed")]
 
-#[path = "../../tests/pty/mod.rs"]
-#[expect(dead_code, reason = "the stories use the rest")]
-mod pty;
 mod town;
 
 use std::error::Error;
@@ -23,8 +20,8 @@ use std::time::{Duration, Instant};
 
 use mathia_protocol::client::{Batch, Content, Replica};
 use mathia_protocol::id::{Hash, RoomId, Seq, TimeMs};
+use mathia_testkit::pty::Screen;
 use mathia_tui::paths::Paths;
-use pty::Screen;
 use serde_json::json;
 use town::{Flood, Town};
 
@@ -49,7 +46,7 @@ struct Plan {
 
 fn main() -> Result<(), Box<dyn Error>> {
     let plan = plan()?;
-    let binaries = std::env::current_exe()?.ancestors().nth(2).unwrap().to_owned();
+    let binaries = std::env::current_exe()?.ancestors().nth(1).unwrap().to_owned();
     let mut town = Town::start(&binaries)?;
     let (keystrokes, n_seen) = keystrokes(&town, &plan)?;
     town.stop_server();

@@ -60,7 +60,7 @@ fn main() -> Result<(), Failure> {
     let mut bench = Bench {
         binaries: std::env::current_exe()?
             .ancestors()
-            .nth(2)
+            .nth(1)
             .ok_or("the program does not lie in a target directory")?
             .to_owned(),
         scratch: PathBuf::new(),
@@ -153,7 +153,7 @@ impl Bench {
             }
             "W7" => {
                 let data = self.fresh("data")?;
-                let fill = self.binaries.join("examples/fill");
+                let fill = self.binaries.join("fill");
                 run_to_end(Command::new(fill).arg(&data).arg("1000000"))?;
                 let server = self.server(&data)?;
                 let start_ms = server.started_in.as_secs_f64() * 1_000.0;
@@ -193,7 +193,7 @@ impl Bench {
 
     fn floor(&self, workload: &str, n: &str) -> Result<Figures, Failure> {
         let data = self.fresh("floor")?;
-        let mut command = pinned(SERVER_CORE, &self.binaries.join("examples/floor"));
+        let mut command = pinned(SERVER_CORE, &self.binaries.join("floor"));
         command.arg(&data).arg("127.0.0.1:0");
         self.load(&Subject::start(command)?, &[workload, n])
     }
@@ -208,7 +208,7 @@ impl Bench {
     /// Answers of the assistant. The load generator starts the server here, after its model.
     fn ask(&self) -> Result<Figures, Failure> {
         let data = self.fresh("data")?;
-        let mut command = pinned(LOAD_CORE, &self.binaries.join("examples/load"));
+        let mut command = pinned(LOAD_CORE, &self.binaries.join("load"));
         command.arg("ask").arg(format!("data={}", data.display()));
         command.arg(format!("server_bin={}", self.binaries.join("mathia-server").display()));
         command.arg(format!("core={SERVER_CORE}")).arg(format!("seconds={}", self.seconds));
@@ -240,7 +240,7 @@ impl Bench {
     }
 
     fn load(&self, subject: &Subject, args: &[&str]) -> Result<Figures, Failure> {
-        let mut command = pinned(LOAD_CORE, &self.binaries.join("examples/load"));
+        let mut command = pinned(LOAD_CORE, &self.binaries.join("load"));
         command.arg(args[0]).arg(format!("server={}", subject.address));
         command.arg(format!("pid={}", subject.child.id()));
         command.arg(format!("seconds={}", self.seconds)).args(&args[1..]);

@@ -11,8 +11,6 @@
 //! had to log in again. `weather=outside` leaves loss and delay to the kernel.
 
 mod person;
-#[path = "../program/mod.rs"]
-mod program;
 mod proxy;
 mod server;
 mod weather;

@@ -11,7 +11,7 @@ use tokio::process::{Child, Command};
 
 use crate::Failure;
 use crate::durability::journal;
-use crate::program::Serve;
+use mathia_testkit::process::Serve;
 
 /// Rates are not what is proved.
 const CONFIG: &str = r#"registration = "open"
