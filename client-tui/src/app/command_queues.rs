@@ -62,7 +62,9 @@ impl CommandQueues {
         };
         let job = Job::Command(tag, Box::new(command));
         match queue.try_send(job) {
-            Err(mpsc::error::TrySendError::Full(Job::Command(tag, _))) => Some(busy(tag)),
+            Err(mpsc::error::TrySendError::Full(Job::Command(tag, _))) => {
+                Some(Msg::NotQueued { tag })
+            }
             Ok(()) | Err(_) => None,
         }
     }
@@ -88,18 +90,13 @@ impl CommandQueues {
 
     fn beside(&self, tag: CommandTag, command: Command) -> Option<Msg> {
         if self.beside.len() >= BESIDE_MAX {
-            return Some(busy(tag));
+            return Some(Msg::NotQueued { tag });
         }
         let answer = self.engine.command(command);
         let answers = self.answers.clone();
         self.beside.spawn(async move { send_answer(&answers, tag, answer.await).await });
         None
     }
-}
-
-fn busy(tag: CommandTag) -> Msg {
-    let result = Err(CommandError::Refused("too much at once, try again".to_owned()));
-    Msg::Answer { tag, result }
 }
 
 async fn work(

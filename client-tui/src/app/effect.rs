@@ -42,6 +42,18 @@ pub enum Effect {
     Quit,
 }
 
+impl Effect {
+    /// A command of which only a failure is shown.
+    pub(crate) fn silent(command: Command) -> Self {
+        Self::reporting(command, "")
+    }
+
+    /// A command whose success is reported with a sentence.
+    pub(crate) fn reporting(command: Command, success: &str) -> Self {
+        Self::Command { tag: CommandTag::Plain(success.to_owned()), command }
+    }
+}
+
 /// What was asked of the engine: all that is needed to understand the answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum CommandTag {

@@ -24,7 +24,7 @@ pub enum Msg {
     Tick,
     /// The client was suspended and is back.
     Resumed,
-    /// The engine tells something.
+    /// The engine reports an event.
     Client(ClientEvent),
     /// The engine answered a command.
     Answer {
@@ -33,6 +33,13 @@ pub enum Msg {
         /// The answer.
         result: Result<Done, CommandError>,
     },
+    /// A command was not given to the engine: too many are waiting already.
+    NotQueued {
+        /// What was asked.
+        tag: CommandTag,
+    },
+    /// The engine has ended: nothing comes from it any more.
+    EngineEnded,
     /// An attempt to join ended.
     Joined(JoinAnswer),
     /// Somebody asks the program to end in good order (a signal).

@@ -8,7 +8,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use mathia_protocol::client::{ClientEvent, ConnectionState};
+use mathia_protocol::client::ClientEvent;
 use mathia_protocol::id::RoomId;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
@@ -381,10 +381,7 @@ impl Shell {
         if event.is_none() {
             self.events = None;
         }
-        Msg::Client(event.unwrap_or_else(|| {
-            let cause = "the engine has ended; start mathia-tui again".to_owned();
-            ClientEvent::Connection(ConnectionState::Stopped { cause, is_untrusted: false })
-        }))
+        event.map_or(Msg::EngineEnded, Msg::Client)
     }
 }
 

@@ -23,9 +23,9 @@ pub(crate) enum Connection {
 }
 
 impl Connection {
-    /// What the connection is after the engine told a change at `run`.
-    pub(crate) fn changed(&self, told: &ConnectionState, run: Duration) -> Self {
-        match told {
+    /// What the connection is after the engine reported a change at `run`.
+    pub(crate) fn changed(&self, state: &ConnectionState, run: Duration) -> Self {
+        match state {
             ConnectionState::Connecting => match self {
                 Self::Starting => Self::Starting,
                 _ => Self::Reconnecting { lost_at: self.lost_at().unwrap_or(run) },
@@ -42,6 +42,11 @@ impl Connection {
                 Self::Stopped { cause: SafeText::line(cause), is_untrusted: *is_untrusted }
             }
         }
+    }
+
+    /// No connection until the program is started again.
+    pub(crate) fn stopped(cause: &str) -> Self {
+        Self::Stopped { cause: SafeText::line(cause), is_untrusted: false }
     }
 
     /// Says whether the server can be reached now.

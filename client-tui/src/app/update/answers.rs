@@ -4,10 +4,9 @@ use mathia_protocol::client::{Command, CommandError, Done, EntryView, LobbyRoom,
 use mathia_protocol::id::{RoomId, Seq};
 use mathia_protocol::name::{Handle, RoomName};
 
-use super::{asking, complain, editing, events, notice, rooms, speak};
-use crate::app::action::Action;
+use super::{asking, editing, events, notices, outbox, rooms};
 use crate::app::composer::Composer;
-use crate::app::effect::{AfterWithdraw, CommandTag, Effect};
+use crate::app::effect::{CommandTag, Effect};
 use crate::app::model::Model;
 use crate::app::model::entry::{Entry, PendingState};
 use crate::app::model::overlay::{DeviceLine, LobbyLine, Overlay, Switcher, SwitcherList, Topic};
@@ -21,7 +20,27 @@ pub(super) fn handle(
 ) -> Vec<Effect> {
     match result {
         Ok(done) => succeeded(model, tag, done),
-        Err(error) => failed(model, tag, &error),
+        Err(error) => failed(model, tag, &Refusal::of(&error)),
+    }
+}
+
+/// A command was never given to the engine: nothing was done.
+pub(super) fn not_queued(model: &mut Model, tag: CommandTag) -> Vec<Effect> {
+    let text = "too much at once, try again".to_owned();
+    failed(model, tag, &Refusal { text, is_offline: false })
+}
+
+/// Why a command was not done.
+struct Refusal {
+    text: String,
+    /// Whether it was for want of a connection alone.
+    is_offline: bool,
+}
+
+impl Refusal {
+    fn of(error: &CommandError) -> Self {
+        let is_offline = matches!(error, CommandError::Offline(_));
+        Self { text: error.to_string(), is_offline }
     }
 }
 
@@ -56,7 +75,7 @@ fn succeeded(model: &mut Model, tag: CommandTag, done: Done) -> Vec<Effect> {
             Vec::new()
         }
         (CommandTag::Question { number }, Done::Queued { .. }) => asking::asked(model, number),
-        (CommandTag::Withdraw { room, key, then }, _) => withdrawn(model, room, key, then),
+        (CommandTag::Withdraw { room, key, then }, _) => outbox::withdrawn(model, room, key, then),
         (CommandTag::Go { say }, Done::Room(room)) => arrive(model, room, say),
         (CommandTag::Lobby { wanted }, Done::Lobby(open)) => lobby(model, wanted, &open),
         (CommandTag::Invite, Done::Invite(link)) => {
@@ -72,14 +91,14 @@ fn succeeded(model: &mut Model, tag: CommandTag, done: Done) -> Vec<Effect> {
             Vec::new()
         }
         (CommandTag::Plain(sentence), _) if !sentence.is_empty() => {
-            notice(model, &sentence);
+            notices::show(model, &sentence);
             Vec::new()
         }
         _ => Vec::new(),
     }
 }
 
-fn failed(model: &mut Model, tag: CommandTag, error: &CommandError) -> Vec<Effect> {
+fn failed(model: &mut Model, tag: CommandTag, refusal: &Refusal) -> Vec<Effect> {
     match tag {
         CommandTag::Send { room, key } => {
             let pending = model
@@ -87,35 +106,38 @@ fn failed(model: &mut Model, tag: CommandTag, error: &CommandError) -> Vec<Effec
                 .get_mut(&room)
                 .and_then(|room| room.timeline.pending_mut(|pending| pending.key == key));
             if let Some(pending) = pending {
-                pending.state = PendingState::Failed(SafeText::line(&error.to_string()));
+                pending.state = PendingState::Failed(SafeText::line(&refusal.text));
             }
         }
         CommandTag::Timeline { room, .. } => {
             if let Some(room) = model.rooms.get_mut(&room) {
                 room.timeline.asked = None;
             }
-            if !matches!(error, CommandError::Offline(_)) {
-                complain(model, &error.to_string());
+            if !refusal.is_offline {
+                notices::show_error(model, &refusal.text);
             }
         }
         CommandTag::Mark(room) => {
             // Told again when the connection is back; until then it is not worth a word.
             if let Some(room) = model.rooms.get_mut(&room)
-                && !matches!(error, CommandError::Offline(_))
+                && !refusal.is_offline
             {
                 room.marked = room.facts.read_upto;
             }
         }
         CommandTag::Envelope { number } | CommandTag::Question { number } => {
-            asking::refused(model, number, error);
+            asking::refused(model, number, &refusal.text);
         }
-        CommandTag::Stop { room, ask } => asking::not_stopped(model, room, ask, error),
+        CommandTag::Stop { room, ask } => asking::not_stopped(model, room, ask, &refusal.text),
         CommandTag::Withdraw { .. } => {
-            complain(model, &format!("It cannot be taken back any more: {error}."));
+            notices::show_error(
+                model,
+                &format!("It cannot be taken back any more: {}.", refusal.text),
+            );
         }
         CommandTag::Go { say: Some(text) } => {
             let effects = editing::take_up(model, &text);
-            complain(model, &error.to_string());
+            notices::show_error(model, &refusal.text);
             return effects;
         }
         // Nobody waits for these.
@@ -126,7 +148,7 @@ fn failed(model: &mut Model, tag: CommandTag, error: &CommandError) -> Vec<Effec
         | CommandTag::Invite
         | CommandTag::Devices
         | CommandTag::Safety { .. }
-        | CommandTag::Plain(_) => complain(model, &error.to_string()),
+        | CommandTag::Plain(_) => notices::show_error(model, &refusal.text),
     }
     Vec::new()
 }
@@ -188,45 +210,12 @@ fn queued(model: &mut Model, id: RoomId, key: u64, local_id: u64) -> Vec<Effect>
     vec![Effect::SaveDraft { room: id, text }]
 }
 
-fn withdrawn(model: &mut Model, id: RoomId, key: u64, then: AfterWithdraw) -> Vec<Effect> {
-    let Some(room) = model.rooms.get_mut(&id) else { return Vec::new() };
-    let Some(taken) = room.timeline.take_pending(|pending| pending.key == key) else {
-        return Vec::new();
-    };
-    // A question goes back as one: sent as a text, it would ask nobody.
-    let name = room.facts.agent().map_or(Handle::ASSISTANT, |agent| agent.handle.as_str());
-    let text = taken.text.as_str();
-    let text = if taken.is_ask { format!("@{name} {text}") } else { text.to_owned() };
-    match then {
-        AfterWithdraw::Drop => {
-            room.remember_written(&text);
-            let up = model.key(Action::Up);
-            notice(model, &format!("Withdrawn. {up} on an empty composer brings it back."));
-            Vec::new()
-        }
-        AfterWithdraw::Edit => {
-            let mut effects = rooms::enter(model, id);
-            model.overlays.clear();
-            effects.extend(editing::take_up(model, &text));
-            effects
-        }
-        AfterWithdraw::Resend if taken.is_ask => {
-            // Consent is for one sending: the envelope is shown again.
-            let mut effects = rooms::enter(model, id);
-            effects.extend(editing::take_up(model, &text));
-            effects.extend(asking::open(model, taken.text.as_str()));
-            effects
-        }
-        AfterWithdraw::Resend => vec![speak::queue(model, id, &text)],
-    }
-}
-
 /// Goes to a room that was found, made or joined. If the engine has not told of it yet, it is
 /// entered when it does, and one stays where one is until then.
 fn arrive(model: &mut Model, room: RoomId, say: Option<String>) -> Vec<Effect> {
     let mut effects = Vec::new();
     if let Some(text) = say {
-        effects.push(speak::queue(model, room, &text));
+        effects.push(outbox::queue(model, room, &text));
     }
     if model.rooms.contains_key(&room) {
         effects.extend(rooms::enter(model, room));
@@ -255,7 +244,7 @@ fn lobby(model: &mut Model, wanted: Option<RoomName>, open: &[LobbyRoom]) -> Vec
             vec![Effect::Command { tag: CommandTag::Go { say: None }, command }]
         }
         [] => {
-            complain(
+            notices::show_error(
                 model,
                 &format!("There is no open room {wanted}; /join lists those there are."),
             );
@@ -267,7 +256,7 @@ fn lobby(model: &mut Model, wanted: Option<RoomName>, open: &[LobbyRoom]) -> Vec
 
 fn safety(model: &mut Model, person: &Handle, digits: String, asks: bool) {
     let Some(known) = model.people.named(person.as_str()) else {
-        complain(model, &format!("Nobody you share a room with is called {person}."));
+        notices::show_error(model, &format!("Nobody you share a room with is called {person}."));
         return;
     };
     let is_settled = known.trust == TrustState::Verified;

@@ -1,13 +1,14 @@
 //! Asking the room's assistant: the envelope is opened, agreed to and sent; answers are stopped and
 //! asked for again. The draft stays in the composer until the question is safe in the outbox.
 
-use mathia_protocol::client::{self, Command, CommandError};
+use mathia_protocol::client::{self, Command};
 use mathia_protocol::crypto::commit::RoomKind;
 use mathia_protocol::id::{RoomId, Seq};
 use mathia_protocol::limits::{ASK_ATTACHED_MAX, MESSAGE_TEXT_LEN_MAX};
 use mathia_protocol::name::Handle;
 
-use super::{complain, editing, keys, notice};
+use super::key_outcome::KeyOutcome;
+use super::{editing, notices};
 use crate::app::action::Action;
 use crate::app::composer::Composer;
 use crate::app::effect::{CommandTag, Effect};
@@ -16,7 +17,7 @@ use crate::app::model::envelope::Envelope;
 use crate::app::model::overlay::{Overlay, Topic};
 use crate::app::model::question::Progress;
 use crate::app::model::timeline::Scroll;
-use crate::app::model::{Armed, Model};
+use crate::app::model::{Model, Writing};
 
 /// The question in a text that begins with the assistant's name; `None` if it is for people.
 pub(super) fn question_in<'t>(model: &Model, text: &'t str) -> Option<&'t str> {
@@ -32,7 +33,7 @@ pub(super) fn question_in<'t>(model: &Model, text: &'t str) -> Option<&'t str> {
 /// Opens the envelope of a question. What cannot be asked stays in the composer, with the reason.
 pub(super) fn open(model: &mut Model, question: &str) -> Vec<Effect> {
     if let Some(why_not) = why_not(model, question) {
-        complain(model, &why_not);
+        notices::show_error(model, &why_not);
         return Vec::new();
     }
     let draft = model.composer.text().to_owned();
@@ -90,7 +91,7 @@ fn why_not(model: &Model, question: &str) -> Option<String> {
 /// Asks about the selected message: the question is still to be written.
 pub(super) fn about_selected(model: &mut Model) -> Vec<Effect> {
     let Some(ItemKey::Placed(seq, 0)) = model.selected else {
-        notice(model, "Only messages can be asked about.");
+        notices::show(model, "Only messages can be asked about.");
         return Vec::new();
     };
     let entry = model.room().and_then(|room| room.timeline.entry(seq));
@@ -102,11 +103,11 @@ pub(super) fn about_selected(model: &mut Model) -> Vec<Effect> {
     });
     let agent = model.room().and_then(|room| room.facts.agent());
     let Some(name) = agent.map(|agent| agent.handle.as_str().to_owned()) else {
-        complain(model, &why_not(model, "").unwrap_or_default());
+        notices::show_error(model, &why_not(model, "").unwrap_or_default());
         return Vec::new();
     };
     if !can_be_shown {
-        notice(model, "There is no text here to ask about.");
+        notices::show(model, "There is no text here to ask about.");
         return Vec::new();
     }
     model.selected = None;
@@ -125,17 +126,17 @@ pub(super) fn again(model: &mut Model) -> Vec<Effect> {
     let room = model.room();
     let newest = room.and_then(|room| room.timeline.own_ask());
     let Some((seq, asked)) = newest.map(|(seq, asked)| (seq, asked.clone())) else {
-        complain(model, "You have asked nothing here yet: @mathia QUESTION asks.");
+        notices::show_error(model, "You have asked nothing here yet: @mathia QUESTION asks.");
         return Vec::new();
     };
     let progress = model.room().map(|room| model.progress(room, seq, &asked));
     if matches!(progress, Some(Progress::Coming | Progress::Waiting | Progress::Away)) {
-        notice(model, "The answer to your question is still awaited; /stop takes it back.");
+        notices::show(model, "The answer to your question is still awaited; /stop takes it back.");
         return Vec::new();
     }
     let question = asked.text.as_str();
     if let Some(why_not) = why_not(model, question) {
-        complain(model, &why_not);
+        notices::show_error(model, &why_not);
         return Vec::new();
     }
     let shown = asked.attached.clone().unwrap_or_default();
@@ -155,7 +156,7 @@ pub(super) fn stop(model: &mut Model) -> Vec<Effect> {
         is_open.then_some((room.facts.room, seq))
     });
     let Some((room, ask)) = newest else {
-        notice(model, "Nothing of yours is being answered here.");
+        notices::show(model, "Nothing of yours is being answered here.");
         return Vec::new();
     };
     if let Some(room) = model.room_mut() {
@@ -166,16 +167,18 @@ pub(super) fn stop(model: &mut Model) -> Vec<Effect> {
 }
 
 /// An answer could not be stopped.
-pub(super) fn not_stopped(model: &mut Model, id: RoomId, ask: Seq, error: &CommandError) {
+pub(super) fn not_stopped(model: &mut Model, id: RoomId, ask: Seq, cause: &str) {
     if let Some(room) = model.rooms.get_mut(&id) {
         room.timeline.set_stopped(ask, false);
     }
-    complain(model, &format!("It was not stopped: {error}"));
+    notices::show_error(model, &format!("It was not stopped: {cause}"));
 }
 
 /// Does what a key does in the envelope.
-pub(super) fn act(model: &mut Model, action: Action, armed: Option<Armed>) -> Vec<Effect> {
-    let Some(Overlay::Envelope(envelope)) = model.overlays.last_mut() else { return Vec::new() };
+pub(super) fn act(model: &mut Model, action: Action) -> KeyOutcome {
+    let Some(Overlay::Envelope(envelope)) = model.overlays.last_mut() else {
+        return KeyOutcome::Ignored;
+    };
     match action {
         Action::ListUp => envelope.selected = envelope.selected.saturating_sub(1),
         Action::ListDown => {
@@ -184,15 +187,15 @@ pub(super) fn act(model: &mut Model, action: Action, armed: Option<Armed>) -> Ve
         Action::Toggle => envelope.toggle(),
         Action::More => envelope.resize(true),
         Action::Less => envelope.resize(false),
-        Action::Choose => return send(envelope),
+        Action::Choose => return KeyOutcome::Handled(send(envelope)),
         // The letter e edits elsewhere; here it opens what would leave.
         Action::EditQueued if envelope.goes.is_some() => {
             model.overlays.push(Overlay::Panel { topic: Topic::Exact, scroll: 0 });
         }
         Action::EditQueued => {}
-        other => return keys::anywhere(model, other, armed),
+        _ => return KeyOutcome::Ignored,
     }
-    Vec::new()
+    KeyOutcome::done()
 }
 
 /// Hands the question over, exactly as it is shown.
@@ -227,16 +230,16 @@ pub(super) fn asked(model: &mut Model, number: u64) -> Vec<Effect> {
     }
     if !draft.is_empty() && model.composer.text() == draft {
         model.composer.take();
-        model.writing = super::super::model::Writing::default();
+        model.writing = Writing::default();
     }
     model.writing.quoted = None;
     vec![Effect::SaveDraft { room, text: model.composer.text().to_owned() }]
 }
 
 /// The question cannot be asked: the draft stays, and the reason is said.
-pub(super) fn refused(model: &mut Model, number: u64, error: &CommandError) {
+pub(super) fn refused(model: &mut Model, number: u64, cause: &str) {
     if closed(model, number).is_some() {
-        complain(model, &format!("Not asked: {error}"));
+        notices::show_error(model, &format!("Not asked: {cause}"));
     }
 }
 

@@ -5,7 +5,7 @@ use mathia_protocol::crypto::commit::{Role, RoomKind, RoomMode};
 use mathia_protocol::id::RoomId;
 use mathia_protocol::name::{Handle, RoomName};
 
-use super::{asking, complain, notice, overlays, plain, quit, reading};
+use super::{asking, editing, notices, outbox, reading, rooms};
 use crate::app::effect::{CommandTag, Effect};
 use crate::app::model::Model;
 use crate::app::model::overlay::{Confirmation, Overlay, Topic};
@@ -20,12 +20,12 @@ pub(super) fn run(model: &mut Model, command: Slash, written: &str) -> Vec<Effec
             model.overlays = vec![Overlay::Outbox { selected: 0 }];
             Vec::new()
         }
-        Slash::Retry => overlays::retry_all(model),
-        Slash::Quit => quit(model),
+        Slash::Retry => outbox::retry_all(model),
+        Slash::Quit => editing::quit(model),
         Slash::Read { is_all: true } => {
             let unread = model.rooms.values().filter(|room| room.facts.n_unread > 0);
             let unread: Vec<RoomId> = unread.map(|room| room.facts.room).collect();
-            notice(model, &read_sentence(unread.len()));
+            notices::show(model, &read_sentence(unread.len()));
             unread.into_iter().filter_map(|room| reading::mark(model, room)).collect()
         }
         Slash::Join(wanted) => join(model, wanted),
@@ -53,7 +53,7 @@ pub(super) fn run(model: &mut Model, command: Slash, written: &str) -> Vec<Effec
                 run_here(model, room, here)
             } else {
                 model.composer.replace(written);
-                complain(
+                notices::show_error(
                     model,
                     "You are in no room yet: /create NAME makes one, /join lists some.",
                 );
@@ -75,7 +75,7 @@ fn run_here(model: &mut Model, room: RoomId, command: Slash) -> Vec<Effect> {
         Slash::Stop => asking::stop(model),
         Slash::Again => asking::again(model),
         Slash::Read { .. } => {
-            notice(model, &format!("{name} is marked as read."));
+            notices::show(model, &format!("{name} is marked as read."));
             reading::mark(model, room).into_iter().collect()
         }
         Slash::Leave => {
@@ -91,22 +91,22 @@ fn run_here(model: &mut Model, room: RoomId, command: Slash) -> Vec<Effect> {
         Slash::Add(people) => {
             let done = added(model, room, &people);
             let people = people.into_iter().map(PersonRef::Handle).collect();
-            vec![plain(Command::Add { room, people }, &done)]
+            vec![Effect::reporting(Command::Add { room, people }, &done)]
         }
         Slash::Rename(to) => {
             let done = format!("This room is called {to} now.");
-            vec![plain(Command::Rename { room, name: to }, &done)]
+            vec![Effect::reporting(Command::Rename { room, name: to }, &done)]
         }
         Slash::Topic(value) => set(room, "topic", value, "The topic is changed."),
         Slash::Set { key, value } => {
             let done = format!("{key} is {value} now.");
             set(room, &key, value, &done)
         }
-        Slash::Rotate => vec![plain(Command::Rotate(room), "The room has a new key.")],
+        Slash::Rotate => vec![Effect::reporting(Command::Rotate(room), "The room has a new key.")],
         Slash::Role { person, role } => {
             let done = format!("{person} is {role} now.");
             let person = PersonRef::Handle(person);
-            vec![plain(Command::SetRole { room, person, role: role_of(&role) }, &done)]
+            vec![Effect::reporting(Command::SetRole { room, person, role: role_of(&role) }, &done)]
         }
         // Those that need no room are done by `run`.
         _ => Vec::new(),
@@ -151,7 +151,7 @@ fn join(model: &mut Model, wanted: Option<RoomName>) -> Vec<Effect> {
         groups.iter().find(|room| is_it(room.facts.name.as_str())).map(|room| room.facts.room)
     });
     match mine {
-        Some(room) => super::rooms::enter(model, room),
+        Some(room) => rooms::enter(model, room),
         None => {
             vec![Effect::Command { tag: CommandTag::Lobby { wanted }, command: Command::Lobby }]
         }
@@ -169,7 +169,7 @@ fn safety(person: Handle, asks: bool) -> Vec<Effect> {
 }
 
 fn set(room: RoomId, key: &str, value: String, done: &str) -> Vec<Effect> {
-    vec![plain(Command::Set { room, key: key.to_owned(), value }, done)]
+    vec![Effect::reporting(Command::Set { room, key: key.to_owned(), value }, done)]
 }
 
 /// Tells about the assistant of a room; about people, the list tells everything.

@@ -1,23 +1,27 @@
 //! Writing: letters, edits, pastes, what was written before, and the draft that is never lost.
 
+use std::time::Duration;
+
 use mathia_protocol::client::Command;
 
-use super::completion;
-use super::reading::{DRAFT_PAUSE, TYPING_PAUSE};
-use super::{complain, plain};
+use super::{completion, notices};
 use crate::app::composer::{COMPOSER_LEN_MAX, Composer, Edit};
 use crate::app::effect::Effect;
 use crate::app::model::Model;
 use crate::app::model::areas::Areas;
 use crate::safe_text::SafeText;
 
-/// At most this often the others are told that one is typing.
-const TYPING_EVERY: std::time::Duration = std::time::Duration::from_secs(2);
+/// After this pause in typing, the draft is saved.
+pub(super) const DRAFT_PAUSE: Duration = Duration::from_secs(1);
+/// After this pause in typing, the others are notified that it stopped.
+pub(super) const TYPING_PAUSE: Duration = Duration::from_secs(2);
+/// At most this often the others are notified that one is typing.
+const TYPING_INTERVAL: Duration = Duration::from_secs(2);
 
 /// Writes a character.
 pub(super) fn type_char(model: &mut Model, c: char) -> Vec<Effect> {
     if model.composer.text().len() + c.len_utf8() > COMPOSER_LEN_MAX {
-        complain(model, "This text is as long as the editor takes.");
+        notices::show_error(model, "This text is as long as the editor takes.");
         return Vec::new();
     }
     model.composer.type_char(c);
@@ -44,7 +48,10 @@ pub(super) fn paste(model: &mut Model, text: &str) -> Vec<Effect> {
     let n_left_out = model.composer.insert(text.as_str());
     if n_left_out > 0 {
         let kib = n_left_out.div_ceil(1024);
-        complain(model, &format!("{kib} KiB are too much for one message; nothing was pasted."));
+        notices::show_error(
+            model,
+            &format!("{kib} KiB are too much for one message; nothing was pasted."),
+        );
         return Vec::new();
     }
     changed(model)
@@ -134,13 +141,13 @@ pub(super) fn changed(model: &mut Model) -> Vec<Effect> {
         return stop_typing(model);
     };
     match model.writing.typing {
-        Some((told, _)) if run < told + TYPING_EVERY => {
+        Some((told, _)) if run < told + TYPING_INTERVAL => {
             model.writing.typing = Some((told, run));
             Vec::new()
         }
         _ => {
             model.writing.typing = Some((run, run));
-            vec![plain(Command::Typing(room), "")]
+            vec![Effect::silent(Command::Typing(room))]
         }
     }
 }
@@ -148,7 +155,7 @@ pub(super) fn changed(model: &mut Model) -> Vec<Effect> {
 /// Tells the others that typing stopped, if they were told that it goes on.
 pub(super) fn stop_typing(model: &mut Model) -> Vec<Effect> {
     match (model.writing.typing.take(), model.current_room) {
-        (Some(_), Some(room)) => vec![plain(Command::TypingStopped(room), "")],
+        (Some(_), Some(room)) => vec![Effect::silent(Command::TypingStopped(room))],
         _ => Vec::new(),
     }
 }
@@ -187,4 +194,11 @@ pub(super) fn take_up(model: &mut Model, text: &str) -> Vec<Effect> {
     }
     model.composer = Composer::with_text(text);
     changed(model)
+}
+
+/// Ends the program in good order: what is being written is kept.
+pub(super) fn quit(model: &mut Model) -> Vec<Effect> {
+    let mut effects = pause(model);
+    effects.push(Effect::Quit);
+    effects
 }

@@ -9,8 +9,7 @@ use mathia_protocol::client::{
 use mathia_protocol::crypto::commit::RoomKind;
 use mathia_protocol::id::{AccountId, RoomId, Seq, TimeMs};
 
-use super::rooms;
-use super::{complain, notice, ring, scrolling};
+use super::{notices, rooms, scrolling};
 use crate::app::effect::{CommandTag, Effect};
 use crate::app::model::Model;
 use crate::app::model::entry::{Body, Entry, ItemKey, Pending, PendingState};
@@ -123,7 +122,7 @@ fn room_gone(model: &mut Model, gone: RoomId) -> Vec<Effect> {
         // Should the room come back, so does what was being written.
         model.early_drafts.insert(gone, room.draft.clone());
     }
-    notice(model, &format!("You are no longer in {}.", room.facts.shown_name()));
+    notices::show(model, &format!("You are no longer in {}.", room.facts.shown_name()));
     if let Some(next) = rooms::first_place(model).filter(|_| was_here) {
         effects.extend(rooms::enter(model, next));
     }
@@ -161,7 +160,7 @@ fn entry(model: &mut Model, view: &EntryView) -> Vec<Effect> {
             count_new(model);
         }
         if calls && !is_watched {
-            effects.extend(ring(model));
+            effects.extend(notices::ring(model));
         }
     }
     if let Some(n_before) = n_before {
@@ -216,9 +215,9 @@ fn alarm(
         person.trust = TrustState::Changed;
     }
     note(model, room, text, true);
-    complain(model, text);
+    notices::show_error(model, text);
     let people = Effect::Command { tag: CommandTag::People, command: Command::People };
-    ring(model).into_iter().chain([people]).collect()
+    notices::ring(model).into_iter().chain([people]).collect()
 }
 
 /// Adds a line to a room's timeline, or to that of the room one is in.
@@ -227,15 +226,15 @@ fn note(model: &mut Model, room: Option<RoomId>, text: &str, is_alarm: bool) {
     let room = room.or(model.current_room).and_then(|id| model.rooms.get_mut(&id));
     match room {
         Some(room) => room.timeline.note(SafeText::line(text), time, is_alarm),
-        None => notice(model, text),
+        None => notices::show(model, text),
     }
 }
 
 /// A stop that the server refuses is told and dropped: there is no text to mend or send again.
 fn stop_state(model: &mut Model, view: &OutboxView) -> Vec<Effect> {
     let OutboxState::Failed { cause } = &view.state else { return Vec::new() };
-    complain(model, &format!("The answer was not stopped: {cause}"));
-    vec![super::plain(Command::Withdraw { local_id: view.local_id }, "")]
+    notices::show_error(model, &format!("The answer was not stopped: {cause}"));
+    vec![Effect::silent(Command::Withdraw { local_id: view.local_id })]
 }
 
 /// Something in the outbox changed.

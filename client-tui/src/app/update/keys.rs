@@ -1,11 +1,13 @@
-//! What a key does in the place where it is pressed.
+//! What a key does: the part of the screen that has the keys is asked first; an action it ignores is
+//! done the same way everywhere.
 
 use std::time::Duration;
 
-use crossterm::event::{KeyCode, KeyEvent};
+use crossterm::event::KeyEvent;
 use mathia_protocol::client::Command;
 
-use super::{asking, editing, notice, overlays, plain, quit, rooms, scrolling, select, speak};
+use super::key_outcome::KeyOutcome;
+use super::{asking, editing, notices, overlays, rooms, scrolling, select, submit};
 use crate::app::action::Action;
 use crate::app::chord::Chord;
 use crate::app::composer::Edit;
@@ -20,28 +22,32 @@ const ARMED_TIME: Duration = Duration::from_secs(2);
 /// Does what a key does here.
 pub(super) fn key(model: &mut Model, key: KeyEvent) -> Vec<Effect> {
     let chord = Chord::of(key);
-    let place = model.key_context();
+    let context = model.key_context();
     let armed = model.armed.take();
     if armed_select(model, armed, chord) {
         return select::begin(model);
     }
     // A letter is text where something is written already, whatever it is bound to.
     let is_text = chord.typed().is_some() && model.is_written();
-    match model.keymap.action(place, chord).filter(|_| !is_text) {
-        Some(action) if place == KeyContext::List || place == KeyContext::Panel => {
-            overlays::act(model, action, armed)
-        }
-        Some(action) if place == KeyContext::Select => selecting(model, action, armed),
-        // Readline's kill where there is something to kill, whatever the key is bound to.
-        Some(_) if chord == Chord::KILL && !model.composer.after_caret().is_empty() => {
-            editing::edit(model, Edit::KillToEnd)
-        }
-        Some(action) => composing(model, action, armed),
-        None => match chord.typed() {
-            Some(c) if place == KeyContext::Compose => editing::type_char(model, c),
-            Some(c) if place == KeyContext::List => overlays::filter(model, c),
+    let Some(action) = model.keymap.action(context, chord).filter(|_| !is_text) else {
+        return match chord.typed() {
+            Some(c) if context == KeyContext::Compose => editing::type_char(model, c),
+            Some(c) if context == KeyContext::List => overlays::filter(model, c),
             _ => Vec::new(),
-        },
+        };
+    };
+    let outcome = match context {
+        KeyContext::List | KeyContext::Panel => overlays::act(model, action),
+        KeyContext::Select => selecting(model, action),
+        // Readline's kill where there is something to kill, whatever the key is bound to.
+        KeyContext::Compose if chord == Chord::KILL && !model.composer.after_caret().is_empty() => {
+            KeyOutcome::Handled(editing::edit(model, Edit::KillToEnd))
+        }
+        KeyContext::Compose => composing(model, action),
+    };
+    match outcome {
+        KeyOutcome::Handled(effects) => effects,
+        KeyOutcome::Ignored => anywhere(model, action, armed),
     }
 }
 
@@ -54,10 +60,10 @@ fn armed_select(model: &Model, armed: Option<Armed>, chord: Chord) -> bool {
         && model.composer.is_empty()
 }
 
-fn composing(model: &mut Model, action: Action, armed: Option<Armed>) -> Vec<Effect> {
+fn composing(model: &mut Model, action: Action) -> KeyOutcome {
     let has_text = !model.composer.is_empty();
-    match action {
-        Action::Send => speak::submit(model),
+    let effects = match action {
+        Action::Send => submit::submit(model),
         Action::Edit(edit) => editing::edit(model, edit),
         Action::Up => editing::up(model),
         Action::Down => editing::down(model),
@@ -79,12 +85,13 @@ fn composing(model: &mut Model, action: Action, armed: Option<Armed>) -> Vec<Eff
             }
             Vec::new()
         }
-        other => anywhere(model, other, armed),
-    }
+        _ => return KeyOutcome::Ignored,
+    };
+    KeyOutcome::Handled(effects)
 }
 
-fn selecting(model: &mut Model, action: Action, armed: Option<Armed>) -> Vec<Effect> {
-    match action {
+fn selecting(model: &mut Model, action: Action) -> KeyOutcome {
+    let effects = match action {
         Action::ListUp => select::step(model, false),
         Action::ListDown => select::step(model, true),
         Action::FirstUnread => select::to_end(model, false),
@@ -97,12 +104,13 @@ fn selecting(model: &mut Model, action: Action, armed: Option<Armed>) -> Vec<Eff
             model.selected = None;
             Vec::new()
         }
-        other => anywhere(model, other, armed),
-    }
+        _ => return KeyOutcome::Ignored,
+    };
+    KeyOutcome::Handled(effects)
 }
 
 /// What a key does wherever it is pressed.
-pub(super) fn anywhere(model: &mut Model, action: Action, armed: Option<Armed>) -> Vec<Effect> {
+fn anywhere(model: &mut Model, action: Action, armed: Option<Armed>) -> Vec<Effect> {
     match action {
         Action::Switcher => {
             let switcher =
@@ -119,12 +127,12 @@ pub(super) fn anywhere(model: &mut Model, action: Action, armed: Option<Armed>) 
         Action::FirstUnread => scrolling::first_unread(model),
         Action::Newest => scrolling::newest(model),
         Action::Cancel => cancel(model, armed),
-        Action::QuitOrDelete => quit(model),
+        Action::QuitOrDelete => editing::quit(model),
         Action::ConnectNow if model.connection.is_online() => {
-            notice(model, "You are connected.");
+            notices::show(model, "You are connected.");
             Vec::new()
         }
-        Action::ConnectNow => vec![plain(Command::ConnectNow, "")],
+        Action::ConnectNow => vec![Effect::silent(Command::ConnectNow)],
         Action::Redraw => vec![Effect::Redraw],
         Action::Suspend => {
             let mut effects = editing::pause(model);
@@ -135,7 +143,7 @@ pub(super) fn anywhere(model: &mut Model, action: Action, armed: Option<Armed>) 
     }
 }
 
-/// Ctrl-C takes back one thing at a time: the answer that comes, what floats, the selection, the
+/// Ctrl-C takes back one thing at a time: the answer that comes, the overlay, the selection, the
 /// draft, the program.
 fn cancel(model: &mut Model, armed: Option<Armed>) -> Vec<Effect> {
     if model.running_ask().is_some() {
@@ -149,14 +157,14 @@ fn cancel(model: &mut Model, armed: Option<Armed>) -> Vec<Effect> {
     } else if !model.composer.is_empty() {
         let effects = editing::put_away(model);
         let (up, cancel) = (model.key(Action::Up), model.key(Action::Cancel));
-        notice(model, &format!("Put away. {up} brings it back, {cancel} again quits."));
+        notices::show(model, &format!("Put away. {up} brings it back, {cancel} again quits."));
         model.armed = Some(Armed::Quit(until));
         return effects;
     } else if matches!(armed, Some(Armed::Quit(until)) if model.now.run < until) {
-        return quit(model);
+        return editing::quit(model);
     } else {
         let cancel = model.key(Action::Cancel);
-        notice(model, &format!("{cancel} again to quit."));
+        notices::show(model, &format!("{cancel} again to quit."));
         model.armed = Some(Armed::Quit(until));
     }
     Vec::new()
@@ -165,10 +173,4 @@ fn cancel(model: &mut Model, armed: Option<Armed>) -> Vec<Effect> {
 fn keys(model: &mut Model) -> Vec<Effect> {
     model.overlays = vec![Overlay::Panel { topic: Topic::Keys, scroll: 0 }];
     Vec::new()
-}
-
-/// Says whether a key leaves the program at once wherever it is pressed.
-pub(super) fn is_interrupt(key: KeyEvent) -> bool {
-    use crossterm::event::KeyModifiers;
-    key.modifiers.contains(KeyModifiers::CONTROL) && matches!(key.code, KeyCode::Char('c' | 'd'))
 }

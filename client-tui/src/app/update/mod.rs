@@ -9,39 +9,36 @@ mod commands;
 mod completion;
 mod editing;
 mod events;
+mod key_outcome;
 mod keys;
+mod notices;
+mod outbox;
 mod overlays;
 mod reading;
 mod rooms;
 mod scrolling;
 mod select;
-mod speak;
+mod submit;
 mod wizard;
 
-use std::time::Duration;
-
-use mathia_protocol::client::Command;
-
-use super::effect::{CLIPBOARD_LEN_MAX, CommandTag, Effect};
+use super::effect::Effect;
 use super::message::Msg;
-use super::model::{Model, Notice};
+use super::model::Model;
+use super::model::connection::Connection;
 use super::now::Now;
-use crate::safe_text::SafeText;
 
 pub(crate) use reading::HUSH;
 pub use reading::next_deadline;
 
-/// The bell rings at most this often, however much arrives.
-const RING_EVERY: Duration = Duration::from_secs(2);
-/// How long a sentence above the composer stays.
-const NOTICE_TIME: Duration = Duration::from_secs(8);
+/// Why there is no connection once the engine is gone.
+const ENGINE_ENDED: &str = "the engine has ended; start mathia-tui again";
 
 /// What must be asked before the first message.
 pub fn start(model: &mut Model) -> Vec<Effect> {
     let mut effects = vec![title(model)];
     warn(model);
     if model.wizard.is_none() {
-        effects.extend(begin());
+        effects.extend(rooms::load_all());
     }
     effects
 }
@@ -54,15 +51,7 @@ fn warn(model: &mut Model) {
         0 => String::new(),
         n => format!(" ({n} more: mathia-tui config check)"),
     };
-    complain(model, &format!("configuration: {first}{more}"));
-}
-
-/// What is asked of the engine when there is one.
-fn begin() -> [Effect; 2] {
-    [
-        Effect::Command { tag: CommandTag::Rooms, command: Command::Rooms },
-        Effect::Command { tag: CommandTag::People, command: Command::People },
-    ]
+    notices::show_error(model, &format!("configuration: {first}{more}"));
 }
 
 /// Folds `msg` into `model`; returns what must be done, in order.
@@ -97,27 +86,15 @@ fn fold(model: &mut Model, msg: Msg) -> Vec<Effect> {
         Msg::Tick => Vec::new(),
         Msg::Resumed => vec![Effect::Title(model.title.clone()), Effect::Redraw],
         Msg::Client(event) => events::handle(model, event),
+        Msg::EngineEnded => {
+            model.connection = Connection::stopped(ENGINE_ENDED);
+            Vec::new()
+        }
         Msg::Answer { tag, result } => answers::handle(model, tag, result),
+        Msg::NotQueued { tag } => answers::not_queued(model, tag),
         Msg::Joined(answer) => wizard::joined(model, answer),
-        Msg::Terminate => quit(model),
+        Msg::Terminate => editing::quit(model),
     }
-}
-
-/// Rings the bell, unless it rang just now.
-fn ring(model: &mut Model) -> Option<Effect> {
-    let run = model.now.run;
-    if model.rang_at.is_some_and(|rang_at| run < rang_at + RING_EVERY) {
-        return None;
-    }
-    model.rang_at = Some(run);
-    Some(Effect::Bell)
-}
-
-/// Ends in good order: what is being written is kept.
-fn quit(model: &mut Model) -> Vec<Effect> {
-    let mut effects = editing::pause(model);
-    effects.push(Effect::Quit);
-    effects
 }
 
 /// The title that tells how much is unread.
@@ -126,35 +103,4 @@ fn title(model: &mut Model) -> Effect {
     let title = if n_unread > 0 { format!("({n_unread}) mathia") } else { "mathia".to_owned() };
     model.title.clone_from(&title);
     Effect::Title(title)
-}
-
-/// Hands a text to the terminal's clipboard and says so; too long a text stays, and that is said.
-fn copy(model: &mut Model, what: &str, text: String) -> Vec<Effect> {
-    if text.len() > CLIPBOARD_LEN_MAX {
-        complain(model, "This is too long for the terminal's clipboard; nothing was copied.");
-        return Vec::new();
-    }
-    // Terminals do not answer: some keep the clipboard to themselves.
-    notice(model, &format!("Copied {what} through the terminal (OSC 52)."));
-    vec![Effect::Copy(text)]
-}
-
-/// Shows a sentence above the composer for a while.
-fn notice(model: &mut Model, text: &str) {
-    say(model, text, false);
-}
-
-/// Shows what went wrong above the composer for a while.
-fn complain(model: &mut Model, text: &str) {
-    say(model, text, true);
-}
-
-fn say(model: &mut Model, text: &str, is_error: bool) {
-    let until = model.now.run + NOTICE_TIME;
-    model.notice = Some(Notice { text: SafeText::line(text), is_error, until });
-}
-
-/// A command whose success is told with a sentence, or not at all if that is empty.
-fn plain(command: Command, done: &str) -> Effect {
-    Effect::Command { tag: CommandTag::Plain(done.to_owned()), command }
 }

@@ -1,30 +1,30 @@
-//! What keys do in what floats: panels, lists, the outbox, a question.
+//! What keys do in an overlay: panels, lists, a confirmation. The outbox and the envelope have
+//! files of their own.
 
 use mathia_protocol::client::{Command, PersonRef};
-use mathia_protocol::id::RoomId;
 
-use super::{asking, keys, notice, plain, rooms};
+use super::key_outcome::KeyOutcome;
+use super::{asking, notices, outbox, rooms};
 use crate::app::action::Action;
-use crate::app::effect::{AfterWithdraw, CommandTag, Effect};
+use crate::app::effect::{CommandTag, Effect};
 use crate::app::explain;
-use crate::app::model::entry::PendingState;
+use crate::app::model::Model;
 use crate::app::model::overlay::{Overlay, Topic};
-use crate::app::model::{Armed, Model};
 use crate::app::switcher::{self, Target};
 
-/// Does what a key does in the thing that floats on top.
-pub(super) fn act(model: &mut Model, action: Action, armed: Option<Armed>) -> Vec<Effect> {
+/// Does what a key does in the overlay on top.
+pub(super) fn act(model: &mut Model, action: Action) -> KeyOutcome {
     if action == Action::Back {
         model.overlays.pop();
-        return Vec::new();
+        return KeyOutcome::done();
     }
     match model.overlays.last() {
-        Some(Overlay::Switcher(_)) => in_switcher(model, action, armed),
-        Some(Overlay::Outbox { .. }) => in_outbox(model, action, armed),
-        Some(Overlay::Confirmation(_)) => in_question(model, action, armed),
-        Some(Overlay::Panel { .. }) => in_panel(model, action, armed),
-        Some(Overlay::Envelope(_)) => asking::act(model, action, armed),
-        None => Vec::new(),
+        Some(Overlay::Switcher(_)) => in_switcher(model, action),
+        Some(Overlay::Outbox { .. }) => outbox::act(model, action),
+        Some(Overlay::Confirmation(_)) => in_confirmation(model, action),
+        Some(Overlay::Panel { .. }) => in_panel(model, action),
+        Some(Overlay::Envelope(_)) => asking::act(model, action),
+        None => KeyOutcome::Ignored,
     }
 }
 
@@ -37,9 +37,11 @@ pub(super) fn filter(model: &mut Model, c: char) -> Vec<Effect> {
     Vec::new()
 }
 
-fn in_switcher(model: &mut Model, action: Action, armed: Option<Armed>) -> Vec<Effect> {
+fn in_switcher(model: &mut Model, action: Action) -> KeyOutcome {
     let candidates = switcher::candidates(model);
-    let Some(Overlay::Switcher(switcher)) = model.overlays.last_mut() else { return Vec::new() };
+    let Some(Overlay::Switcher(switcher)) = model.overlays.last_mut() else {
+        return KeyOutcome::Ignored;
+    };
     let last = candidates.len().saturating_sub(1);
     match action {
         // Past either end is the other one.
@@ -54,11 +56,12 @@ fn in_switcher(model: &mut Model, action: Action, armed: Option<Armed>) -> Vec<E
         }
         Action::Choose => {
             let target = candidates.get(switcher.selected).map(|candidate| candidate.target);
-            return target.map_or_else(Vec::new, |target| choose(model, target));
+            let effects = target.map_or_else(Vec::new, |target| choose(model, target));
+            return KeyOutcome::Handled(effects);
         }
-        other => return keys::anywhere(model, other, armed),
+        _ => return KeyOutcome::Ignored,
     }
-    Vec::new()
+    KeyOutcome::done()
 }
 
 fn choose(model: &mut Model, target: Target) -> Vec<Effect> {
@@ -71,10 +74,10 @@ fn choose(model: &mut Model, target: Target) -> Vec<Effect> {
     }
 }
 
-fn in_panel(model: &mut Model, action: Action, armed: Option<Armed>) -> Vec<Effect> {
+fn in_panel(model: &mut Model, action: Action) -> KeyOutcome {
     let n_rows = explain::n_rows_hidden(model);
     let Some(Overlay::Panel { topic, scroll }) = model.overlays.last_mut() else {
-        return Vec::new();
+        return KeyOutcome::Ignored;
     };
     match (action, &*topic) {
         (Action::ListUp, _) => *scroll = scroll.saturating_sub(1),
@@ -95,19 +98,19 @@ fn in_panel(model: &mut Model, action: Action, armed: Option<Armed>) -> Vec<Effe
             model.overlays.pop();
         }
         (Action::Ticks, Topic::Why(key)) => *topic = Topic::Ticks(*key),
-        (Action::Copy, _) => return copy(model),
+        (Action::Copy, _) => return KeyOutcome::Handled(copy(model)),
         (Action::Confirm, Topic::Safety { account, handle, asks: true, .. }) => {
             let person = PersonRef::Account(*account);
             let done = format!("You compared the safety number with {handle}.");
             model.overlays.clear();
-            return vec![
-                plain(Command::Trust { person, is_verified: true }, &done),
+            return KeyOutcome::Handled(vec![
+                Effect::reporting(Command::Trust { person, is_verified: true }, &done),
                 Effect::Command { tag: CommandTag::People, command: Command::People },
-            ];
+            ]);
         }
-        (other, _) => return keys::anywhere(model, other, armed),
+        _ => return KeyOutcome::Ignored,
     }
-    Vec::new()
+    KeyOutcome::done()
 }
 
 /// Copies what a panel is about, if that can be copied.
@@ -122,83 +125,19 @@ fn copy(model: &mut Model) -> Vec<Effect> {
         },
         _ => return Vec::new(),
     };
-    super::copy(model, what, text)
+    notices::copy(model, what, text)
 }
 
-fn in_question(model: &mut Model, action: Action, armed: Option<Armed>) -> Vec<Effect> {
+fn in_confirmation(model: &mut Model, action: Action) -> KeyOutcome {
     match action {
         // The letter y copies elsewhere; here it says yes.
         Action::Copy | Action::Confirm => {
-            let Some(Overlay::Confirmation(question)) = model.overlays.pop() else {
-                return Vec::new();
+            let Some(Overlay::Confirmation(agreed)) = model.overlays.pop() else {
+                return KeyOutcome::done();
             };
-            vec![plain(question.command, &question.done)]
+            KeyOutcome::Handled(vec![Effect::reporting(agreed.command, &agreed.done)])
         }
-        Action::ListUp | Action::ListDown | Action::Choose => Vec::new(),
-        other => keys::anywhere(model, other, armed),
+        Action::ListUp | Action::ListDown | Action::Choose => KeyOutcome::done(),
+        _ => KeyOutcome::Ignored,
     }
-}
-
-fn in_outbox(model: &mut Model, action: Action, armed: Option<Armed>) -> Vec<Effect> {
-    let queued = explain::outbox(model);
-    let Some(Overlay::Outbox { selected }) = model.overlays.last_mut() else { return Vec::new() };
-    *selected = (*selected).min(queued.len().saturating_sub(1));
-    let chosen = queued.get(*selected).map(|line| (line.room, line.key));
-    match (action, chosen) {
-        (Action::ListUp, _) => *selected = selected.saturating_sub(1),
-        (Action::ListDown, _) => *selected += 1,
-        (Action::EditQueued | Action::Choose, Some((room, key))) => {
-            return take_back(model, room, key, AfterWithdraw::Edit);
-        }
-        (Action::Withdraw, Some((room, key))) => {
-            return take_back(model, room, key, AfterWithdraw::Drop);
-        }
-        (Action::Retry, Some((room, key))) => return retry(model, room, key),
-        (Action::EditQueued | Action::Choose | Action::Withdraw | Action::Retry, None) => {}
-        (other, _) => return keys::anywhere(model, other, armed),
-    }
-    Vec::new()
-}
-
-/// Takes a queued text back: from the engine if it has it, from the screen alone otherwise.
-fn take_back(model: &mut Model, id: RoomId, key: u64, then: AfterWithdraw) -> Vec<Effect> {
-    let pending = model
-        .rooms
-        .get_mut(&id)
-        .and_then(|room| room.timeline.pending_mut(|pending| pending.key == key));
-    let Some(pending) = pending else { return Vec::new() };
-    let tag = CommandTag::Withdraw { room: id, key, then };
-    match pending.local_id {
-        Some(local_id) => vec![Effect::Command { tag, command: Command::Withdraw { local_id } }],
-        None => super::answers::handle(model, tag, Ok(mathia_protocol::client::Done::Done)),
-    }
-}
-
-/// Sends a refused text again, as a new one at the end of the queue.
-fn retry(model: &mut Model, id: RoomId, key: u64) -> Vec<Effect> {
-    let pending = model
-        .rooms
-        .get_mut(&id)
-        .and_then(|room| room.timeline.pending_mut(|pending| pending.key == key));
-    match pending.map(|pending| &pending.state) {
-        Some(PendingState::Failed(_)) => take_back(model, id, key, AfterWithdraw::Resend),
-        Some(_) => {
-            notice(model, "This is sent by itself when the connection is back.");
-            Vec::new()
-        }
-        None => Vec::new(),
-    }
-}
-
-/// Sends all refused texts again.
-pub(super) fn retry_all(model: &mut Model) -> Vec<Effect> {
-    let refused: Vec<(RoomId, u64)> = explain::outbox(model)
-        .into_iter()
-        .filter(|line| line.cause.is_some())
-        .map(|line| (line.room, line.key))
-        .collect();
-    if refused.is_empty() {
-        notice(model, "Nothing was refused. What is queued is sent by itself.");
-    }
-    refused.into_iter().flat_map(|(room, key)| retry(model, room, key)).collect()
 }

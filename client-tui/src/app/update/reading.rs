@@ -5,7 +5,7 @@ use std::time::Duration;
 use mathia_protocol::client::Command;
 use mathia_protocol::id::{RoomId, Seq};
 
-use super::editing;
+use super::editing::{self, DRAFT_PAUSE, TYPING_PAUSE};
 use crate::app::effect::{CommandTag, Effect};
 use crate::app::model::connection::Connection;
 use crate::app::model::room::Room;
@@ -14,10 +14,6 @@ use crate::app::model::{Armed, Model};
 
 /// How long one must look before something counts as read.
 const DWELL: Duration = Duration::from_millis(700);
-/// After this pause in typing, the draft is saved.
-pub(super) const DRAFT_PAUSE: Duration = Duration::from_secs(1);
-/// After this pause in typing, the others are told that it stopped.
-pub(super) const TYPING_PAUSE: Duration = Duration::from_secs(2);
 /// After this time without a key, the others are told that one is away.
 const AWAY_AFTER: Duration = Duration::from_mins(5);
 /// How often a running time is drawn.
@@ -37,7 +33,7 @@ pub(super) fn focus(model: &mut Model, is_focused: bool) -> Vec<Effect> {
 pub(super) fn active(model: &mut Model) -> Option<Effect> {
     model.active_at = model.now.run;
     let was_away = std::mem::take(&mut model.is_away);
-    was_away.then(|| super::plain(Command::SetAway(false), ""))
+    was_away.then(|| Effect::silent(Command::SetAway(false)))
 }
 
 /// Tells the others that the person is away, after a long time without a key.
@@ -47,7 +43,7 @@ fn away(model: &mut Model) -> Option<Effect> {
         return None;
     }
     model.is_away = true;
-    Some(super::plain(Command::SetAway(true), ""))
+    Some(Effect::silent(Command::SetAway(true)))
 }
 
 /// Does what is due, after whatever happened.

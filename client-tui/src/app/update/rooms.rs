@@ -3,7 +3,7 @@
 use mathia_protocol::client::Command;
 use mathia_protocol::id::{RoomId, Seq};
 
-use super::editing;
+use super::{editing, notices};
 use crate::app::composer::Composer;
 use crate::app::effect::{CommandTag, Effect};
 use crate::app::layout::TimelinePage;
@@ -14,6 +14,14 @@ use crate::app::model::{Model, Writing};
 
 /// Entries read at a time.
 const PAGE_LEN: u32 = 100;
+
+/// What is asked of the engine when there is one.
+pub(super) fn load_all() -> [Effect; 2] {
+    [
+        Effect::Command { tag: CommandTag::Rooms, command: Command::Rooms },
+        Effect::Command { tag: CommandTag::People, command: Command::People },
+    ]
+}
 
 /// Goes to a room. The line above what is new is drawn now and stays until the room is left.
 pub(super) fn enter(model: &mut Model, to: RoomId) -> Vec<Effect> {
@@ -127,7 +135,7 @@ pub(super) fn next_unread(model: &mut Model) -> Vec<Effect> {
         let room = *room;
         enter(model, room)
     } else {
-        super::notice(model, "Everything is read.");
+        notices::show(model, "Everything is read.");
         Vec::new()
     }
 }

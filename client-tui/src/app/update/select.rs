@@ -1,11 +1,12 @@
 //! Selecting a message, and what is done with it.
 
-use super::{notice, rooms};
+use super::{notices, rooms};
 use crate::app::effect::Effect;
 use crate::app::layout::TimelinePage;
 use crate::app::model::Model;
 use crate::app::model::entry::ItemKey;
 use crate::app::model::overlay::{Overlay, Topic};
+use crate::app::model::timeline::Item;
 
 /// Selects the newest thing in view.
 pub(super) fn begin(model: &mut Model) -> Vec<Effect> {
@@ -13,7 +14,7 @@ pub(super) fn begin(model: &mut Model) -> Vec<Effect> {
     if let Some(key) = newest {
         to(model, key)
     } else {
-        notice(model, "There is nothing to select here yet.");
+        notices::show(model, "There is nothing to select here yet.");
         Vec::new()
     }
 }
@@ -32,9 +33,7 @@ pub(super) fn step(model: &mut Model, is_down: bool) -> Vec<Effect> {
 pub(super) fn to_end(model: &mut Model, is_newest: bool) -> Vec<Effect> {
     let key = model.room().and_then(|room| {
         let last = room.timeline.len().checked_sub(1)?;
-        room.timeline
-            .item(if is_newest { last } else { 0 })
-            .map(super::super::model::timeline::Item::key)
+        room.timeline.item(if is_newest { last } else { 0 }).map(Item::key)
     });
     key.map_or_else(Vec::new, |key| to(model, key))
 }
@@ -52,15 +51,13 @@ fn to(model: &mut Model, key: ItemKey) -> Vec<Effect> {
 pub(super) fn copy(model: &mut Model) -> Vec<Effect> {
     let text = model.selected.and_then(|key| {
         let room = model.room()?;
-        room.timeline
-            .item(room.timeline.index_of(key))
-            .and_then(super::super::model::timeline::Item::text)
+        room.timeline.item(room.timeline.index_of(key)).and_then(Item::text)
     });
     if let Some(text) = text {
         let what = format!("{} characters", text.chars().count());
-        super::copy(model, &what, text)
+        notices::copy(model, &what, text)
     } else {
-        notice(model, "There is no text to copy.");
+        notices::show(model, "There is no text to copy.");
         Vec::new()
     }
 }

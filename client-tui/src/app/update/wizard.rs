@@ -1,11 +1,11 @@
 //! The first start: a link, a name, perhaps a server's key, the words.
 
-use crossterm::event::{KeyCode, KeyEvent};
+use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use mathia_protocol::crypto::invite::Invite;
 use mathia_protocol::name::Handle;
 use zeroize::Zeroizing;
 
-use super::keys::is_interrupt;
+use super::rooms;
 use crate::app::action::Action;
 use crate::app::chord::Chord;
 use crate::app::composer::{Composer, Edit};
@@ -47,6 +47,11 @@ pub(super) fn key(model: &mut Model, key: KeyEvent) -> Vec<Effect> {
         }
     }
     Vec::new()
+}
+
+/// Says whether a key leaves the program at once .
+fn is_interrupt(key: KeyEvent) -> bool {
+    key.modifiers.contains(KeyModifiers::CONTROL) && matches!(key.code, KeyCode::Char('c' | 'd'))
 }
 
 /// Ctrl-D deletes under the caret, as in a shell, and quits where nothing is written.
@@ -128,7 +133,7 @@ fn enter(model: &mut Model) -> Vec<Effect> {
         Step::Joining => {}
         Step::Words(_) => {
             model.wizard = None;
-            return super::begin().into();
+            return rooms::load_all().into();
         }
     }
     Vec::new()
