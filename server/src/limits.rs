@@ -42,9 +42,9 @@ pub struct Limits {
     pub connections_per_address_max: u32,
     /// Connections of one account.
     pub connections_per_account_max: u32,
-    /// Entries one session's outbox may hold before events are dropped and pulled later.
+    /// Entries one session's frame queue may hold before events are dropped and pulled later.
     pub outbox_entries_max: usize,
-    /// Bytes one session's outbox may hold.
+    /// Bytes one session's frame queue may hold.
     pub outbox_bytes_max: usize,
     /// Jobs that may wait for the writer.
     pub writer_queue_max: usize,

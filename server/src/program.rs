@@ -62,7 +62,7 @@ pub async fn serve(args: ServeArgs) -> Result<(), CommandError> {
         .map_err(|error| CommandError::new(EXIT_FAILED, with_causes(&error), error.hint()))?;
     let _lock = lock(&dir)?;
     let server = start(&config, &dir, listen)?;
-    if server.foundation().has_new_storage_key {
+    if server.services().has_new_storage_key {
         warn!(
             path = %dir.path().join("storage.key").display(),
             "a new storage key was made: keep a copy elsewhere, without it open rooms in a backup \
@@ -154,7 +154,7 @@ impl Running {
             signal(kind).map_err(|error| CommandError::new(EXIT_FAILED, error.to_string(), ""))
         };
         Ok(Self {
-            started: server.foundation().shared.clock.now_ms(),
+            started: server.services().shared.clock.now_ms(),
             server,
             address,
             prints_json,
@@ -238,7 +238,7 @@ impl Running {
         let listening = self.server.local_addr().to_string();
         let as_json = json!({"v": 1, "type": "listening", "address": listening});
         self.say(&format!("listening {listening}"), &as_json).map_err(|error| broken(&error))?;
-        tell_manager(&[NotifyState::Ready, NotifyState::Status("serving")]);
+        notify_manager(&[NotifyState::Ready, NotifyState::Status("serving")]);
         Ok(())
     }
 
@@ -273,7 +273,7 @@ impl Running {
             }
         }
         info!("stopping");
-        tell_manager(&[NotifyState::Stopping]);
+        notify_manager(&[NotifyState::Stopping]);
         if let Some(assistant) = assistant {
             assistant.stop().await;
         }
@@ -287,7 +287,7 @@ impl Running {
                 let text = with_causes(&error);
                 error!(error = text, "the certificate is refused, the old one stays in use");
                 let status = format!("certificate rejected: {text}");
-                tell_manager(&[NotifyState::Status(&status)]);
+                notify_manager(&[NotifyState::Status(&status)]);
             }
         }
     }
@@ -297,7 +297,7 @@ impl Running {
     async fn feed_watchdog(&self) {
         let alive = tokio::time::timeout(watchdog_interval(), self.carry_out(AdminRequest::Ping));
         if let Ok(AdminReply::Lines(_)) = alive.await {
-            tell_manager(&[NotifyState::Watchdog]);
+            notify_manager(&[NotifyState::Watchdog]);
         }
     }
 
@@ -306,13 +306,13 @@ impl Running {
     }
 
     fn operator(&self, address: &str) -> Operator<'_> {
-        let foundation = self.server.foundation();
+        let services = self.server.services();
         let live = LiveStatus {
             listening: self.server.local_addr().to_string(),
-            n_sessions: foundation.shared.hub.n_sessions(),
+            n_sessions: services.shared.hub.n_sessions(),
             started: self.started,
         };
-        Operator { foundation, address: address.to_owned(), live: Some(live) }
+        Operator { services, address: address.to_owned(), live: Some(live) }
     }
 }
 
@@ -332,7 +332,7 @@ fn watchdog_interval() -> Duration {
     sd_notify::watchdog_enabled().map_or(Duration::from_secs(30), |allowed| allowed / 2)
 }
 
-fn tell_manager(states: &[NotifyState<'_>]) {
+fn notify_manager(states: &[NotifyState<'_>]) {
     if let Err(error) = sd_notify::notify(states) {
         warn!(%error, "the service manager cannot be told");
     }
@@ -372,16 +372,16 @@ async fn administer_alone(
     let _lock = lock(dir)?;
     let nowhere = SocketAddr::from(([127, 0, 0, 1], 0));
     let config = serve_config(&Config::default(), dir, nowhere);
-    let foundation = crate::serve::Foundation::open(&config)
+    let services = crate::serve::Services::open(&config)
         .map_err(|error| CommandError::new(EXIT_FAILED, with_causes(&error), ""))?;
     let noted = std::fs::read_to_string(dir.address_note()).unwrap_or_default();
     let address = match noted.trim() {
         "" => format!("localhost:{DEFAULT_PORT}"),
         noted => noted.to_owned(),
     };
-    let reply = Operator { foundation: &foundation, address, live: None }.carry_out(request).await;
-    let shared = Arc::clone(&foundation.shared);
-    let stopped = tokio::task::spawn_blocking(move || shared.desk.stop()).await;
+    let reply = Operator { services: &services, address, live: None }.carry_out(request).await;
+    let shared = Arc::clone(&services.shared);
+    let stopped = tokio::task::spawn_blocking(move || shared.write_queue.stop()).await;
     stopped.map_err(|error| CommandError::new(EXIT_FAILED, error.to_string(), ""))?;
     Ok(reply)
 }

@@ -64,11 +64,11 @@ pub async fn serve_metrics(
     handle: PrometheusHandle,
     stop: CancellationToken,
 ) -> io::Result<()> {
-    let listener = TcpListener::bind(address).await?;
+    let subscriber = TcpListener::bind(address).await?;
     loop {
         let accepted = tokio::select! {
             () = stop.cancelled() => return Ok(()),
-            accepted = listener.accept() => accepted,
+            accepted = subscriber.accept() => accepted,
         };
         let Ok((mut stream, _)) = accepted else { continue };
         let body = handle.render();

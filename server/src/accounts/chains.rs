@@ -136,14 +136,14 @@ impl BatchChains {
         &self,
         read: &dyn Read,
         accounts: impl Iterator<Item = AccountId>,
-    ) -> Result<AtHand, StoreError> {
+    ) -> Result<KnownChains, StoreError> {
         let mut chains = HashMap::new();
         for account in accounts {
             if let Some(chain) = self.get(read, account)? {
                 chains.insert(account, chain);
             }
         }
-        Ok(AtHand(chains))
+        Ok(KnownChains(chains))
     }
 
     /// Takes over a chain that the present batch founded or extended.
@@ -166,9 +166,9 @@ impl BatchChains {
 
 /// Chains gathered for one decision.
 #[derive(Debug)]
-pub(crate) struct AtHand(HashMap<AccountId, Arc<UserChain>>);
+pub(crate) struct KnownChains(HashMap<AccountId, Arc<UserChain>>);
 
-impl log::Chains for AtHand {
+impl log::Chains for KnownChains {
     fn chain(&self, account: AccountId) -> Option<&UserChain> {
         self.0.get(&account).map(AsRef::as_ref)
     }

@@ -14,7 +14,7 @@ use crate::store::{LinkRow, Read, StoreError, Write};
 
 /// A user chain grew.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Grown {
+pub(crate) struct ChainGrowth {
     /// Its newest position.
     pub(crate) head: ChainHead,
     /// The device that the link ended, if it did.
@@ -28,7 +28,7 @@ pub(crate) fn put_link(
     now: TimeMs,
     account: AccountId,
     link: Vec<u8>,
-) -> Result<Option<Grown>, Refusal> {
+) -> Result<Option<ChainGrowth>, Refusal> {
     let link = SignedLink(link);
     let chain = chains.get(&*tx, account)?.ok_or(Fault::NotFound)?;
     let decoded = link.decode_unverified().map_err(|_| Fault::Malformed)?;
@@ -46,7 +46,7 @@ pub(crate) fn put_link(
         LinkBody::RevokeDevice { device, .. } => Some(device),
         _ => None,
     };
-    Ok(Some(Grown { head, revoked }))
+    Ok(Some(ChainGrowth { head, revoked }))
 }
 
 /// Adds a device by the recovery key: the one link that may come before any login (CRYPTO B7).
@@ -55,7 +55,7 @@ pub(crate) fn recover(
     chains: &mut BatchChains,
     now: TimeMs,
     request: Recover,
-) -> Result<Option<Grown>, Refusal> {
+) -> Result<Option<ChainGrowth>, Refusal> {
     let Some(chain) = chains.get(&*tx, request.account)? else {
         return Err(Fault::AuthFailed.into());
     };

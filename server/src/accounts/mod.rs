@@ -10,9 +10,9 @@ mod links;
 mod register;
 
 pub use chains::Chains;
-pub(crate) use chains::{AtHand, BatchChains};
+pub(crate) use chains::{BatchChains, KnownChains};
 pub use invites::token_hash;
 pub(crate) use invites::{InviteOrder, create_invite, finish_join, revoke_invite};
-pub(crate) use links::{Grown, put_link, recover};
-pub use register::Registered;
-pub(crate) use register::{Terms, register};
+pub(crate) use links::{ChainGrowth, put_link, recover};
+pub use register::NewAccount;
+pub(crate) use register::{RegistrationTerms, register};

@@ -15,7 +15,7 @@ use crate::store::{AccountRow, InviteRow, JoinRow, LinkRow, Write};
 
 /// A new account, or one that the same registration made before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Registered {
+pub struct NewAccount {
     /// The account.
     pub account: AccountId,
     /// Number of the newest link of its chain.
@@ -24,7 +24,7 @@ pub struct Registered {
 
 /// On which terms the server takes new accounts.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Terms {
+pub(crate) struct RegistrationTerms {
     /// The identity of the server's data, which a genesis must name.
     pub(crate) realm: Realm,
     /// By invite only, or by anybody.
@@ -38,9 +38,9 @@ pub(crate) fn register(
     tx: &mut dyn Write,
     chains: &mut BatchChains,
     now: TimeMs,
-    terms: Terms,
+    terms: RegistrationTerms,
     request: Register,
-) -> Result<(Registered, Option<JoinRow>), Refusal> {
+) -> Result<(NewAccount, Option<JoinRow>), Refusal> {
     let genesis = SignedLink(request.genesis);
     let account = genesis.account();
     if let Some(row) = tx.account(account)? {
@@ -79,7 +79,7 @@ pub(crate) fn register(
     if let Some(join) = &join {
         tx.insert_join(join)?;
     }
-    Ok((Registered { account, chain_seq: head.seq }, join))
+    Ok((NewAccount { account, chain_seq: head.seq }, join))
 }
 
 /// Answers a registration that was done before: alike for the same token, else as a dead invite.
@@ -88,12 +88,12 @@ fn repeated(
     tx: &dyn Write,
     row: &AccountRow,
     token: Option<mathia_protocol::id::InviteToken>,
-) -> Result<Registered, Refusal> {
+) -> Result<NewAccount, Refusal> {
     if row.token != token || row.is_removed {
         return Err(Fault::InviteInvalid.into());
     }
     let chain = chains.get(tx, row.account)?.ok_or(Fault::InviteInvalid)?;
-    Ok(Registered { account: row.account, chain_seq: chain.head().seq })
+    Ok(NewAccount { account: row.account, chain_seq: chain.head().seq })
 }
 
 fn live_invite(tx: &dyn Write, token_hash: Hash, now: TimeMs) -> Result<InviteRow, Refusal> {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use mathia_protocol::crypto::invite::{Invite, InviteSecret, Ticket};
-use mathia_protocol::id::{InviteToken, RoomId, TimeMs, WorkspaceId};
+use mathia_protocol::id::{InviteToken, RoomId, TimeMs};
 use mathia_protocol::name::RoomName;
 use mathia_protocol::wire::Fault;
 use rand::SeedableRng as _;
@@ -18,14 +18,14 @@ use super::socket::{AdminReply, AdminRequest};
 use crate::error_text::with_causes;
 use crate::refusal::Refusal;
 use crate::rooms::{AdminJob, AnswerTo, Job};
-use crate::serve::Foundation;
+use crate::serve::Services;
 use crate::store::InviteRow;
 
 /// Everything an operator's wish may touch.
 #[derive(Debug)]
 pub struct Operator<'a> {
-    /// Database, keys, desk and readers.
-    pub foundation: &'a Foundation,
+    /// Database, keys, write queue and readers.
+    pub services: &'a Services,
     /// `host:port` for links.
     pub address: String,
     /// What only a running server can tell.
@@ -107,16 +107,16 @@ impl Operator<'_> {
             granted.push(self.open_room(name).await?);
         }
         let secret = InviteSecret::generate(&mut rand::rngs::StdRng::from_rng(&mut rand::rng()));
-        let expires = TimeMs(self.foundation.shared.clock.now_ms().0 + lifetime_s * 1_000);
+        let expires = TimeMs(self.services.shared.clock.now_ms().0 + lifetime_s * 1_000);
         let token = secret.token();
         self.ask(|answer| AdminJob::CreateInvite { token, uses, expires, rooms: granted, answer })
             .await?;
         let (host, port) = split_address(&self.address)?;
         let ticket = Ticket {
             secret,
-            server_pin: self.foundation.certificates.pin().first_half(),
+            server_pin: self.services.certificates.pin().first_half(),
             inviter: [0; 16],
-            realm: self.foundation.shared.realm,
+            realm: self.services.shared.realm,
         };
         let link = Invite { host, port, ticket: Some(ticket) }.to_line();
         Ok(vec![json!({
@@ -131,9 +131,10 @@ impl Operator<'_> {
             error: format!("{error}"),
             hint: "",
         })?;
-        let tag = self.foundation.master.name_tag(WorkspaceId::MAIN, parsed.as_str());
-        let readers = &self.foundation.shared.readers;
-        match readers.read(move |read| Ok(read.room_by_name_tag(WorkspaceId::MAIN, tag)?)).await? {
+        let workspace = self.services.shared.workspace;
+        let tag = self.services.master.name_tag(workspace, parsed.as_str());
+        let readers = &self.services.shared.readers;
+        match readers.read(move |read| Ok(read.room_by_name_tag(workspace, tag)?)).await? {
             Some(row) => Ok(row.room),
             None => Err(Failure::not_found(
                 format!("there is no open room {parsed}"),
@@ -157,7 +158,7 @@ impl Operator<'_> {
     }
 
     fn token(&self, row: &InviteRow) -> Option<InviteToken> {
-        self.foundation.master.open_token(row.token_hash, &row.sealed_token).ok()
+        self.services.master.open_token(row.token_hash, &row.sealed_token).ok()
     }
 
     async fn revoke_invite(&self, id: &str) -> Lines {
@@ -214,9 +215,10 @@ impl Operator<'_> {
 
     /// Page by page, so that messages go on between.
     async fn rotate_keys(&self) -> Lines {
+        let workspace = self.services.shared.workspace;
         let (mut after, mut n_rooms) = (None, 0);
         loop {
-            let step = self.ask(|answer| AdminJob::RotateKeys { after, answer }).await?;
+            let step = self.ask(|answer| AdminJob::RotateKeys { workspace, after, answer }).await?;
             n_rooms += step.n_rooms;
             after = step.last;
             if after.is_none() {
@@ -226,11 +228,8 @@ impl Operator<'_> {
     }
 
     async fn backup(&self, file: &Path) -> Lines {
-        let (store, master, path) = (
-            Arc::clone(&self.foundation.store),
-            Arc::clone(&self.foundation.master),
-            file.to_owned(),
-        );
+        let (store, master, path) =
+            (Arc::clone(&self.services.store), Arc::clone(&self.services.master), file.to_owned());
         let done =
             tokio::task::spawn_blocking(move || backup::backup(&*store, &path, Some(&master)));
         match done.await {
@@ -244,7 +243,7 @@ impl Operator<'_> {
     }
 
     async fn status(&self) -> Lines {
-        let counts = self.foundation.shared.readers.read(|read| Ok(read.counts()?)).await?;
+        let counts = self.services.shared.readers.read(|read| Ok(read.counts()?)).await?;
         let mut status = BTreeMap::from([
             ("v", json!(1)),
             ("type", json!("status")),
@@ -258,7 +257,7 @@ impl Operator<'_> {
         if let Some(live) = &self.live {
             status.insert("listening", json!(live.listening));
             status.insert("sessions", json!(live.n_sessions));
-            status.insert("damage_found", json!(self.foundation.shared.damage.n_found()));
+            status.insert("damage_found", json!(self.services.shared.damage.n_found()));
             status.insert("started", json!(rfc3339(live.started)));
         }
         Ok(vec![json!(status)])
@@ -267,7 +266,7 @@ impl Operator<'_> {
     /// Goes once through the writer and once through a reader.
     async fn ping(&self) -> Lines {
         self.ask(|answer| AdminJob::Ping { answer }).await?;
-        self.foundation.shared.readers.read(|read| Ok(read.realm()?)).await?;
+        self.services.shared.readers.read(|read| Ok(read.realm()?)).await?;
         Ok(Vec::new())
     }
 
@@ -275,7 +274,7 @@ impl Operator<'_> {
     async fn ask<T>(&self, job: impl FnOnce(AnswerTo<T>) -> AdminJob) -> Result<T, Fault> {
         let (answer, answered) = oneshot::channel();
         let busy = Fault::ServerBusy { retry_after_ms: 1_000 };
-        if self.foundation.shared.desk.submit(Job::Admin(job(answer))).is_err() {
+        if self.services.shared.write_queue.submit(Job::Admin(job(answer))).is_err() {
             return Err(busy);
         }
         answered.await.unwrap_or(Err(busy))

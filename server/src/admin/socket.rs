@@ -92,9 +92,9 @@ pub fn bind(path: &Path) -> io::Result<UnixListener> {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         _ => {}
     }
-    let listener = UnixListener::bind(path)?;
+    let subscriber = UnixListener::bind(path)?;
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600))?;
-    Ok(listener)
+    Ok(subscriber)
 }
 
 /// Reads one request from a connection; `None` if it makes no sense.
@@ -162,9 +162,9 @@ mod tests {
         let path = scratch.path().join("admin.sock");
         assert!(ask(&path, &AdminRequest::Status).await.unwrap().is_none());
 
-        let listener = bind(&path).unwrap();
+        let subscriber = bind(&path).unwrap();
         let server = tokio::spawn(async move {
-            let (mut stream, _) = listener.accept().await.unwrap();
+            let (mut stream, _) = subscriber.accept().await.unwrap();
             let request = read_request(&mut stream).await.unwrap();
             assert!(matches!(request, AdminRequest::UserRemove { name } if name == "bob"));
             let reply = AdminReply::Failed { code: 3, error: "no bob".into(), hint: String::new() };

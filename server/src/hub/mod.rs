@@ -1,10 +1,12 @@
-//! Who is online and who hears what: sessions register here, news goes out from here.
+//! Who is online and who gets what: sessions register here, deliveries reach their queues here.
 //!
 //! Owns no truth: the log is. Never waits for a session; what a slow one cannot take is dropped from
-//! its outbox and pulled from the log later.
+//! its queue and pulled from the log later. Reads no clock: the time is an argument.
 
-mod news;
-mod outbox;
+mod bus;
+mod delivery;
+mod entry_run;
+mod frame_queue;
 mod presence;
 mod registry;
 
@@ -12,22 +14,16 @@ use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use bytes::{Bytes, BytesMut};
-use mathia_protocol::id::{AccountId, DeviceId, RoomNumber, Seq, TimeMs};
+use bytes::Bytes;
+use mathia_protocol::id::{AccountId, DeviceId, RoomNumber, TimeMs};
 use mathia_protocol::wire::{ServerDatagram, encode_body};
 
-pub use news::{EphemeralKey, News};
-pub use outbox::{Bounds, Outbox, Parting, event_frame, fault_frame, reply_frame};
+pub use bus::{Bus, LocalBus};
+pub use delivery::{Answer, Delivery, EphemeralKey};
+pub use frame_queue::{FrameQueue, QueueLimits, SessionEnd, event_frame, fault_frame, reply_frame};
 
-use outbox::Run;
-use registry::{Listener, Registry};
-
-use crate::clock::Clock;
-
-/// Entries that travel as one piece: few enough that a full outbox loses little at a time.
-const PIECE_ENTRIES_MAX: usize = 32;
-/// Bytes that travel as one piece.
-const PIECE_BYTES_MAX: usize = 16 * 1024;
+use entry_run::RunBuilder;
+use registry::{Registry, Subscriber};
 
 /// Names one session in the hub, as long as the process lives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -40,8 +36,8 @@ pub struct Session {
     pub account: AccountId,
     /// The device it logged in with.
     pub device: DeviceId,
-    /// Where its news goes.
-    pub outbox: Arc<Outbox>,
+    /// What waits to be sent to it.
+    pub frame_queue: Arc<FrameQueue>,
 }
 
 /// The account has as many sessions as it may. Retrying helps once one of them has ended.
@@ -55,14 +51,14 @@ pub struct TooManySessions {
 /// What a session leaves behind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[must_use]
-pub struct Left {
+pub struct SessionRemoval {
     /// It was the account's last session: this is when the account was last seen.
     pub was_last: bool,
 }
 
-/// What a hub has done since it was made.
+/// What a hub has delivered since it was made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct SpreadCounts {
+pub struct DeliveryCounts {
     /// Log entries.
     pub n_entries: u64,
     /// The same, times the sessions that each was queued for.
@@ -72,26 +68,25 @@ pub struct SpreadCounts {
 /// The registry of live sessions and the fan-out to them. Shared by all.
 pub struct Hub {
     registry: Mutex<Registry>,
-    /// Outboxes of the present batch that must be rung; kept so that a batch needs no allocation.
-    to_ring: Mutex<Vec<Arc<Outbox>>>,
+    /// Queues of the present batch whose sessions must be woken; kept so that a batch needs no
+    /// allocation.
+    to_wake: Mutex<Vec<Arc<FrameQueue>>>,
     n_entries: AtomicU64,
     n_deliveries: AtomicU64,
-    clock: Arc<dyn Clock>,
 }
 
 impl Hub {
     /// Makes an empty hub in which an account may have so many sessions.
-    pub fn new(clock: Arc<dyn Clock>, sessions_per_account_max: u32) -> Self {
+    pub fn new(sessions_per_account_max: u32) -> Self {
         Self {
             registry: Mutex::new(Registry::new(sessions_per_account_max)),
-            to_ring: Mutex::default(),
+            to_wake: Mutex::default(),
             n_entries: AtomicU64::new(0),
             n_deliveries: AtomicU64::new(0),
-            clock,
         }
     }
 
-    /// Registers a session that has logged in. It hears nothing yet, but it is online and can be
+    /// Registers a session that has logged in. It gets nothing yet, but it is online and can be
     /// expelled; from now on the hub notes which rooms its account joins and leaves.
     ///
     /// # Errors
@@ -101,23 +96,21 @@ impl Hub {
         self.registry().enter(session)
     }
 
-    /// Lets a session hear the rooms of its account, and tells it who is there.
+    /// Subscribes a session to the rooms of its account, and sends it who is online there.
     ///
     /// `rooms` must have been read from the store after [`enter`](Self::enter); what changed since
     /// then is known here. Calling it again changes nothing.
-    pub fn hear(&self, session: SessionId, rooms: &[RoomNumber]) {
-        let now = self.clock.now_ms();
-        self.registry().hear(session, rooms, now);
+    pub fn subscribe(&self, session: SessionId, rooms: &[RoomNumber], now: TimeMs) {
+        self.registry().subscribe(session, rooms, now);
     }
 
-    /// Says whether [`hear`](Self::hear) was called for the session.
-    pub fn hears(&self, session: SessionId) -> bool {
-        self.registry().hears(session)
+    /// Whether [`subscribe`](Self::subscribe) was called for the session.
+    pub fn is_subscribed(&self, session: SessionId) -> bool {
+        self.registry().is_subscribed(session)
     }
 
     /// Forgets a session.
-    pub fn leave(&self, session: SessionId) -> Left {
-        let now = self.clock.now_ms();
+    pub fn leave(&self, session: SessionId, now: TimeMs) -> SessionRemoval {
         self.registry().leave(session, now)
     }
 
@@ -126,32 +119,31 @@ impl Hub {
         self.registry().set_away(session, is_away);
     }
 
-    /// Tells everybody who shares a room what changed since the last call. Called about once a
-    /// second: who comes back within that time was never away.
-    pub fn tell_presence(&self) {
-        let now = self.clock.now_ms();
-        let mut to_ring = self.to_ring();
-        self.registry().tell_presence(now, &mut to_ring);
-        ring_all(&mut to_ring);
+    /// Sends everybody who shares a room what changed since the last call. Called about once a
+    /// second: an account that is back within that time was never away.
+    pub fn emit_presence(&self, now: TimeMs) {
+        let mut to_wake = self.to_wake();
+        self.registry().emit_presence(now, &mut to_wake);
+        wake_all(&mut to_wake);
     }
 
-    /// Which of these people have no session, each with the time it was last seen if that is known
+    /// Which of these accounts have no session, each with the time it was last seen if that is known
     /// here.
-    pub fn absent(&self, people: &[AccountId]) -> Vec<(AccountId, Option<TimeMs>)> {
+    pub fn absent(&self, accounts: &[AccountId]) -> Vec<(AccountId, Option<TimeMs>)> {
         let registry = self.registry();
-        people
+        accounts
             .iter()
-            .filter(|account| !registry.is_there(**account))
+            .filter(|account| !registry.is_online(**account))
             .map(|account| (*account, registry.last_seen(*account)))
             .collect()
     }
 
-    /// Remembers when an account was last seen, as the store says, to spare the next who asks.
+    /// Remembers when an account was last seen, as the store has it, to spare the next reader.
     pub fn note_last_seen(&self, account: AccountId, time: TimeMs) {
         self.registry().note_last_seen(account, time);
     }
 
-    /// Says whether a room was found too large to tell of the absent in it.
+    /// Whether a room was found too large to list its absent members.
     pub fn is_large(&self, room: RoomNumber) -> bool {
         self.registry().large_rooms.contains(&room)
     }
@@ -161,59 +153,48 @@ impl Hub {
         self.registry().large_rooms.insert(room);
     }
 
-    /// Passes on that somebody types, or no longer does, to the others in a room. Says `false` if
-    /// the session does not hear that room.
-    pub fn typing(&self, session: SessionId, room: RoomNumber, is_typing: bool) -> bool {
-        let Some((account, listeners)) = self.registry().audience(session, room) else {
-            return false;
-        };
-        if listeners.len() > presence::AUDIENCE_MAX {
-            return true;
-        }
-        let datagram = if is_typing {
-            ServerDatagram::Typing { room, account }
-        } else {
-            ServerDatagram::TypingStopped { room, account }
-        };
-        let payload = Bytes::from(encode_body(&datagram));
-        for listener in listeners.iter().filter(|listener| listener.account != account) {
-            listener.outbox.datagram(payload.clone());
-            listener.outbox.wake();
-        }
-        true
+    /// The account of a session, if the session is subscribed to the room.
+    pub fn subscribed_account(&self, session: SessionId, room: RoomNumber) -> Option<AccountId> {
+        self.registry().subscribed_account(session, room)
     }
 
-    /// Spreads news in its order. Each session it touches is rung once at the end.
-    ///
-    /// Called by the one writer after the commit that made the news true.
-    pub fn publish(&self, news: &[News]) {
-        let mut to_ring = self.to_ring();
-        // Answers have a lane of their own, so they may overtake: then entries of one room stand
-        // side by side and travel as one piece.
-        for one in news {
-            if let News::Answer { outbox, frame } = one
-                && outbox.queue(|queues, _| queues.push_answer(frame))
-            {
-                to_ring.push(Arc::clone(outbox));
+    /// Queues answers in their order and wakes nobody: the deliveries of the same batch follow, or
+    /// else [`wake`](Self::wake).
+    pub fn answer(&self, answers: impl Iterator<Item = Answer>) {
+        let mut to_wake = self.to_wake();
+        for Answer { frame_queue, frame } in answers {
+            if frame_queue.queue(|queues, _| queues.push_answer(frame)) {
+                to_wake.push(frame_queue);
             }
         }
-        let mut piece = Piece::default();
-        for (at, one) in news.iter().enumerate() {
-            let News::Entry { room, seq, frame } = one else {
-                self.spread(one, &mut to_ring);
+    }
+
+    /// Queues deliveries in their order, and wakes each session that something was queued for once.
+    pub fn deliver(&self, deliveries: &[Delivery]) {
+        let mut to_wake = self.to_wake();
+        let mut run = RunBuilder::default();
+        for (at, delivery) in deliveries.iter().enumerate() {
+            let Delivery::Entry { room, seq, frame } = delivery else {
+                self.deliver_event(delivery, &mut to_wake);
                 continue;
             };
-            piece.add(*room, *seq, frame);
-            if !piece.goes_on_with(news[at + 1..].iter().find(|next| !next.is_answer())) {
-                self.spread_entries(&mut piece, &mut to_ring);
+            run.add(*room, *seq, frame);
+            if !run.goes_on_with(deliveries.get(at + 1)) {
+                self.deliver_run(&run, &mut to_wake);
+                run.clear();
             }
         }
-        ring_all(&mut to_ring);
+        wake_all(&mut to_wake);
     }
 
-    /// How many entries were spread, and how often, since the start.
-    pub fn spread_counts(&self) -> SpreadCounts {
-        SpreadCounts {
+    /// Wakes the sessions that [`answer`](Self::answer) has queued something for, if nothing else has.
+    pub fn wake(&self) {
+        wake_all(&mut self.to_wake());
+    }
+
+    /// How many entries were delivered, and how often, since the start.
+    pub fn delivery_counts(&self) -> DeliveryCounts {
+        DeliveryCounts {
             n_entries: self.n_entries.load(Ordering::Relaxed),
             n_deliveries: self.n_deliveries.load(Ordering::Relaxed),
         }
@@ -230,11 +211,11 @@ impl Hub {
     }
 
     /// Queues a last event for every session and ends it, as when the server stops.
-    pub fn end_all(&self, parting: Parting, goodbye: &Bytes) {
-        let outboxes = self.registry().outboxes();
-        for outbox in outboxes {
-            outbox.event(goodbye);
-            outbox.end(parting);
+    pub fn end_all(&self, session_end: SessionEnd, last_event: &Bytes) {
+        let frame_queues = self.registry().frame_queues();
+        for frame_queue in frame_queues {
+            frame_queue.event(last_event);
+            frame_queue.end(session_end);
         }
     }
 
@@ -244,55 +225,57 @@ impl Hub {
         self.registry().n_expulsions()
     }
 
-    fn spread_entries(&self, piece: &mut Piece<'_>, to_ring: &mut Vec<Arc<Outbox>>) {
-        let listeners = self.registry().listeners(piece.room);
-        let n_entries = piece.frames.len() as u64;
+    fn deliver_run(&self, run: &RunBuilder<'_>, to_wake: &mut Vec<Arc<FrameQueue>>) {
+        let subscribers = self.registry().subscribers(run.room());
+        let n_entries = run.n_entries() as u64;
         self.n_entries.fetch_add(n_entries, Ordering::Relaxed);
-        self.n_deliveries.fetch_add(n_entries * listeners.len() as u64, Ordering::Relaxed);
-        if listeners.is_empty() {
-            piece.clear();
+        self.n_deliveries.fetch_add(n_entries * subscribers.len() as u64, Ordering::Relaxed);
+        if subscribers.is_empty() {
             return;
         }
-        let frames = piece.join();
-        let run = Run {
-            room: piece.room,
-            first_seq: piece.first_seq,
-            n_entries: piece.frames.len(),
-            frames: &frames,
-        };
-        queue_for(&listeners, None, to_ring, |outbox| {
-            outbox.queue(|queues, bounds| queues.push_entries(bounds, run))
+        let frames = run.join();
+        let run = run.entry_run(&frames);
+        queue_for(&subscribers, None, to_wake, |frame_queue| {
+            frame_queue.queue(|queues, limits| queues.push_entries(limits, run))
         });
-        piece.clear();
     }
 
-    fn spread(&self, one: &News, to_ring: &mut Vec<Arc<Outbox>>) {
-        match one {
-            // Both are handled in runs by the caller.
-            News::Answer { .. } | News::Entry { .. } => {}
-            News::Joined { room, account } => self.registry().joined(*room, *account),
-            News::Left { room, account } => self.registry().left(*room, *account),
-            News::Account { account, frame } => {
-                let listeners = self.registry().hearing_sessions_of(*account);
-                queue_for(&listeners, None, to_ring, |outbox| queue_event(outbox, frame));
+    fn deliver_event(&self, delivery: &Delivery, to_wake: &mut Vec<Arc<FrameQueue>>) {
+        match delivery {
+            // The caller joins runs of them.
+            Delivery::Entry { .. } => {}
+            Delivery::Joined { room, account } => self.registry().joined(*room, *account),
+            Delivery::Left { room, account } => self.registry().left(*room, *account),
+            Delivery::Account { account, frame } => {
+                let subscribers = self.registry().subscribed_sessions_of(*account);
+                queue_for(&subscribers, None, to_wake, |queue| queue_event(queue, frame));
             }
-            News::Device { device, frame } => {
-                let listeners = self.registry().hearing_sessions_on(*device);
-                queue_for(&listeners, None, to_ring, |outbox| queue_event(outbox, frame));
+            Delivery::Device { device, frame } => {
+                let subscribers = self.registry().subscribed_sessions_on(*device);
+                queue_for(&subscribers, None, to_wake, |queue| queue_event(queue, frame));
             }
-            News::Ephemeral { room, key, frame, except } => {
-                let listeners = self.registry().listeners(*room);
-                queue_for(&listeners, *except, to_ring, |outbox| {
-                    outbox.queue(|queues, bounds| queues.push_ephemeral(bounds, *key, frame))
+            Delivery::Ephemeral { room, key, frame, except } => {
+                let subscribers = self.registry().subscribers(*room);
+                queue_for(&subscribers, *except, to_wake, |queue| {
+                    queue.queue(|queues, limits| queues.push_ephemeral(limits, *key, frame))
                 });
             }
-            News::Room { room, frame, except } => {
-                let listeners = self.registry().listeners(*room);
-                queue_for(&listeners, *except, to_ring, |outbox| queue_event(outbox, frame));
+            Delivery::Room { room, frame, except } => {
+                let subscribers = self.registry().subscribers(*room);
+                queue_for(&subscribers, *except, to_wake, |queue| queue_event(queue, frame));
             }
-            News::Expelled { account, device } => {
-                for outbox in self.registry().expelled(*account, *device) {
-                    outbox.end(Parting::Expelled);
+            Delivery::Typing { room, account, is_typing } => {
+                let subscribers = self.registry().subscribers(*room);
+                if subscribers.len() <= presence::SUBSCRIBERS_MAX {
+                    let payload = typing_datagram(*room, *account, *is_typing);
+                    queue_for(&subscribers, Some(*account), to_wake, |queue| {
+                        queue.queue(|queues, _| queues.push_datagram(payload.clone()))
+                    });
+                }
+            }
+            Delivery::Expelled { account, device } => {
+                for frame_queue in self.registry().expelled(*account, *device) {
+                    frame_queue.end(SessionEnd::Expelled);
                 }
             }
         }
@@ -303,8 +286,8 @@ impl Hub {
         self.registry.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn to_ring(&self) -> MutexGuard<'_, Vec<Arc<Outbox>>> {
-        self.to_ring.lock().unwrap_or_else(PoisonError::into_inner)
+    fn to_wake(&self) -> MutexGuard<'_, Vec<Arc<FrameQueue>>> {
+        self.to_wake.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -314,66 +297,36 @@ impl fmt::Debug for Hub {
     }
 }
 
-/// Entries of one room that follow each other in a batch: joined once, they cost each of the many
-/// who get them one push and one write instead of several.
-#[derive(Debug, Default)]
-struct Piece<'a> {
-    room: RoomNumber,
-    first_seq: Seq,
-    frames: Vec<&'a Bytes>,
-    n_bytes: usize,
-}
-
-impl<'a> Piece<'a> {
-    fn add(&mut self, room: RoomNumber, seq: Seq, frame: &'a Bytes) {
-        if self.frames.is_empty() {
-            (self.room, self.first_seq) = (room, seq);
-        }
-        self.n_bytes += frame.len();
-        self.frames.push(frame);
-    }
-
-    /// Says whether `next` belongs to the same piece.
-    fn goes_on_with(&self, next: Option<&News>) -> bool {
-        matches!(next, Some(News::Entry { room, frame, .. }) if *room == self.room
-            && self.frames.len() < PIECE_ENTRIES_MAX
-            && self.n_bytes + frame.len() <= PIECE_BYTES_MAX)
-    }
-
-    fn join(&self) -> Bytes {
-        if let [frame] = self.frames[..] {
-            return frame.clone();
-        }
-        let mut joined = BytesMut::with_capacity(self.n_bytes);
-        self.frames.iter().for_each(|frame| joined.extend_from_slice(frame));
-        joined.freeze()
-    }
-
-    fn clear(&mut self) {
-        self.frames.clear();
-        self.n_bytes = 0;
-    }
+fn typing_datagram(room: RoomNumber, account: AccountId, is_typing: bool) -> Bytes {
+    let datagram = if is_typing {
+        ServerDatagram::Typing { room, account }
+    } else {
+        ServerDatagram::TypingStopped { room, account }
+    };
+    Bytes::from(encode_body(&datagram))
 }
 
 fn queue_for(
-    listeners: &[Listener],
+    subscribers: &[Subscriber],
     except: Option<AccountId>,
-    to_ring: &mut Vec<Arc<Outbox>>,
-    queue: impl Fn(&Outbox) -> bool,
+    to_wake: &mut Vec<Arc<FrameQueue>>,
+    queue: impl Fn(&FrameQueue) -> bool,
 ) {
-    for listener in listeners {
-        if except.is_none_or(|account| account != listener.account) && queue(&listener.outbox) {
-            to_ring.push(Arc::clone(&listener.outbox));
+    for subscriber in subscribers {
+        if except.is_none_or(|account| account != subscriber.account)
+            && queue(&subscriber.frame_queue)
+        {
+            to_wake.push(Arc::clone(&subscriber.frame_queue));
         }
     }
 }
 
-fn queue_event(outbox: &Outbox, frame: &Bytes) -> bool {
-    outbox.queue(|queues, bounds| queues.push_event(bounds, frame))
+fn queue_event(frame_queue: &FrameQueue, frame: &Bytes) -> bool {
+    frame_queue.queue(|queues, limits| queues.push_event(limits, frame))
 }
 
-fn ring_all(to_ring: &mut Vec<Arc<Outbox>>) {
-    to_ring.drain(..).for_each(|outbox| outbox.ring());
+fn wake_all(to_wake: &mut Vec<Arc<FrameQueue>>) {
+    to_wake.drain(..).for_each(|frame_queue| frame_queue.ring());
 }
 
 #[cfg(test)]

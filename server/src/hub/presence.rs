@@ -1,26 +1,26 @@
 //! Who is there: told to those who share a room, at most about once a second.
 //!
 //! Derived from sessions and never stored, but for the time an account was last seen. In rooms that
-//! more than [`AUDIENCE_MAX`] people hear, presence and typing are not told: what everybody tells
+//! more than [`SUBSCRIBERS_MAX`] people hear, presence and typing are not told: what everybody tells
 //! everybody grows with the square.
 
-use std::collections::HashSet;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use mathia_protocol::id::{AccountId, RoomNumber, TimeMs};
 use mathia_protocol::wire::{Event, PresenceLine, PresenceState};
 
 use super::registry::Registry;
-use super::{EphemeralKey, Outbox, SessionId, event_frame};
+use super::{EphemeralKey, FrameQueue, SessionId, event_frame};
 
 /// Accounts that hear a room up to which its people see each other's presence.
-pub(super) const AUDIENCE_MAX: usize = 256;
+pub(super) const SUBSCRIBERS_MAX: usize = 256;
 /// Lines of one presence event: 42 bytes each, far within a frame.
 const LINES_MAX: usize = 1_000;
 
 impl Registry {
     /// Tells a session that just came which of the people it shares rooms with are there.
-    pub(super) fn tell_snapshot(&self, id: SessionId, now: TimeMs) {
+    pub(super) fn send_snapshot(&self, id: SessionId, now: TimeMs) {
         let Some(session) = self.session(id) else { return };
         let lines: Vec<_> = self
             .neighbors(session.account)
@@ -30,15 +30,15 @@ impl Registry {
             .take(LINES_MAX)
             .collect();
         if !lines.is_empty() {
-            session.outbox.event(&event_frame(Event::Presence { lines }));
-            session.outbox.wake();
+            session.frame_queue.event(&event_frame(Event::Presence { lines }));
+            session.frame_queue.wake();
         }
     }
 
     /// Queues what changed since the last call for those who may know it.
-    pub(super) fn tell_presence(&mut self, now: TimeMs, to_ring: &mut Vec<Arc<Outbox>>) {
+    pub(super) fn emit_presence(&mut self, now: TimeMs, to_wake: &mut Vec<Arc<FrameQueue>>) {
         for (room, newcomers) in std::mem::take(&mut self.newcomers) {
-            self.introduce(room, &newcomers, now, to_ring);
+            self.introduce(room, &newcomers, now, to_wake);
         }
         for account in std::mem::take(&mut self.changed) {
             let Some(line) = self.line(account, now) else { continue };
@@ -47,7 +47,7 @@ impl Registry {
                 None => false,
             };
             if is_news {
-                self.tell_neighbors(line, to_ring);
+                self.notify_neighbors(line, to_wake);
             }
             if line.state == PresenceState::Offline {
                 self.forget(account);
@@ -59,12 +59,12 @@ impl Registry {
     fn introduce(
         &self,
         room: RoomNumber,
-        newcomers: &HashSet<AccountId>,
+        newcomers: &BTreeSet<AccountId>,
         now: TimeMs,
-        to_ring: &mut Vec<Arc<Outbox>>,
+        to_wake: &mut Vec<Arc<FrameQueue>>,
     ) {
         let accounts = self.accounts_in(room);
-        if accounts.len() > AUDIENCE_MAX {
+        if accounts.len() > SUBSCRIBERS_MAX {
             return;
         }
         let here: Vec<_> = accounts
@@ -83,16 +83,16 @@ impl Registry {
                 continue;
             }
             let frame = event_frame(Event::Presence { lines });
-            for listener in self.hearing_sessions_of(*account) {
-                let outbox = listener.outbox;
-                if outbox.queue(|queues, bounds| queues.push_event(bounds, &frame)) {
-                    to_ring.push(outbox);
+            for subscriber in self.subscribed_sessions_of(*account) {
+                let frame_queue = subscriber.frame_queue;
+                if frame_queue.queue(|queues, bounds| queues.push_event(bounds, &frame)) {
+                    to_wake.push(frame_queue);
                 }
             }
         }
     }
 
-    fn tell_neighbors(&self, line: PresenceLine, to_ring: &mut Vec<Arc<Outbox>>) {
+    fn notify_neighbors(&self, line: PresenceLine, to_wake: &mut Vec<Arc<FrameQueue>>) {
         let neighbors = self.neighbors(line.account);
         if neighbors.is_empty() {
             return;
@@ -100,21 +100,21 @@ impl Registry {
         let frame = event_frame(Event::Presence { lines: vec![line] });
         let key = EphemeralKey::Presence(line.account);
         for neighbor in neighbors {
-            for listener in self.hearing_sessions_of(neighbor) {
-                let outbox = listener.outbox;
-                if outbox.queue(|queues, bounds| queues.push_ephemeral(bounds, key, &frame)) {
-                    to_ring.push(outbox);
+            for subscriber in self.subscribed_sessions_of(neighbor) {
+                let frame_queue = subscriber.frame_queue;
+                if frame_queue.queue(|queues, bounds| queues.push_ephemeral(bounds, key, &frame)) {
+                    to_wake.push(frame_queue);
                 }
             }
         }
     }
 
     /// The other accounts with sessions that share a room small enough with this one.
-    fn neighbors(&self, account: AccountId) -> HashSet<AccountId> {
-        let Some(online) = self.accounts.get(&account) else { return HashSet::new() };
+    fn neighbors(&self, account: AccountId) -> BTreeSet<AccountId> {
+        let Some(online) = self.accounts.get(&account) else { return BTreeSet::new() };
         let rooms = online.rooms.iter();
-        let small = rooms.filter(|room| self.n_listening_accounts(**room) <= AUDIENCE_MAX);
-        let mut neighbors: HashSet<_> =
+        let small = rooms.filter(|room| self.n_subscribed_accounts(**room) <= SUBSCRIBERS_MAX);
+        let mut neighbors: BTreeSet<_> =
             small.flat_map(|room| self.accounts_in(*room)).copied().collect();
         neighbors.remove(&account);
         neighbors

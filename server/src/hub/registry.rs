@@ -6,7 +6,7 @@ use std::sync::Arc;
 use mathia_protocol::id::{AccountId, DeviceId, RoomNumber, TimeMs};
 use mathia_protocol::wire::PresenceState;
 
-use super::{Left, Outbox, Session, SessionId, TooManySessions};
+use super::{FrameQueue, Session, SessionId, SessionRemoval, TooManySessions};
 
 /// Rooms whose changes are noted for an account that hears nothing yet. If there are more, what the
 /// account reads as its rooms is no longer trusted: it hears nothing live until it connects again.
@@ -14,9 +14,9 @@ const CHANGES_MAX: usize = 1_024;
 
 /// One session in a room's list.
 #[derive(Debug, Clone)]
-pub(super) struct Listener {
+pub(super) struct Subscriber {
     pub(super) account: AccountId,
-    pub(super) outbox: Arc<Outbox>,
+    pub(super) frame_queue: Arc<FrameQueue>,
 }
 
 /// Accounts without sessions whose last time is remembered; the store knows all.
@@ -25,15 +25,15 @@ const LAST_SEEN_MAX: usize = 65_536;
 /// See the module.
 #[derive(Debug)]
 pub(super) struct Registry {
-    sessions: HashMap<SessionId, Seat>,
+    sessions: HashMap<SessionId, RegistryEntry>,
     /// The same sessions by device.
     devices: BTreeSet<(DeviceId, SessionId)>,
-    pub(super) accounts: HashMap<AccountId, Online>,
+    pub(super) accounts: HashMap<AccountId, OnlineAccount>,
     rooms: HashMap<RoomNumber, Audience>,
     /// Accounts whose presence may have changed since it was last told.
-    pub(super) changed: HashSet<AccountId>,
+    pub(super) changed: BTreeSet<AccountId>,
     /// Who came into which room since then: people there and they have yet to learn of each other.
-    pub(super) newcomers: HashMap<RoomNumber, HashSet<AccountId>>,
+    pub(super) newcomers: BTreeMap<RoomNumber, BTreeSet<AccountId>>,
     /// When accounts without sessions were last seen, as far as somebody asked.
     last_seen: HashMap<AccountId, TimeMs>,
     /// Rooms with more members than the absent are told of.
@@ -41,19 +41,19 @@ pub(super) struct Registry {
     sessions_per_account_max: u32,
     next_session: u64,
     n_expulsions: u64,
-    nobody: Arc<[Listener]>,
+    nobody: Arc<[Subscriber]>,
 }
 
 #[derive(Debug)]
-struct Seat {
+struct RegistryEntry {
     session: Session,
     is_away: bool,
-    hears: bool,
+    is_subscribed: bool,
 }
 
 /// An account with sessions, or one that was left by its last session a moment ago.
 #[derive(Debug, Default)]
-pub(super) struct Online {
+pub(super) struct OnlineAccount {
     sessions: Vec<SessionId>,
     /// The rooms the account is in, once one of its sessions hears.
     pub(super) rooms: BTreeSet<RoomNumber>,
@@ -71,7 +71,7 @@ pub(super) struct Online {
 struct Audience {
     accounts: Vec<AccountId>,
     /// The sessions of these accounts, until somebody comes or goes.
-    listeners: Option<Arc<[Listener]>>,
+    subscribers: Option<Arc<[Subscriber]>>,
 }
 
 impl Registry {
@@ -81,8 +81,8 @@ impl Registry {
             devices: BTreeSet::new(),
             accounts: HashMap::new(),
             rooms: HashMap::new(),
-            changed: HashSet::new(),
-            newcomers: HashMap::new(),
+            changed: BTreeSet::new(),
+            newcomers: BTreeMap::new(),
             last_seen: HashMap::new(),
             large_rooms: HashSet::new(),
             sessions_per_account_max,
@@ -103,14 +103,16 @@ impl Registry {
         online.sessions.push(id);
         self.devices.insert((session.device, id));
         self.changed.insert(session.account);
-        self.sessions.insert(id, Seat { session, is_away: false, hears: false });
+        self.sessions.insert(id, RegistryEntry { session, is_away: false, is_subscribed: false });
         Ok(id)
     }
 
-    pub(super) fn hear(&mut self, id: SessionId, rooms: &[RoomNumber], now: TimeMs) {
-        let Some(seat) = self.sessions.get_mut(&id).filter(|seat| !seat.hears) else { return };
-        seat.hears = true;
-        let account = seat.session.account;
+    pub(super) fn subscribe(&mut self, id: SessionId, rooms: &[RoomNumber], now: TimeMs) {
+        let Some(entry) = self.sessions.get_mut(&id).filter(|entry| !entry.is_subscribed) else {
+            return;
+        };
+        entry.is_subscribed = true;
+        let account = entry.session.account;
         let Some(online) = self.accounts.get_mut(&account) else { return };
         if !online.knows_rooms {
             online.knows_rooms = true;
@@ -130,32 +132,36 @@ impl Registry {
         }
         for room in &online.rooms {
             if let Some(audience) = self.rooms.get_mut(room) {
-                audience.listeners = None;
+                audience.subscribers = None;
             }
         }
         self.changed.insert(account);
-        self.tell_snapshot(id, now);
+        self.send_snapshot(id, now);
     }
 
-    pub(super) fn hears(&self, id: SessionId) -> bool {
-        self.sessions.get(&id).is_some_and(|seat| seat.hears)
+    pub(super) fn is_subscribed(&self, id: SessionId) -> bool {
+        self.sessions.get(&id).is_some_and(|entry| entry.is_subscribed)
     }
 
-    pub(super) fn leave(&mut self, id: SessionId, now: TimeMs) -> Left {
-        let Some(seat) = self.sessions.remove(&id) else { return Left { was_last: false } };
-        let account = seat.session.account;
-        self.devices.remove(&(seat.session.device, id));
+    pub(super) fn leave(&mut self, id: SessionId, now: TimeMs) -> SessionRemoval {
+        let Some(entry) = self.sessions.remove(&id) else {
+            return SessionRemoval { was_last: false };
+        };
+        let account = entry.session.account;
+        self.devices.remove(&(entry.session.device, id));
         self.changed.insert(account);
-        let Some(online) = self.accounts.get_mut(&account) else { return Left { was_last: true } };
+        let Some(online) = self.accounts.get_mut(&account) else {
+            return SessionRemoval { was_last: true };
+        };
         online.sessions.retain(|other| *other != id);
         online.last_seen = now;
         for room in &online.rooms {
             if let Some(audience) = self.rooms.get_mut(room) {
-                audience.listeners = None;
+                audience.subscribers = None;
             }
         }
         // The account itself stays until everybody was told that it went.
-        Left { was_last: online.sessions.is_empty() }
+        SessionRemoval { was_last: online.sessions.is_empty() }
     }
 
     /// Forgets an account without sessions.
@@ -183,7 +189,7 @@ impl Registry {
         just_left.or_else(|| self.last_seen.get(&account).copied())
     }
 
-    pub(super) fn is_there(&self, account: AccountId) -> bool {
+    pub(super) fn is_online(&self, account: AccountId) -> bool {
         self.accounts.get(&account).is_some_and(|online| !online.sessions.is_empty())
     }
 
@@ -194,7 +200,7 @@ impl Registry {
         } else if online.rooms.insert(room) {
             let audience = self.rooms.entry(room).or_default();
             audience.accounts.push(account);
-            audience.listeners = None;
+            audience.subscribers = None;
             self.newcomers.entry(room).or_default().insert(account);
         }
     }
@@ -211,50 +217,46 @@ impl Registry {
     fn remove_from_audience(&mut self, room: RoomNumber, account: AccountId) {
         let Some(audience) = self.rooms.get_mut(&room) else { return };
         audience.accounts.retain(|other| *other != account);
-        audience.listeners = None;
+        audience.subscribers = None;
         if audience.accounts.is_empty() {
             self.rooms.remove(&room);
         }
     }
 
     /// The sessions that hear a room: a shared list, made anew only after somebody came or went.
-    pub(super) fn listeners(&mut self, room: RoomNumber) -> Arc<[Listener]> {
+    pub(super) fn subscribers(&mut self, room: RoomNumber) -> Arc<[Subscriber]> {
         let Some(audience) = self.rooms.get_mut(&room) else { return Arc::clone(&self.nobody) };
-        let Audience { accounts, listeners } = audience;
-        let list = listeners.get_or_insert_with(|| {
+        let Audience { accounts, subscribers } = audience;
+        let list = subscribers.get_or_insert_with(|| {
             accounts
                 .iter()
                 .filter_map(|account| self.accounts.get(account))
                 .flat_map(|online| &online.sessions)
                 .filter_map(|id| self.sessions.get(id))
-                .filter(|seat| seat.hears)
-                .map(Seat::listener)
+                .filter(|entry| entry.is_subscribed)
+                .map(RegistryEntry::subscriber)
                 .collect()
         });
         Arc::clone(list)
     }
 
-    /// The account of a session and who hears a room, if the session does.
-    pub(super) fn audience(
-        &mut self,
-        id: SessionId,
-        room: RoomNumber,
-    ) -> Option<(AccountId, Arc<[Listener]>)> {
-        let seat = self.sessions.get(&id).filter(|seat| seat.hears)?;
-        let account = seat.session.account;
+    /// The account of a session, if the session is subscribed to the room.
+    pub(super) fn subscribed_account(&self, id: SessionId, room: RoomNumber) -> Option<AccountId> {
+        let entry = self.sessions.get(&id).filter(|entry| entry.is_subscribed)?;
+        let account = entry.session.account;
         let is_in = self.accounts.get(&account).is_some_and(|online| online.rooms.contains(&room));
-        is_in.then(|| (account, self.listeners(room)))
+        is_in.then_some(account)
     }
 
-    pub(super) fn hearing_sessions_of(&self, account: AccountId) -> Vec<Listener> {
+    pub(super) fn subscribed_sessions_of(&self, account: AccountId) -> Vec<Subscriber> {
         let Some(online) = self.accounts.get(&account) else { return Vec::new() };
-        let seats = online.sessions.iter().filter_map(|id| self.sessions.get(id));
-        seats.filter(|seat| seat.hears).map(Seat::listener).collect()
+        let entries = online.sessions.iter().filter_map(|id| self.sessions.get(id));
+        entries.filter(|entry| entry.is_subscribed).map(RegistryEntry::subscriber).collect()
     }
 
-    pub(super) fn hearing_sessions_on(&self, device: DeviceId) -> Vec<Listener> {
-        let seats = self.on_device(device).filter_map(|id| self.sessions.get(&id));
-        seats.filter(|seat| seat.hears).map(Seat::listener).collect()
+    pub(super) fn subscribed_sessions_on(&self, device: DeviceId) -> Vec<Subscriber> {
+        let entries = self.on_device(device).filter_map(|id| self.sessions.get(&id));
+        entries.filter(|entry| entry.is_subscribed).map(RegistryEntry::subscriber).collect()
     }
 
     /// The sessions of an account, or only those of one device, whether they hear or not.
@@ -262,29 +264,29 @@ impl Registry {
         &mut self,
         account: AccountId,
         device: Option<DeviceId>,
-    ) -> Vec<Arc<Outbox>> {
+    ) -> Vec<Arc<FrameQueue>> {
         self.n_expulsions += 1;
         let Some(online) = self.accounts.get(&account) else { return Vec::new() };
-        let seats = online.sessions.iter().filter_map(|id| self.sessions.get(id));
-        seats
-            .filter(|seat| device.is_none_or(|device| device == seat.session.device))
-            .map(|seat| Arc::clone(&seat.session.outbox))
+        let entries = online.sessions.iter().filter_map(|id| self.sessions.get(id));
+        entries
+            .filter(|entry| device.is_none_or(|device| device == entry.session.device))
+            .map(|entry| Arc::clone(&entry.session.frame_queue))
             .collect()
     }
 
     pub(super) fn set_away(&mut self, id: SessionId, is_away: bool) {
-        let Some(seat) = self.sessions.get_mut(&id) else { return };
-        if std::mem::replace(&mut seat.is_away, is_away) != is_away {
-            self.changed.insert(seat.session.account);
+        let Some(entry) = self.sessions.get_mut(&id) else { return };
+        if std::mem::replace(&mut entry.is_away, is_away) != is_away {
+            self.changed.insert(entry.session.account);
         }
     }
 
     /// How an account is there: online as long as somebody is at one of its sessions.
-    pub(super) fn state_of(&self, online: &Online) -> PresenceState {
-        let mut seats = online.sessions.iter().filter_map(|id| self.sessions.get(id));
+    pub(super) fn state_of(&self, online: &OnlineAccount) -> PresenceState {
+        let mut entries = online.sessions.iter().filter_map(|id| self.sessions.get(id));
         if online.sessions.is_empty() {
             PresenceState::Offline
-        } else if seats.all(|seat| seat.is_away) {
+        } else if entries.all(|entry| entry.is_away) {
             PresenceState::Away
         } else {
             PresenceState::Online
@@ -292,10 +294,10 @@ impl Registry {
     }
 
     pub(super) fn session(&self, id: SessionId) -> Option<&Session> {
-        self.sessions.get(&id).map(|seat| &seat.session)
+        self.sessions.get(&id).map(|entry| &entry.session)
     }
 
-    pub(super) fn n_listening_accounts(&self, room: RoomNumber) -> usize {
+    pub(super) fn n_subscribed_accounts(&self, room: RoomNumber) -> usize {
         self.rooms.get(&room).map_or(0, |audience| audience.accounts.len())
     }
 
@@ -315,8 +317,8 @@ impl Registry {
         self.accounts.values().filter(|online| !online.sessions.is_empty()).count()
     }
 
-    pub(super) fn outboxes(&self) -> Vec<Arc<Outbox>> {
-        self.sessions.values().map(|seat| Arc::clone(&seat.session.outbox)).collect()
+    pub(super) fn frame_queues(&self) -> Vec<Arc<FrameQueue>> {
+        self.sessions.values().map(|entry| Arc::clone(&entry.session.frame_queue)).collect()
     }
 
     fn on_device(&self, device: DeviceId) -> impl Iterator<Item = SessionId> {
@@ -325,13 +327,16 @@ impl Registry {
     }
 }
 
-impl Seat {
-    fn listener(&self) -> Listener {
-        Listener { account: self.session.account, outbox: Arc::clone(&self.session.outbox) }
+impl RegistryEntry {
+    fn subscriber(&self) -> Subscriber {
+        Subscriber {
+            account: self.session.account,
+            frame_queue: Arc::clone(&self.session.frame_queue),
+        }
     }
 }
 
-impl Online {
+impl OnlineAccount {
     fn note_change(&mut self, room: RoomNumber, is_in: bool) {
         self.changes.insert(room, is_in);
         if self.changes.len() > CHANGES_MAX {

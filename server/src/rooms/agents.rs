@@ -11,14 +11,15 @@ use mathia_protocol::id::{AccountId, RoomId};
 use mathia_protocol::limits::{CARD_LEN_MAX, DELTA_LEN_MAX};
 use mathia_protocol::wire::{Event, Fault, Reply};
 
-use super::clerk::{Batch, Clerk};
-use super::job::Caller;
-use super::staged::too_large;
-use crate::hub::{EphemeralKey, News, event_frame};
+use super::batch::Batch;
+use super::caller::Caller;
+use super::room_writer::RoomWriter;
+use super::staged_wraps::too_large;
+use crate::hub::{Delivery, EphemeralKey, event_frame};
 use crate::refusal::{Refusal, invalid, not_allowed};
 use crate::store::{Read, StoreError};
 
-impl Clerk {
+impl RoomWriter {
     /// Passes a piece of an answer on to everybody else in the room.
     pub(super) fn delta(
         &mut self,
@@ -41,7 +42,7 @@ impl Clerk {
         self.rates.deltas.take(place.answer, b.now)?;
         let (account, device) = (caller.account, caller.device);
         let event = Event::Delta { room: number, account, device, delta };
-        b.tell(News::Ephemeral {
+        b.emit(Delivery::Ephemeral {
             room: number,
             key: EphemeralKey::Delta(place.answer, place.index),
             frame: event_frame(event),

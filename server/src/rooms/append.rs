@@ -16,15 +16,16 @@ use mathia_protocol::log::{
 };
 use mathia_protocol::wire::{Fault, Reply};
 
-use super::clerk::{Batch, Clerk};
-use super::job::Caller;
+use super::batch::Batch;
+use super::caller::Caller;
 use super::room::{NewEntry, Room};
+use super::room_writer::RoomWriter;
 use super::sampler::Specimen;
-use crate::hub::News;
+use crate::hub::Delivery;
 use crate::refusal::{Refusal, not_allowed};
 use crate::store::{Read, StoreError};
 
-impl Clerk {
+impl RoomWriter {
     /// Stores a message and tells the room.
     pub(super) fn append(
         &mut self,
@@ -43,7 +44,7 @@ impl Clerk {
         let incoming = Incoming { header: &header, entry_len: entry.len(), entry_hash };
         let known = seen_hash(&*b.tx, room, &header)?;
         let (state, head) = (&room.state, room.head.seq);
-        let lane = room.lanes.lane(&*b.tx, room.row.number, caller.device)?;
+        let lane = room.counters.of(&*b.tx, room.row.number, caller.device)?;
         match validate_message(state, lane, &sender, &incoming, head, &|_: Seq| known) {
             Decision::Repeat { seq, time } => return Ok(Reply::Accepted { seq, time }),
             Decision::Refuse(fault) => return Err(message_fault(fault)),
@@ -61,7 +62,7 @@ impl Clerk {
             let commit_hash = room.state.epoch().commit_hash;
             let (account, device, key) = (caller.account, caller.device, device.record.key);
             let context = MessageContext { room: room.row.room, commit_hash, account, device };
-            self.sampler.offer(|| Specimen { entry: entry.clone(), context, key });
+            b.output.sample.offer(|| Specimen { entry: entry.clone(), context, key });
         }
 
         let ctr = Counter(header.ctr());
@@ -73,15 +74,15 @@ impl Clerk {
             device: caller.device,
             ctr,
         };
-        let stored = room.store(b.tx, &self.master, b.now, new)?;
+        let stored = room.store(b, &self.master, new)?;
         let (number, seq, time) = (room.row.number, stored.seq, b.now);
         let accepted = LaneEntry { ctr, seq, time, entry_hash };
-        room.lanes.lane(&*b.tx, number, caller.device)?.push(accepted);
+        room.counters.of(&*b.tx, number, caller.device)?.push(accepted);
         if is_person {
             room.marks.raise_read(caller.account, seq, None);
         }
         self.mark_timers.extend(room.newly_due(b.now));
-        b.tell(News::Entry { room: number, seq, frame: stored.frame });
+        b.emit(Delivery::Entry { room: number, seq, frame: stored.frame });
         Ok(Reply::Accepted { seq, time })
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! Owns what surrounds the rules of `log::validate`: first come first served on `prev_commit`, the
 //! rates, the wraps that must be there, and the uniqueness of direct rooms and open names. What
-//! follows from an applied commit is [`super::consequences`].
+//! follows from an applied commit is [`super::commit_effects`].
 
 use mathia_protocol::crypto::commit::{Commit, CommitKind, Role, RoomMode, TAG_COMMIT};
 use mathia_protocol::crypto::settings::RoomSettings;
@@ -14,20 +14,21 @@ use mathia_protocol::log::{
 };
 use mathia_protocol::wire::{Fault, Reply, Wrap};
 
-use super::clerk::{Batch, Clerk};
-use super::consequences::Change;
-use super::job::Caller;
+use super::batch::Batch;
+use super::caller::Caller;
+use super::commit_effects::{JudgedCommit, apply_effects};
 use super::keyring::RoomKeys;
 use super::room::{NewEntry, Room};
-use super::staged::{check_batch, too_large};
-use crate::accounts::AtHand;
+use super::room_writer::RoomWriter;
+use super::staged_wraps::{check_batch, too_large};
+use crate::accounts::KnownChains;
 use crate::refusal::{Refusal, commit_fault, invalid, not_allowed};
 use crate::store::{Read, RoomKeyRow, RoomRow};
 
 /// Commits looked at behind what the author had seen, to recognize a repeated one.
 const REPEATS_LOOKED_AT: u32 = 64;
 
-impl Clerk {
+impl RoomWriter {
     /// Founds a room.
     pub(super) fn create(
         &mut self,
@@ -43,7 +44,7 @@ impl Clerk {
             return Ok(first_place(&*b.tx, row.number, Seq(0), commit.entry_hash())?
                 .ok_or(Fault::Malformed)?);
         }
-        if workspace != WorkspaceId::MAIN {
+        if workspace != caller.workspace {
             return Err(Fault::NotFound.into());
         }
         check_clock(commit.time, b.now).map_err(|skew| Fault::ClockSkew { time: skew.now })?;
@@ -75,7 +76,7 @@ impl Clerk {
         let first_key = match state.mode() {
             RoomMode::E2ee => None,
             RoomMode::Open => {
-                let first = RoomKeys::found(&self.master, &mut rand::rng(), room, b.now);
+                let first = RoomKeys::found(&self.master, &mut b.rng, room, b.now);
                 self.name_open_room(b, &mut row, &first.0, &commit)?;
                 Some(first)
             }
@@ -91,7 +92,12 @@ impl Clerk {
         };
         // The state starts with its Create already applied; only the log is still empty.
         self.rooms.put(Room::found(row, state, keys));
-        self.apply(b, room, &commit, Change { applied, wraps, given, chains, is_create: true })
+        self.apply(
+            b,
+            room,
+            &commit,
+            JudgedCommit { applied, wraps, given, chains, is_create: true },
+        )
     }
 
     /// Changes a room: the first commit on a `prev_commit` wins.
@@ -105,17 +111,19 @@ impl Clerk {
     ) -> Result<Reply, Refusal> {
         let commit = own_commit(caller, entry)?;
         let room = self.rooms.room(&*b.tx, &self.master, room_id)?.ok_or(Fault::NotFound)?;
+        let is_in_workspace = room.row.workspace == caller.workspace;
         if commit.prev_commit != room.state.head() {
             // A lost answer is given again, also to one who is no longer a member by that commit.
             let repeat =
                 first_place(&*b.tx, room.row.number, commit.seen_seq, commit.entry_hash())?;
-            let is_near =
-                room.state.is_member(caller.account) || room.state.mode() == RoomMode::Open;
+            let is_visible = room.state.mode() == RoomMode::Open && is_in_workspace;
+            let is_near = room.state.is_member(caller.account) || is_visible;
             let head = room.state.head();
             let other = if is_near { Fault::HeadMoved { commit: head } } else { Fault::NotFound };
             return repeat.ok_or_else(|| other.into());
         }
-        if !room.state.is_member(caller.account) && room.state.mode() != RoomMode::Open {
+        let is_visible = room.state.mode() == RoomMode::Open && is_in_workspace;
+        if !room.state.is_member(caller.account) && !is_visible {
             return Err(Fault::NotFound.into());
         }
         check_clock(commit.time, b.now).map_err(|skew| Fault::ClockSkew { time: skew.now })?;
@@ -140,7 +148,12 @@ impl Clerk {
         } else {
             self.take_commit_rate(caller.account, b, is_free)?;
         }
-        self.apply(b, room_id, &commit, Change { applied, wraps, given, chains, is_create: false })
+        self.apply(
+            b,
+            room_id,
+            &commit,
+            JudgedCommit { applied, wraps, given, chains, is_create: false },
+        )
     }
 
     /// Asks the rules, with every chain at hand that they may want.
@@ -149,7 +162,7 @@ impl Clerk {
         b: &Batch<'_>,
         room: RoomId,
         commit: &Commit,
-    ) -> Result<(AtHand, Applied), Refusal> {
+    ) -> Result<(KnownChains, Applied), Refusal> {
         let room = self.rooms.room(&*b.tx, &self.master, room)?.ok_or(Fault::NotFound)?;
         let starts_epoch = commit.epoch != room.state.epoch().epoch;
         let during = if starts_epoch {
@@ -171,7 +184,7 @@ impl Clerk {
         &self,
         before: Option<RoomId>,
         commit: &Commit,
-        chains: &AtHand,
+        chains: &KnownChains,
         given: &[Wrap],
     ) -> Result<Vec<Wrap>, Refusal> {
         check_batch(given)?;
@@ -195,7 +208,7 @@ impl Clerk {
     /// Puts the name that a commit carries into an open room's row, if nobody else has it.
     fn name_open_room(
         &self,
-        b: &Batch<'_>,
+        b: &mut Batch<'_>,
         row: &mut RoomRow,
         keys: &RoomKeys,
         commit: &Commit,
@@ -208,7 +221,7 @@ impl Clerk {
             return Err(Fault::NameTaken.into());
         }
         row.name_tag = Some(tag);
-        row.sealed_name = Some(keys.seal_name(&mut rand::rng(), plain));
+        row.sealed_name = Some(keys.seal_name(&mut b.rng, plain));
         Ok(())
     }
 
@@ -218,14 +231,13 @@ impl Clerk {
         b: &mut Batch<'_>,
         room: RoomId,
         commit: &Commit,
-        mut change: Change,
+        mut judged: JudgedCommit,
     ) -> Result<Reply, Refusal> {
         let account = commit.author;
         let room = self.rooms.room(&*b.tx, &self.master, room)?.ok_or(Fault::NotFound)?;
         let stored = room.store(
-            b.tx,
+            b,
             &self.master,
-            b.now,
             NewEntry {
                 tag: TAG_COMMIT,
                 bytes: commit.entry().to_vec(),
@@ -237,15 +249,15 @@ impl Clerk {
         )?;
         let seq = stored.seq;
         room.head.commit_seq = seq;
-        if !change.is_create {
+        if !judged.is_create {
             room.state.apply(seq, b.now, commit);
             room.note_retention(b.tx)?;
         }
         // Agents that only write may have got a sender key each; they can ask for it later, too.
-        let agents = agents_to_key(&room.state, &change.chains).unwrap_or_default();
-        let keyed = self.staged.find(account, commit.hash(), &change.given, &agents);
-        change.wraps.extend(keyed);
-        super::consequences::follow(b, &self.chains, room, change, stored)?;
+        let agents = agents_to_key(&room.state, &judged.chains).unwrap_or_default();
+        let keyed = self.staged.find(account, commit.hash(), &judged.given, &agents);
+        judged.wraps.extend(keyed);
+        apply_effects(b, &self.chains, room, judged, stored)?;
         self.mark_timers.extend(room.newly_due(b.now));
         self.staged.use_up(account, commit.hash());
         Ok(Reply::Accepted { seq, time: b.now })

@@ -5,23 +5,21 @@
 use std::fmt;
 use std::sync::Arc;
 
-use mathia_protocol::id::{AccountId, DeviceId, InviteToken, RoomId, TimeMs};
-use mathia_protocol::wire::{Fault, Recover, Register, Request};
+use mathia_protocol::id::{AccountId, DeviceId, InviteToken, RoomId, TimeMs, WorkspaceId};
+use mathia_protocol::wire::{Fault, Recover, Register};
 use tokio::sync::oneshot;
 
-use crate::accounts::Registered;
-use crate::hub::Outbox;
+use super::caller::Caller;
+use super::route::Change;
+use crate::accounts::NewAccount;
+use crate::hub::FrameQueue;
 use crate::store::{AccountRow, InviteRow};
 
-/// The session behind a call, and where its answer goes.
+/// Where the answer to a call goes.
 #[derive(Debug, Clone)]
-pub struct Caller {
-    /// The account that logged in.
-    pub account: AccountId,
-    /// The device it logged in with.
-    pub device: DeviceId,
-    /// Takes the answer.
-    pub outbox: Arc<Outbox>,
+pub struct AnswerAddress {
+    /// The queue of the session that asked.
+    pub frame_queue: Arc<FrameQueue>,
     /// The number that the answer carries.
     pub call: u32,
 }
@@ -32,19 +30,21 @@ pub type AnswerTo<T> = oneshot::Sender<Result<T, Fault>>;
 /// One change that somebody asks for.
 #[derive(Debug)]
 pub enum Job {
-    /// A request of a session that changes something; every other request is read elsewhere.
+    /// A change that a session asks for.
     Call {
         /// Who asks.
         caller: Caller,
-        /// What is asked.
-        request: Request,
+        /// Takes the answer.
+        answer: AnswerAddress,
+        /// What is asked for.
+        change: Change,
     },
     /// A registration whose signature over the connection was checked.
     Register {
         /// What is asked.
         register: Register,
         /// Takes the answer.
-        answer: AnswerTo<Registered>,
+        answer: AnswerTo<NewAccount>,
     },
     /// A recovery whose signature over the connection was checked.
     Recover {
@@ -105,12 +105,14 @@ pub enum AdminJob {
         /// Takes the answer.
         answer: AnswerTo<()>,
     },
-    /// Gives the next open rooms their next keys.
+    /// Gives the next open rooms of a workspace their next keys.
     RotateKeys {
+        /// The workspace.
+        workspace: WorkspaceId,
         /// Behind this room, by identifier.
         after: Option<RoomId>,
         /// Takes how far it went.
-        answer: AnswerTo<Rotated>,
+        answer: AnswerTo<KeyRotation>,
     },
     /// Lists all accounts.
     Accounts {
@@ -128,7 +130,7 @@ pub enum AdminJob {
 
 /// What one step of [`AdminJob::RotateKeys`] did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Rotated {
+pub struct KeyRotation {
     /// Rooms that have a new key.
     pub n_rooms: u32,
     /// The last of them; `None` if there were no more.

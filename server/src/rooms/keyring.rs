@@ -19,12 +19,12 @@ const LIFETIME_MS: u64 = 30 * 24 * 3_600 * 1_000;
 #[derive(Debug, Clone)]
 pub struct RoomKeys {
     /// All but the newest.
-    old: Vec<Held>,
-    newest: Held,
+    old: Vec<HeldKey>,
+    newest: HeldKey,
 }
 
 #[derive(Debug, Clone)]
-struct Held {
+struct HeldKey {
     generation: u32,
     /// The first place it seals.
     from: Seq,
@@ -60,7 +60,7 @@ impl RoomKeys {
         let mut old = Vec::new();
         for RoomKeyRow { generation, from, made, sealed, .. } in read.room_keys(row.number)? {
             let key = master.open_room_key(row.room, &sealed)?;
-            old.push(Held { generation, from, made, key });
+            old.push(HeldKey { generation, from, made, key });
         }
         let newest = old.pop().ok_or_else(|| StoreError::rotten("an open room without a key"))?;
         Ok(Some(Self { old, newest }))
@@ -138,7 +138,7 @@ impl RoomKeys {
         self.newest_first().find_map(|held| open(&held.key).ok()).ok_or(OpenError)
     }
 
-    fn newest_first(&self) -> impl Iterator<Item = &Held> {
+    fn newest_first(&self) -> impl Iterator<Item = &HeldKey> {
         std::iter::once(&self.newest).chain(self.old.iter().rev())
     }
 }
@@ -149,10 +149,10 @@ fn make<R: CryptoRng>(
     room: RoomId,
     number: RoomNumber,
     (generation, from, made): (u32, Seq, TimeMs),
-) -> (Held, RoomKeyRow) {
+) -> (HeldKey, RoomKeyRow) {
     let (key, sealed) = master.new_room_key(rng, room);
     (
-        Held { generation, from, made, key },
+        HeldKey { generation, from, made, key },
         RoomKeyRow { room: number, generation, from, made, sealed },
     )
 }

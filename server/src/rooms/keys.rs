@@ -10,10 +10,11 @@ use mathia_protocol::limits::DEVICES_MAX;
 use mathia_protocol::log::{RoomState, may_have_key};
 use mathia_protocol::wire::{DeviceGrant, Event, Fault, KeyAnswer, Reply};
 
-use super::clerk::{Batch, Clerk};
-use super::job::Caller;
-use super::staged::{SEALED_LEN_MAX, too_large};
-use crate::hub::{News, event_frame};
+use super::batch::Batch;
+use super::caller::Caller;
+use super::room_writer::RoomWriter;
+use super::staged_wraps::{SEALED_LEN_MAX, too_large};
+use crate::hub::{Delivery, event_frame};
 use crate::refusal::{Refusal, not_allowed};
 use crate::store::{GrantRow, KeyAskRow, WrapRow};
 
@@ -22,7 +23,7 @@ const EPOCHS_MAX: usize = 256;
 /// Longest sealed list of older keys: 1,000 epochs of 36 bytes, and the seal.
 const GRANT_LEN_MAX: usize = 40 * 1024;
 
-impl Clerk {
+impl RoomWriter {
     /// Notes that a device lacks epoch keys, and tells the room.
     pub(super) fn ask_keys(
         &mut self,
@@ -51,7 +52,7 @@ impl Clerk {
         }
         let (account, device) = (caller.account, caller.device);
         let event = Event::KeysAsked { room: id, account, device, epochs: allowed };
-        b.tell_room(number, None, event);
+        b.emit_to_room(number, None, event);
         Ok(Reply::Done)
     }
 
@@ -91,7 +92,7 @@ impl Clerk {
             let row = WrapRow { room: number, epoch, account, device, hpke_gen, sealed };
             b.tx.replace_wrap(&row)?;
             let event = Event::Key { room: id, epoch, hpke_gen, sealed: row.sealed };
-            b.tell(News::Device { device, frame: event_frame(event) });
+            b.emit(Delivery::Device { device, frame: event_frame(event) });
         }
         Ok(Reply::Done)
     }
@@ -127,7 +128,7 @@ impl Clerk {
             let from = caller.account;
             b.tx.insert_grant(&GrantRow { room: number, from, device, hpke_gen, sealed })?;
             let frame = event_frame(Event::Granted { room: id });
-            b.tell(News::Device { device, frame });
+            b.emit(Delivery::Device { device, frame });
         }
         Ok(Reply::Done)
     }

@@ -10,16 +10,17 @@ use mathia_protocol::id::{RoomId, RoomNumber, Seq, TimeMs};
 use mathia_protocol::limits::{MARKS_INTERVAL, RESUME_PAGE_MAX, SMALL_ROOM_MEMBERS_MAX};
 use mathia_protocol::wire::{DeliveredMark, Event, Fault, Reply};
 
-use super::clerk::{Batch, Clerk};
-use super::job::Caller;
-use super::marks::Moved;
+use super::batch::Batch;
+use super::caller::Caller;
+use super::marks::MovedMark;
 use super::room::Room;
-use super::staged::too_large;
-use crate::hub::{EphemeralKey, News, event_frame};
+use super::room_writer::RoomWriter;
+use super::staged_wraps::too_large;
+use crate::hub::{Delivery, EphemeralKey, event_frame};
 use crate::refusal::Refusal;
 use crate::store::StoreError;
 
-impl Clerk {
+impl RoomWriter {
     /// Moves delivered marks. Rooms that the account is not in are passed over: it may have been
     /// removed a moment ago.
     pub(super) fn delivered(
@@ -92,7 +93,7 @@ impl Clerk {
 
     fn flush_room(&mut self, b: &mut Batch<'_>, number: RoomNumber) -> Result<(), StoreError> {
         // A room that was forgotten after a failed batch owes nothing any more.
-        let Some(room) = self.rooms.at_hand(number) else { return Ok(()) };
+        let Some(room) = self.rooms.loaded(&*b.tx, &self.master, number)? else { return Ok(()) };
         let moved = room.marks.flush(b.now);
         if moved.is_empty() {
             return Ok(());
@@ -105,29 +106,34 @@ impl Clerk {
                 b.tx.raise_read(number, one.account, upto, one.tick)?;
             }
         }
-        tell_marks(b, room, &moved)
+        emit_marks(b, room, &moved)
     }
 }
 
 /// Tells a room how far its people are, and each mover's own sessions what is left unread.
-fn tell_marks(b: &mut Batch<'_>, room: &Room, moved: &[Moved]) -> Result<(), StoreError> {
+fn emit_marks(b: &mut Batch<'_>, room: &Room, moved: &[MovedMark]) -> Result<(), StoreError> {
     let number = room.number();
-    let (delivered, read) = room.marks.stairs();
+    let (delivered, read) = room.marks.histograms();
     let frame = event_frame(Event::Marks { room: number, delivered, read });
-    b.tell(News::Ephemeral { room: number, key: EphemeralKey::Marks(number), frame, except: None });
+    b.emit(Delivery::Ephemeral {
+        room: number,
+        key: EphemeralKey::Marks(number),
+        frame,
+        except: None,
+    });
     let is_small = room.state.members().len() <= SMALL_ROOM_MEMBERS_MAX;
     // Above the bound one tick stands for all: it still carries `H` to every member.
     let n_ticks_max = if is_small { usize::MAX } else { 1 };
-    for tick in moved.iter().filter_map(Moved::signed_tick).take(n_ticks_max) {
+    for tick in moved.iter().filter_map(MovedMark::signed_tick).take(n_ticks_max) {
         let account = tick.account;
         let frame = event_frame(Event::Ticks { room: number, ticks: vec![tick] });
         let key = EphemeralKey::Ticks(number, account);
-        b.tell(News::Ephemeral { room: number, key, frame, except: Some(account) });
+        b.emit(Delivery::Ephemeral { room: number, key, frame, except: Some(account) });
     }
     for one in moved {
         if let Some(read_upto) = one.read {
             let n_unread = room.n_unread(&*b.tx, read_upto)?;
-            b.tell_account(one.account, Event::OwnMark { room: number, read_upto, n_unread });
+            b.emit_to_account(one.account, Event::OwnMark { room: number, read_upto, n_unread });
         }
     }
     Ok(())

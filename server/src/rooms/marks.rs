@@ -9,7 +9,7 @@ use mathia_protocol::id::{AccountId, DeviceId, Seq, TimeMs};
 use mathia_protocol::limits::MARKS_INTERVAL;
 use mathia_protocol::wire::{MarkStep, SignedTick};
 
-use super::stairs::stairs;
+use super::mark_histogram::mark_histogram;
 use crate::store::MarkRow;
 
 /// How long the first mark waits for others of the same moment before it is told.
@@ -42,7 +42,7 @@ struct Mark {
 
 /// One account's mark that moved since the last flush.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Moved {
+pub(crate) struct MovedMark {
     /// Whose.
     pub(crate) account: AccountId,
     /// The delivered mark, if it moved.
@@ -53,7 +53,7 @@ pub(crate) struct Moved {
     pub(crate) tick: Option<Tick>,
 }
 
-impl Moved {
+impl MovedMark {
     /// The tick as it travels.
     pub(crate) fn signed_tick(&self) -> Option<SignedTick> {
         let ((device, signature), upto) = self.tick.zip(self.read)?;
@@ -94,6 +94,18 @@ impl RoomMarks {
             ..Mark::default()
         };
         self.by_account.insert(row.account, mark);
+    }
+
+    /// Raises these marks by those of another copy that were not yet flushed, for accounts that are
+    /// still there, and flushes them when the other copy would have.
+    pub(crate) fn take_over(&mut self, stale: Self, is_there: impl Fn(AccountId) -> bool) {
+        for account in stale.moved.into_iter().filter(|account| is_there(*account)) {
+            if let Some(mark) = stale.by_account.get(&account) {
+                self.raise_delivered(account, mark.delivered);
+                self.raise_read(account, mark.read, mark.tick);
+            }
+        }
+        (self.due, self.flushed) = (stale.due, stale.flushed);
     }
 
     /// The delivered and the read mark of an account; 0 for none.
@@ -148,7 +160,7 @@ impl RoomMarks {
     }
 
     /// Takes what moved since the last flush.
-    pub(crate) fn flush(&mut self, now: TimeMs) -> Vec<Moved> {
+    pub(crate) fn flush(&mut self, now: TimeMs) -> Vec<MovedMark> {
         self.due = None;
         self.flushed = now;
         let Self { by_account, moved, .. } = self;
@@ -160,7 +172,7 @@ impl RoomMarks {
                 mark.is_moved = false;
                 mark.is_delivered_new = false;
                 mark.is_read_new = false;
-                Some(Moved {
+                Some(MovedMark {
                     account,
                     delivered: delivered.then_some(mark.delivered),
                     read: read.then_some(mark.read),
@@ -170,11 +182,11 @@ impl RoomMarks {
             .collect()
     }
 
-    /// The staircases: how many people have received and read how far.
-    pub(crate) fn stairs(&self) -> (Vec<MarkStep>, Vec<MarkStep>) {
+    /// The histograms: how many people have received and read how far.
+    pub(crate) fn histograms(&self) -> (Vec<MarkStep>, Vec<MarkStep>) {
         let marks = || self.by_account.values();
-        let delivered = stairs(marks().map(|mark| mark.delivered).collect());
-        (delivered, stairs(marks().map(|mark| mark.read).collect()))
+        let delivered = mark_histogram(marks().map(|mark| mark.delivered).collect());
+        (delivered, mark_histogram(marks().map(|mark| mark.read).collect()))
     }
 }
 
@@ -231,6 +243,6 @@ mod tests {
         marks.raise_read(BOB, Seq(2), None);
         marks.forget(ANN);
         assert_eq!(marks.flush(TimeMs(0)).len(), 1);
-        assert_eq!(marks.stairs().1, [MarkStep { upto: Seq(2), n_accounts: 1 }]);
+        assert_eq!(marks.histograms().1, [MarkStep { upto: Seq(2), n_accounts: 1 }]);
     }
 }

@@ -9,7 +9,7 @@ use std::thread::JoinHandle;
 use mathia_protocol::wire::Fault;
 use tokio::sync::oneshot;
 
-use super::writer::Fatal;
+use super::fatal::Fatal;
 use crate::refusal::Refusal;
 use crate::store::{Read, Store, StoreError};
 

@@ -9,20 +9,21 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use mathia_protocol::crypto::commit::RoomMode;
 use mathia_protocol::crypto::settings::RoomSettings;
-use mathia_protocol::id::{AccountId, DeviceId, Epoch, RoomId, RoomNumber, WorkspaceId};
+use mathia_protocol::id::{AccountId, Epoch, RoomId, RoomNumber, TimeMs, WorkspaceId};
 use mathia_protocol::limits::{ACCOUNTS_PER_REQUEST_MAX, LINK_LEN_MAX, SMALL_ROOM_MEMBERS_MAX};
 use mathia_protocol::wire::{
-    ChainHeadLine, DeviceGrant, Fault, InviteLine, JoinLine, KeyAnswer, LobbyLine, Reply, Request,
+    ChainHeadLine, DeviceGrant, Fault, InviteLine, JoinLine, KeyAnswer, LobbyLine, Reply,
     ScheduleLine, SignedTick,
 };
 
 use super::agents::agent_card;
 use super::at_rest::MasterKey;
+use super::caller::Caller;
 use super::keyring::RoomKeys;
-use super::resume::Staircases;
-use super::staged::too_large;
+use super::resume::MarkHistograms;
+use super::route::Query;
+use super::staged_wraps::too_large;
 use crate::accounts::Chains;
-use crate::clock::Clock;
 use crate::limits::Limits;
 use crate::rate::{KeyedBuckets, Rate};
 use crate::refusal::{Refusal, not_allowed};
@@ -40,21 +41,11 @@ const WRAPS_PAGE: usize = 1_600;
 /// Accounts that may look names up within an hour before they share a rate.
 const LOOKUP_KEYS_MAX: usize = 65_536;
 
-/// Who asks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Asker {
-    /// The account that logged in.
-    pub account: AccountId,
-    /// The device it logged in with.
-    pub device: DeviceId,
-}
-
 /// What answering needs beside the store. Shared by all sessions.
 pub struct Reads {
     pub(super) master: Arc<MasterKey>,
-    pub(super) clock: Arc<dyn Clock>,
-    /// Staircases of large rooms, as counted within the last second.
-    pub(super) stairs: Mutex<HashMap<RoomNumber, Staircases>>,
+    /// Mark histograms of large rooms, as counted within the last second.
+    pub(super) histograms: Mutex<HashMap<RoomNumber, MarkHistograms>>,
     chains: Arc<Chains>,
     lookups: Mutex<KeyedBuckets<AccountId>>,
 }
@@ -66,19 +57,14 @@ impl fmt::Debug for Reads {
 }
 
 impl Reads {
-    /// Takes the operator's rates and what is shared with the desk.
-    pub fn new(
-        master: Arc<MasterKey>,
-        chains: Arc<Chains>,
-        limits: &Limits,
-        clock: Arc<dyn Clock>,
-    ) -> Self {
+    /// Takes the operator's rates and what is shared with the write queue.
+    pub fn new(master: Arc<MasterKey>, chains: Arc<Chains>, limits: &Limits) -> Self {
         let rate = Rate::per_hour(limits.lookups_per_hour, limits.lookups_per_hour);
         let lookups = Mutex::new(KeyedBuckets::new(rate, LOOKUP_KEYS_MAX));
-        Self { master, clock, stairs: Mutex::default(), chains, lookups }
+        Self { master, histograms: Mutex::default(), chains, lookups }
     }
 
-    /// Answers one request that only reads; `Resume` is answered by [`Reads::resume`].
+    /// Answers one query.
     ///
     /// # Errors
     ///
@@ -87,22 +73,29 @@ impl Reads {
     pub fn answer(
         &self,
         read: &dyn Read,
-        asker: Asker,
-        request: &Request,
+        caller: Caller,
+        query: &Query,
+        now: TimeMs,
     ) -> Result<Reply, Refusal> {
-        match request {
-            Request::Wraps { room, from } => wraps(read, asker, *room, *from),
-            Request::Grants { room } => grants(read, asker, *room),
-            Request::Chain { account, from } => chain(read, *account, *from),
-            Request::ChainHeads { accounts } => chain_heads(read, accounts),
-            Request::FindAccount { handle } => self.find_account(read, asker, handle),
-            Request::Ticks { room } => ticks(read, asker, *room),
-            Request::Schedules => self.schedules(read, asker),
-            Request::Invites => self.invites(read, asker),
-            Request::Joins => self.joins(read, asker),
-            Request::Card { account } => Ok(Reply::Card { card: agent_card(read, *account)? }),
-            Request::Lobby { workspace, after } => self.lobby(read, asker, *workspace, *after),
-            _ => Err(Fault::Unsupported.into()),
+        match query {
+            Query::Wraps { room, from } => wraps(read, caller, *room, *from),
+            Query::Grants { room } => grants(read, caller, *room),
+            Query::Chain { account, from } => chain(read, *account, *from),
+            Query::ChainHeads { accounts } => chain_heads(read, accounts),
+            Query::FindAccount { handle } => {
+                self.check_lookup_rate(caller, now)?;
+                find_account(read, handle)
+            }
+            Query::Ticks { room } => ticks(read, caller, *room),
+            Query::Schedules => self.schedules(read, caller),
+            Query::Invites => self.invites(read, caller, now),
+            Query::Joins => self.joins(read, caller),
+            Query::Card { account } => Ok(Reply::Card { card: agent_card(read, *account)? }),
+            Query::Lobby { workspace, after } if *workspace == caller.workspace => {
+                self.lobby(read, caller, *after)
+            }
+            // What other workspaces have does not exist for the caller.
+            Query::Lobby { .. } => Ok(Reply::Lobby { rooms: Vec::new(), more: false }),
         }
     }
 
@@ -138,19 +131,15 @@ impl Reads {
         Ok(read.room_by_name_tag(workspace, tag)?.map(|row| row.room))
     }
 
-    fn find_account(&self, read: &dyn Read, asker: Asker, handle: &str) -> Result<Reply, Refusal> {
-        let now = self.clock.now_ms();
+    fn check_lookup_rate(&self, caller: Caller, now: TimeMs) -> Result<(), Refusal> {
         let mut lookups = self.lookups.lock().unwrap_or_else(PoisonError::into_inner);
-        lookups.take(asker.account, now)?;
-        drop(lookups);
-        let row = read.account_by_handle(handle)?.filter(|row| !row.is_removed);
-        Ok(Reply::Found { account: row.ok_or(Fault::NotFound)?.account })
+        Ok(lookups.take(caller.account, now)?)
     }
 
-    fn schedules(&self, read: &dyn Read, asker: Asker) -> Result<Reply, Refusal> {
+    fn schedules(&self, read: &dyn Read, caller: Caller) -> Result<Reply, Refusal> {
         let mut schedules = Vec::new();
         let mut n_bytes = 0;
-        for row in read.schedules(asker.account)? {
+        for row in read.schedules(caller.account)? {
             let Some(room) = read.room_by_number(row.room)? else { continue };
             // Read after what they open: a key that is made meanwhile is among them.
             let entry = match RoomKeys::load(read, &self.master, &room)? {
@@ -166,14 +155,13 @@ impl Reads {
         Ok(Reply::Schedules { schedules })
     }
 
-    fn invites(&self, read: &dyn Read, asker: Asker) -> Result<Reply, Refusal> {
+    fn invites(&self, read: &dyn Read, caller: Caller, now: TimeMs) -> Result<Reply, Refusal> {
         let line = |row: InviteRow| {
             let token = self.master.open_token(row.token_hash, &row.sealed_token)?;
             let InviteRow { uses_left, expires, rooms, .. } = row;
             Ok(InviteLine { token, uses_left, expires, rooms })
         };
-        let now = self.clock.now_ms();
-        let mut rows = read.invites(Some(asker.account))?;
+        let mut rows = read.invites(Some(caller.account))?;
         rows.retain(|row| row.uses_left > 0 && row.expires > now);
         let mut budget = REPLY_BYTES_MAX;
         let fitting = rows.into_iter().take_while(|row| {
@@ -184,14 +172,14 @@ impl Reads {
         Ok(Reply::Invites { invites: invites? })
     }
 
-    fn joins(&self, read: &dyn Read, asker: Asker) -> Result<Reply, Refusal> {
+    fn joins(&self, read: &dyn Read, caller: Caller) -> Result<Reply, Refusal> {
         let line = |row: JoinRow| {
             let token = self.master.open_token(row.token_hash, &row.sealed_token)?;
             let JoinRow { account, proof, rooms, .. } = row;
             Ok(JoinLine { token, account, proof, rooms })
         };
         let mut budget = REPLY_BYTES_MAX;
-        let fitting = read.joins(asker.account)?.into_iter().take_while(|row| {
+        let fitting = read.joins(caller.account)?.into_iter().take_while(|row| {
             let size = 90 + row.rooms.len() * RoomId::LEN;
             budget.checked_sub(size).inspect(|left| budget = *left).is_some()
         });
@@ -202,11 +190,10 @@ impl Reads {
     fn lobby(
         &self,
         read: &dyn Read,
-        asker: Asker,
-        workspace: WorkspaceId,
+        caller: Caller,
         after: Option<RoomId>,
     ) -> Result<Reply, Refusal> {
-        let mut rows = read.open_rooms(workspace, after, LOBBY_PAGE + 1)?;
+        let mut rows = read.open_rooms(caller.workspace, after, LOBBY_PAGE + 1)?;
         let page_len = usize::try_from(LOBBY_PAGE).unwrap_or(usize::MAX);
         let more = rows.len() > page_len;
         rows.truncate(page_len);
@@ -219,7 +206,7 @@ impl Reads {
                 name: settings.name.as_str().to_owned(),
                 topic: settings.topic,
                 n_members: u32::try_from(members.len()).unwrap_or(u32::MAX),
-                is_member: members.contains(&asker.account),
+                is_member: members.contains(&caller.account),
                 seq: read.head(row.number)?.seq,
             });
         }
@@ -232,6 +219,11 @@ impl Reads {
         let sealed = row.sealed_name.as_ref().ok_or_else(broken)?;
         RoomSettings::decode(&keys.open_name(sealed)?).map_err(|_| broken())
     }
+}
+
+fn find_account(read: &dyn Read, handle: &str) -> Result<Reply, Refusal> {
+    let row = read.account_by_handle(handle)?.filter(|row| !row.is_removed);
+    Ok(Reply::Found { account: row.ok_or(Fault::NotFound)?.account })
 }
 
 /// The room, if the account is in it. Others are told that there is no such room.
@@ -247,9 +239,9 @@ pub(super) fn own_room(
     Ok(row)
 }
 
-fn wraps(read: &dyn Read, asker: Asker, room: RoomId, from: Epoch) -> Result<Reply, Refusal> {
-    let row = own_room(read, asker.account, room)?;
-    let mut rows = read.wraps(row.number, asker.device, from)?;
+fn wraps(read: &dyn Read, caller: Caller, room: RoomId, from: Epoch) -> Result<Reply, Refusal> {
+    let row = own_room(read, caller.account, room)?;
+    let mut rows = read.wraps(row.number, caller.device, from)?;
     rows.truncate(WRAPS_PAGE);
     let answer = |row: crate::store::WrapRow| KeyAnswer {
         epoch: row.epoch,
@@ -259,11 +251,11 @@ fn wraps(read: &dyn Read, asker: Asker, room: RoomId, from: Epoch) -> Result<Rep
     Ok(Reply::Wraps { wraps: rows.into_iter().map(answer).collect() })
 }
 
-fn grants(read: &dyn Read, asker: Asker, room: RoomId) -> Result<Reply, Refusal> {
-    let row = own_room(read, asker.account, room)?;
+fn grants(read: &dyn Read, caller: Caller, room: RoomId) -> Result<Reply, Refusal> {
+    let row = own_room(read, caller.account, room)?;
     let mut budget = GRANTS_BYTES_MAX;
     let mut grants = Vec::new();
-    for grant in read.grants(row.number, asker.device)? {
+    for grant in read.grants(row.number, caller.device)? {
         let Some(left) = budget.checked_sub(grant.sealed.len()) else { break };
         budget = left;
         let (device, hpke_gen, sealed) = (grant.device, grant.hpke_gen, grant.sealed);
@@ -305,8 +297,8 @@ fn chain_heads(read: &dyn Read, accounts: &[AccountId]) -> Result<Reply, Refusal
     Ok(Reply::ChainHeads { heads })
 }
 
-fn ticks(read: &dyn Read, asker: Asker, room: RoomId) -> Result<Reply, Refusal> {
-    let row = own_room(read, asker.account, room)?;
+fn ticks(read: &dyn Read, caller: Caller, room: RoomId) -> Result<Reply, Refusal> {
+    let row = own_room(read, caller.account, room)?;
     let members = read.members(row.number)?;
     if members.len() > SMALL_ROOM_MEMBERS_MAX {
         return Err(not_allowed("signed ticks are listed in small rooms only"));

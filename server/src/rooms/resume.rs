@@ -10,39 +10,53 @@ use mathia_protocol::id::{AccountId, DeviceId, Epoch, RoomId, RoomNumber, Seq, T
 use mathia_protocol::limits::{HEADS_PAGE_MAX, RESUME_PAGE_MAX, SMALL_ROOM_MEMBERS_MAX};
 use mathia_protocol::wire::{Cursor, Event, MarkStep, Reply, RoomHead};
 
-use super::reads::{Asker, REPLY_BYTES_MAX, Reads};
-use super::staged::too_large;
-use super::stairs::{STEPS_MAX, stairs};
+use super::caller::Caller;
+use super::mark_histogram::{BUCKETS_MAX, mark_histogram};
+use super::reads::{REPLY_BYTES_MAX, Reads};
+use super::staged_wraps::too_large;
 use crate::refusal::Refusal;
 use crate::store::{MarkRow, Read, RoomRow, StoreError};
 
-/// A head without its staircases, on the wire, at most.
+/// A head without its histograms, on the wire, at most.
 const HEAD_LEN: usize = 180;
-/// A step of a staircase on the wire, at most.
-const STEP_LEN: usize = 14;
-/// A head with two full staircases.
-const HEAD_LEN_MAX: usize = HEAD_LEN + 2 * STEPS_MAX * STEP_LEN;
+/// A step of a histogram on the wire, at most.
+const BUCKET_LEN: usize = 14;
+/// A head with two full histograms.
+const HEAD_LEN_MAX: usize = HEAD_LEN + 2 * BUCKETS_MAX * BUCKET_LEN;
 
-/// How long the staircases of a large room are told again without counting anew.
-const STAIRCASES_KEPT_MS: u64 = 1_000;
-/// Large rooms whose staircases are kept.
-const STAIRCASES_MAX: usize = 1_024;
+/// How long the histograms of a large room are told again without counting anew.
+const HISTOGRAMS_KEPT_MS: u64 = 1_000;
+/// Large rooms whose histograms are kept.
+const HISTOGRAMS_MAX: usize = 1_024;
 
 /// How far one session's `Resume` has come. Kept by the session from page to page.
 #[derive(Debug, Clone, Default)]
-pub struct Resuming {
-    told: HashSet<RoomId>,
+pub struct ResumeProgress {
+    sent: HashSet<RoomId>,
+}
+
+/// One call of `Resume`.
+#[derive(Debug)]
+pub struct ResumeCall<'a> {
+    /// What the calls before it have led to.
+    pub progress: ResumeProgress,
+    /// Where the client has each room.
+    pub cursors: &'a [Cursor],
+    /// Whether this is the client's last page.
+    pub is_last: bool,
+    /// The present time.
+    pub now: TimeMs,
 }
 
 /// One page of `Resume`.
 #[derive(Debug)]
-pub struct Resumed {
+pub struct ResumePage {
     /// The answer.
     pub reply: Reply,
     /// Events to queue right behind it.
     pub events: Vec<Event>,
     /// For the next page.
-    pub resuming: Resuming,
+    pub progress: ResumeProgress,
 }
 
 impl Reads {
@@ -57,17 +71,16 @@ impl Reads {
     pub fn resume(
         &self,
         read: &dyn Read,
-        asker: Asker,
-        mut resuming: Resuming,
-        cursors: &[Cursor],
-        is_last: bool,
-    ) -> Result<Resumed, Refusal> {
+        caller: Caller,
+        call: ResumeCall<'_>,
+    ) -> Result<ResumePage, Refusal> {
+        let ResumeCall { mut progress, cursors, is_last, now } = call;
         if cursors.len() > RESUME_PAGE_MAX {
             return Err(too_large(RESUME_PAGE_MAX).into());
         }
-        let rooms = read.rooms_of(asker.account)?;
+        let rooms = read.rooms_of(caller.account)?;
         let by_id: HashMap<RoomId, &RoomRow> = rooms.iter().map(|row| (row.room, row)).collect();
-        let mut page = Page::default();
+        let mut page = PageBuilder::default();
         let mut gone = Vec::new();
         let mut n_bytes_gone = 0;
         for cursor in cursors {
@@ -81,7 +94,7 @@ impl Reads {
         let rest = rooms.iter().filter(|_| is_last);
         let mut more = false;
         for row in named.chain(rest) {
-            if resuming.told.contains(&row.room) {
+            if progress.sent.contains(&row.room) {
                 continue;
             }
             let is_full = page.heads.len() >= HEADS_PAGE_MAX
@@ -90,42 +103,46 @@ impl Reads {
                 more = is_last;
                 break;
             }
-            page.add(self.head(read, asker, row)?);
-            page.events.extend(open_questions(read, asker, row)?);
-            resuming.told.insert(row.room);
+            page.add(self.head(read, caller, row, now)?);
+            page.events.extend(open_questions(read, caller, row)?);
+            progress.sent.insert(row.room);
         }
         if is_last && !more {
-            for join in read.joins(asker.account)? {
+            for join in read.joins(caller.account)? {
                 let sealed = self.master.open_token(join.token_hash, &join.sealed_token);
                 let token = sealed.map_err(StoreError::from)?;
                 page.events.push(Event::Joined { token, account: join.account });
             }
         }
-        let Page { heads, events, .. } = page;
-        Ok(Resumed { reply: Reply::Resumed { heads, gone, more }, events, resuming })
+        let PageBuilder { heads, events, .. } = page;
+        Ok(ResumePage { reply: Reply::Resumed { heads, gone, more }, events, progress })
     }
 }
 
 /// What one page holds so far.
 #[derive(Default)]
-struct Page {
+struct PageBuilder {
     heads: Vec<RoomHead>,
     events: Vec<Event>,
     n_bytes: usize,
 }
 
-impl Page {
+impl PageBuilder {
     fn add(&mut self, head: RoomHead) {
-        self.n_bytes += HEAD_LEN + (head.delivered.len() + head.read.len()) * STEP_LEN;
+        self.n_bytes += HEAD_LEN + (head.delivered.len() + head.read.len()) * BUCKET_LEN;
         self.heads.push(head);
     }
 }
 
 /// The keys that other devices lack in a room.
-fn open_questions(read: &dyn Read, asker: Asker, row: &RoomRow) -> Result<Vec<Event>, StoreError> {
+fn open_questions(
+    read: &dyn Read,
+    caller: Caller,
+    row: &RoomRow,
+) -> Result<Vec<Event>, StoreError> {
     let mut by_device: BTreeMap<(AccountId, DeviceId), Vec<Epoch>> = BTreeMap::new();
     for ask in read.key_asks(row.number)? {
-        if ask.device != asker.device {
+        if ask.device != caller.device {
             by_device.entry((ask.account, ask.device)).or_default().push(ask.epoch);
         }
     }
@@ -140,14 +157,20 @@ fn open_questions(read: &dyn Read, asker: Asker, row: &RoomRow) -> Result<Vec<Ev
 }
 
 impl Reads {
-    fn head(&self, read: &dyn Read, asker: Asker, row: &RoomRow) -> Result<RoomHead, StoreError> {
+    fn head(
+        &self,
+        read: &dyn Read,
+        caller: Caller,
+        row: &RoomRow,
+        now: TimeMs,
+    ) -> Result<RoomHead, StoreError> {
         let head = read.head(row.number)?;
-        let own = read.mark(row.number, asker.account)?;
+        let own = read.mark(row.number, caller.account)?;
         let (delivered_upto, read_upto) =
             own.map_or((Seq(0), Seq(0)), |mark| (mark.delivered_upto, mark.read_upto));
         let n_read = read.position(row.number, read_upto)?.map_or(0, |(_, n)| n);
-        let lane = read.lane(row.number, asker.device)?;
-        let Staircases { delivered, read, .. } = self.staircases(read, row.number)?;
+        let lane = read.lane(row.number, caller.device)?;
+        let MarkHistograms { delivered, read, .. } = self.histograms(read, row.number, now)?;
         Ok(RoomHead {
             room: row.room,
             number: row.number,
@@ -168,38 +191,42 @@ impl Reads {
     ///
     /// Those of a large room are kept for a second: when a thousand members come back at once, they
     /// are counted once.
-    fn staircases(&self, read: &dyn Read, room: RoomNumber) -> Result<Staircases, StoreError> {
-        let now = self.clock.now_ms();
-        let is_fresh = |known: &Staircases| known.made.0.abs_diff(now.0) < STAIRCASES_KEPT_MS;
-        if let Some(known) = self.kept_stairs().get(&room).filter(|known| is_fresh(known)) {
+    fn histograms(
+        &self,
+        read: &dyn Read,
+        room: RoomNumber,
+        now: TimeMs,
+    ) -> Result<MarkHistograms, StoreError> {
+        let is_fresh = |known: &MarkHistograms| known.made.0.abs_diff(now.0) < HISTOGRAMS_KEPT_MS;
+        if let Some(known) = self.kept_histograms().get(&room).filter(|known| is_fresh(known)) {
             return Ok(known.clone());
         }
         let members: HashSet<AccountId> = read.members(room)?.into_iter().collect();
         let mut marks = read.marks(room)?;
         marks.retain(|mark| members.contains(&mark.account));
-        let steps = |upto: fn(&MarkRow) -> Seq| stairs(marks.iter().map(upto).collect());
+        let steps = |upto: fn(&MarkRow) -> Seq| mark_histogram(marks.iter().map(upto).collect());
         let (delivered, read) = (steps(|mark| mark.delivered_upto), steps(|mark| mark.read_upto));
-        let staircases = Staircases { made: now, delivered, read };
+        let histograms = MarkHistograms { made: now, delivered, read };
         if members.len() > SMALL_ROOM_MEMBERS_MAX {
-            let mut kept = self.kept_stairs();
-            if kept.len() >= STAIRCASES_MAX {
+            let mut kept = self.kept_histograms();
+            if kept.len() >= HISTOGRAMS_MAX {
                 kept.retain(|_, known| is_fresh(known));
             }
-            if kept.len() < STAIRCASES_MAX {
-                kept.insert(room, staircases.clone());
+            if kept.len() < HISTOGRAMS_MAX {
+                kept.insert(room, histograms.clone());
             }
         }
-        Ok(staircases)
+        Ok(histograms)
     }
 
-    fn kept_stairs(&self) -> MutexGuard<'_, HashMap<RoomNumber, Staircases>> {
-        self.stairs.lock().unwrap_or_else(PoisonError::into_inner)
+    fn kept_histograms(&self) -> MutexGuard<'_, HashMap<RoomNumber, MarkHistograms>> {
+        self.histograms.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// The staircases of one room at one moment.
+/// The histograms of one room at one moment.
 #[derive(Debug, Clone)]
-pub(super) struct Staircases {
+pub(super) struct MarkHistograms {
     made: TimeMs,
     delivered: Vec<MarkStep>,
     read: Vec<MarkStep>,

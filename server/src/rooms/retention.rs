@@ -47,7 +47,7 @@ impl Retention {
             return Ok(());
         }
         self.due = TimeMs(now.0.saturating_add(STEP_PAUSE_MS));
-        let mut seen = Seen::default();
+        let mut seen = ExpiryStep::default();
         let after = self.after;
         store.batch(&mut |tx| {
             seen = expire_some(tx, after, now)?;
@@ -71,15 +71,19 @@ impl Retention {
 
 /// What one step did.
 #[derive(Default)]
-struct Seen {
+struct ExpiryStep {
     n_removed: u64,
     /// The last room that is done; `None` at the end of the round.
     go_on_after: Option<RoomNumber>,
 }
 
-fn expire_some(tx: &mut dyn Write, after: RoomNumber, now: TimeMs) -> Result<Seen, StoreError> {
+fn expire_some(
+    tx: &mut dyn Write,
+    after: RoomNumber,
+    now: TimeMs,
+) -> Result<ExpiryStep, StoreError> {
     let rooms = tx.forgetful_rooms(after, ROOMS_PER_STEP)?;
-    let mut seen = Seen::default();
+    let mut seen = ExpiryStep::default();
     let mut done = after;
     let mut left = ENTRIES_PER_STEP;
     for RoomRow { number, retention_days, .. } in &rooms {

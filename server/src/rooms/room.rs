@@ -13,8 +13,9 @@ use mathia_protocol::log::{LogHash, RoomState};
 use mathia_protocol::wire::{Event, ServerFrame, encode_frame};
 
 use super::at_rest::MasterKey;
+use super::batch::Batch;
+use super::device_counters::DeviceCounters;
 use super::keyring::RoomKeys;
-use super::lanes::Lanes;
 use super::marks::RoomMarks;
 use crate::rate::Bucket;
 use crate::store::{EntryRow, HeadRow, Read, RoomRow, StoreError, Write};
@@ -40,7 +41,7 @@ pub(crate) struct Room {
     /// Seal the bodies of an open room.
     pub(crate) keys: Option<RoomKeys>,
     /// The last messages of each device.
-    pub(crate) lanes: Lanes,
+    pub(crate) counters: DeviceCounters,
     /// `(H, countable entries)` of the newest places; the last is the head's.
     positions: VecDeque<(Hash, u64)>,
     /// When it was last used, in batches; who is unused longest goes first.
@@ -66,7 +67,7 @@ pub(crate) struct NewEntry {
 
 /// An entry in its place, ready to be told.
 #[derive(Debug)]
-pub(crate) struct Stored {
+pub(crate) struct StoredEntry {
     /// The place.
     pub(crate) seq: Seq,
     /// The event, encoded once for all who get it.
@@ -89,8 +90,8 @@ impl Room {
         marks: RoomMarks,
     ) -> Self {
         let positions = VecDeque::from([(head.hash, head.n_countable)]);
-        let (bucket, lanes) = (Bucket::default(), Lanes::default());
-        Self { row, state, head, marks, bucket, keys, lanes, positions, used: 0 }
+        let (bucket, counters) = (Bucket::default(), DeviceCounters::default());
+        Self { row, state, head, marks, bucket, keys, counters, positions, used: 0 }
     }
 
     /// Loads a room: rebuilds its state from its commits, and its marks.
@@ -126,6 +127,13 @@ impl Room {
         Ok(Self::new(row, state, head, keys, marks))
     }
 
+    /// Takes over what a copy of the same room held that the store has not, or that is no part of it.
+    pub(super) fn take_over(&mut self, other: Self) {
+        self.bucket = other.bucket;
+        let Self { state, marks, .. } = self;
+        marks.take_over(other.marks, |account| is_person(state, account));
+    }
+
     /// The room's short number.
     pub(crate) fn number(&self) -> RoomNumber {
         self.row.number
@@ -133,7 +141,7 @@ impl Room {
 
     /// Says whether the account is a member who is a person: only those have marks.
     pub(crate) fn is_person(&self, account: AccountId) -> bool {
-        self.state.member(account).is_some_and(|member| member.role != Role::Agent)
+        is_person(&self.state, account)
     }
 
     /// `H` and the countable entries up to a place; `None` beyond the head.
@@ -155,28 +163,27 @@ impl Room {
     /// also the moment at which a key that has served its time is followed by the next.
     pub(crate) fn store(
         &mut self,
-        tx: &mut dyn Write,
+        b: &mut Batch<'_>,
         master: &MasterKey,
-        now: TimeMs,
         entry: NewEntry,
-    ) -> Result<Stored, StoreError> {
+    ) -> Result<StoredEntry, StoreError> {
         let log = LogHash::at(self.head.seq, self.head.hash).extend_hash(entry.entry_hash);
         let (seq, hash) = (log.seq(), log.hash());
         let n_countable = self.head.n_countable + u64::from(entry.is_countable);
-        let (frame, bytes) = entry_frame(self.row.number, seq, now, entry.bytes);
+        let (frame, bytes) = entry_frame(self.row.number, seq, b.now, entry.bytes);
         // Data of a server that did not keep it in the row yet heals here.
-        self.note_retention(tx)?;
-        if self.keys.as_ref().is_some_and(|keys| keys.are_due(now)) {
-            self.renew_key(tx, master, now)?;
+        self.note_retention(b.tx)?;
+        if self.keys.as_ref().is_some_and(|keys| keys.are_due(b.now)) {
+            self.renew_key(b, master)?;
         }
         let body = match &self.keys {
             None => bytes,
-            Some(keys) => keys.seal_entry(&mut rand::rng(), seq, &bytes),
+            Some(keys) => keys.seal_entry(&mut b.rng, seq, &bytes),
         };
-        tx.insert_entry(&EntryRow {
+        b.tx.insert_entry(&EntryRow {
             room: self.row.number,
             seq,
-            time: now,
+            time: b.now,
             tag: entry.tag,
             body: Some(body),
             entry_hash: entry.entry_hash,
@@ -192,7 +199,7 @@ impl Room {
             self.positions.pop_front();
         }
         self.positions.push_back((hash, n_countable));
-        Ok(Stored { seq, frame })
+        Ok(StoredEntry { seq, frame })
     }
 
     /// Keeps the row as the policy is, for whoever looks for rooms that forget.
@@ -208,14 +215,13 @@ impl Room {
     /// Gives an open room its next key, which seals from behind the head on.
     pub(crate) fn renew_key(
         &mut self,
-        tx: &mut dyn Write,
+        b: &mut Batch<'_>,
         master: &MasterKey,
-        now: TimeMs,
     ) -> Result<(), StoreError> {
         let Some(keys) = &mut self.keys else { return Ok(()) };
         let from = self.head.seq.next();
-        let row = keys.renew(master, &mut rand::rng(), &self.row, from, now);
-        tx.insert_room_key(&row)
+        let row = keys.renew(master, &mut b.rng, &self.row, from, b.now);
+        b.tx.insert_room_key(&row)
     }
 
     /// The timer that its marks need now, if they need a new one.
@@ -229,6 +235,10 @@ impl Room {
         let n_read = self.position(read, upto)?.map_or(0, |(_, n_countable)| n_countable);
         Ok(u32::try_from(self.head.n_countable.saturating_sub(n_read)).unwrap_or(u32::MAX))
     }
+}
+
+fn is_person(state: &RoomState, account: AccountId) -> bool {
+    state.member(account).is_some_and(|member| member.role != Role::Agent)
 }
 
 /// The true bytes of a stored entry; `None` once retention removed them.

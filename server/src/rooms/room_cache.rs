@@ -1,7 +1,8 @@
 //! The rooms the writer has at hand: loaded on first use, bounded, forgotten after a failed batch.
 //!
 //! Owns which rooms are in memory. What is in memory may be ahead of the disk by the present batch
-//! only, so a batch that was rolled back takes its rooms with it.
+//! only, so a batch that was rolled back takes its rooms with it. What another process has appended
+//! is noticed by the end of the log, and the room is loaded again.
 
 use std::collections::HashMap;
 
@@ -34,9 +35,15 @@ impl RoomCache {
         master: &MasterKey,
         id: RoomId,
     ) -> Result<Option<&mut Room>, StoreError> {
-        if !self.rooms.contains_key(&id) {
+        if !self.is_current(read, id)? {
             let Some(row) = read.room(id)? else { return Ok(None) };
-            self.put(Room::load(read, master, row)?);
+            let mut room = Room::load(read, master, row)?;
+            if let Some(stale) = self.rooms.remove(&id) {
+                room.take_over(stale);
+            }
+            room.used = self.batch;
+            self.touched.push(id);
+            self.put(room);
         }
         Ok(self.touch(id))
     }
@@ -52,15 +59,33 @@ impl RoomCache {
             return self.room(read, master, id);
         }
         let Some(row) = read.room_by_number(number)? else { return Ok(None) };
-        let id = row.room;
-        self.put(Room::load(read, master, row)?);
-        Ok(self.touch(id))
+        self.room(read, master, row.room)
     }
 
-    /// The room if it is in memory, without counting as used: for timers.
-    pub(crate) fn at_hand(&mut self, number: RoomNumber) -> Option<&mut Room> {
-        let id = *self.numbers.get(&number)?;
-        self.touch(id)
+    /// The same, but only if it is in memory already: for timers.
+    pub(crate) fn loaded(
+        &mut self,
+        read: &dyn Read,
+        master: &MasterKey,
+        number: RoomNumber,
+    ) -> Result<Option<&mut Room>, StoreError> {
+        match self.numbers.get(&number).copied() {
+            Some(id) => self.room(read, master, id),
+            None => Ok(None),
+        }
+    }
+
+    /// Whether the room in memory is the one that the store has. Only the first use in a batch has
+    /// to ask: within its transaction nobody else writes.
+    fn is_current(&self, read: &dyn Read, id: RoomId) -> Result<bool, StoreError> {
+        match self.rooms.get(&id) {
+            None => Ok(false),
+            Some(room) if room.used == self.batch => Ok(true),
+            Some(room) => {
+                let found = read.log_end(room.number())?;
+                Ok(found == (room.head.seq, room.head.hash))
+            }
+        }
     }
 
     /// What the commits of a room in memory say.

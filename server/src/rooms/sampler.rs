@@ -2,7 +2,7 @@
 //!
 //! Checking a signature costs more than all else that an append costs, so the writer checks none: the
 //! connection proves the device, and every client checks. Yet a device that signs wrongly fills a
-//! room with lines that nobody can believe. One message at a time is looked at here, and the pause
+//! room with lines that nobody can believe. One message at a time is checked here, and the pause
 //! after it is so long that the checks take a hundredth of one core, on any machine.
 
 use std::sync::Arc;
@@ -18,24 +18,45 @@ use super::job::Job;
 /// A pause is this many times as long as the check before it: one percent in all.
 const REST_FACTOR: u32 = 99;
 
-/// A message that was taken in, and what it must have been signed with.
+/// An accepted message, and what it must have been signed with.
 pub(super) struct Specimen {
     pub(super) entry: Vec<u8>,
     pub(super) context: MessageContext,
     pub(super) key: VerifyKey,
 }
 
-/// The writer's end: gives away a message now and then.
+/// What a batch has for the sampler.
+#[derive(Default)]
+pub(super) enum Sample {
+    /// Nothing: none is wanted.
+    #[default]
+    NotWanted,
+    /// Nothing yet: the next message is wanted.
+    Wanted,
+    /// A message.
+    Taken(Box<Specimen>),
+}
+
+impl Sample {
+    /// Offers a message; it is copied only if one is wanted.
+    pub(super) fn offer(&mut self, specimen: impl FnOnce() -> Specimen) {
+        if matches!(self, Self::Wanted) {
+            *self = Self::Taken(Box::new(specimen()));
+        }
+    }
+}
+
+/// The writer's end of the thread that checks.
 #[derive(Debug)]
 pub(super) struct Sampler {
-    specimens: SyncSender<Specimen>,
+    specimens: SyncSender<Box<Specimen>>,
     /// Set while a message is wanted.
     is_idle: Arc<AtomicBool>,
 }
 
 impl Sampler {
-    /// Starts the thread that checks; it ends with the sampler. Whoever signs wrongly is handed to
-    /// the writer as a job.
+    /// Starts the thread that checks; it ends with the sampler. A device that signs wrongly is
+    /// reported to the writer as a job.
     ///
     /// # Errors
     ///
@@ -50,22 +71,28 @@ impl Sampler {
         Ok(Self { specimens, is_idle })
     }
 
-    /// Offers a message; it is copied only if one is wanted.
-    pub(super) fn offer(&self, specimen: impl FnOnce() -> Specimen) {
-        if self.is_idle.load(Ordering::Relaxed) && self.is_idle.swap(false, Ordering::AcqRel) {
+    /// What the next batch is asked for.
+    pub(super) fn wish(&self) -> Sample {
+        if self.is_idle.load(Ordering::Acquire) { Sample::Wanted } else { Sample::NotWanted }
+    }
+
+    /// Takes what a batch has.
+    pub(super) fn take(&self, sample: Sample) {
+        if let Sample::Taken(specimen) = sample {
+            self.is_idle.store(false, Ordering::Release);
             // Fails only after the thread has ended, and then nothing is sampled any more.
-            drop(self.specimens.try_send(specimen()));
+            drop(self.specimens.try_send(specimen));
         }
     }
 }
 
-fn check_all(waiting: &Receiver<Specimen>, jobs: &SyncSender<Job>, is_idle: &AtomicBool) {
+fn check_all(waiting: &Receiver<Box<Specimen>>, jobs: &SyncSender<Job>, is_idle: &AtomicBool) {
     while let Ok(specimen) = waiting.recv() {
         let begun = Instant::now();
         metrics::counter!("mathia_signatures_sampled_total").increment(1);
         if !is_signed(&specimen) {
             let MessageContext { account, device, .. } = specimen.context;
-            // A full queue forgets it; the device's next message tells again.
+            // A full queue forgets it; the device's next message is checked as well.
             drop(jobs.try_send(Job::SignsWrongly { account, device }));
         }
         let rest: Duration = begun.elapsed().saturating_mul(REST_FACTOR);

@@ -10,11 +10,12 @@ use mathia_protocol::log::{Incoming, Sender, validate_due, validate_scheduled};
 use mathia_protocol::wire::{DropCause, Event, Fault, Reply};
 
 use super::append::{has_key, message_fault, message_header, seen_hash};
-use super::clerk::{Batch, Clerk};
-use super::job::Caller;
+use super::batch::Batch;
+use super::caller::Caller;
 use super::room::{NewEntry, Room};
-use super::staged::too_large;
-use crate::hub::News;
+use super::room_writer::RoomWriter;
+use super::staged_wraps::too_large;
+use crate::hub::Delivery;
 use crate::refusal::{Refusal, not_allowed};
 use crate::store::{ScheduleRow, StoreError};
 
@@ -23,7 +24,7 @@ const DUE_PER_BATCH: u32 = 64;
 /// How far ahead an entry may be scheduled, in milliseconds: five years.
 const AHEAD_MAX_MS: u64 = 5 * 366 * 24 * 3_600 * 1_000;
 
-impl Clerk {
+impl RoomWriter {
     /// Keeps an entry until it is due. The same entry again is answered alike.
     pub(super) fn schedule(
         &mut self,
@@ -69,7 +70,7 @@ impl Clerk {
         self.rates.messages.take(caller.account, b.now)?;
         let body = match &room.keys {
             None => entry,
-            Some(keys) => keys.seal_schedule(&mut rand::rng(), id, &entry),
+            Some(keys) => keys.seal_schedule(&mut b.rng, id, &entry),
         };
         let (account, device) = (caller.account, caller.device);
         let row = ScheduleRow { room: number, account, device, id, due, body };
@@ -95,7 +96,7 @@ impl Clerk {
                     self.damage.found(&error, b.now);
                     if let Some(room) = b.tx.room_by_number(row.room)? {
                         let (room, id, cause) = (room.room, row.id, DropCause::Invalid);
-                        b.tell_account(row.account, Event::ScheduleDropped { room, id, cause });
+                        b.emit_to_account(row.account, Event::ScheduleDropped { room, id, cause });
                     }
                 }
                 appended => appended?,
@@ -122,7 +123,7 @@ impl Clerk {
         };
         if let Err(cause) = verdict {
             let event = Event::ScheduleDropped { room: room.row.room, id, cause };
-            b.tell_account(account, event);
+            b.emit_to_account(account, event);
             return Ok(());
         }
         let new = NewEntry {
@@ -133,8 +134,8 @@ impl Clerk {
             device,
             ctr: Counter(id),
         };
-        let stored = room.store(b.tx, &self.master, b.now, new)?;
-        b.tell(News::Entry { room: number, seq: stored.seq, frame: stored.frame });
+        let stored = room.store(b, &self.master, new)?;
+        b.emit(Delivery::Entry { room: number, seq: stored.seq, frame: stored.frame });
         Ok(())
     }
 }

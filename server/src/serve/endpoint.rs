@@ -13,7 +13,7 @@ use mathia_protocol::limits::IDLE_TIMEOUT;
 use quinn::crypto::rustls::QuicServerConfig;
 use quinn::{AckFrequencyConfig, Endpoint, TransportConfig, VarInt};
 
-use super::farewell::Farewell;
+use super::stateless_reset::StatelessReset;
 use super::tls::{Certificates, TlsError};
 
 /// Streams a stranger may open: the one session stream.
@@ -61,7 +61,7 @@ pub enum EndpointError {
 pub(super) fn open(
     address: SocketAddr,
     certificates: Arc<Certificates>,
-    farewell: Farewell,
+    farewell: StatelessReset,
 ) -> Result<Endpoint, EndpointError> {
     let config = server_config(certificates)?;
     let listen = |source| EndpointError::Listen { address, source };

@@ -47,12 +47,12 @@ struct State {
     connections: HashMap<IpAddr, u32>,
     n_connections: u32,
     n_handshakes: u32,
-    knocks: KnockCounts,
+    knocks: AttemptCounts,
 }
 
 /// What the gate has decided since it was made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(super) struct KnockCounts {
+pub(super) struct AttemptCounts {
     pub(super) accepted: u64,
     pub(super) retried: u64,
     pub(super) ignored: u64,
@@ -97,7 +97,7 @@ impl Gate {
             connections: HashMap::new(),
             n_connections: 0,
             n_handshakes: 0,
-            knocks: KnockCounts::default(),
+            knocks: AttemptCounts::default(),
         };
         Self { state: Arc::new(Mutex::new(state)) }
     }
@@ -129,7 +129,7 @@ impl Gate {
     }
 
     /// What was decided since the start.
-    pub(super) fn knocks(&self) -> KnockCounts {
+    pub(super) fn knocks(&self) -> AttemptCounts {
         self.lock().knocks
     }
 

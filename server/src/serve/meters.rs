@@ -2,10 +2,10 @@
 //!
 //! The parts count with plain numbers of their own; only this module knows the names of metrics.
 
-use super::gate::{Gate, KnockCounts};
-use crate::hub::{Hub, SpreadCounts};
+use super::gate::{AttemptCounts, Gate};
+use crate::hub::{DeliveryCounts, Hub};
 
-/// Describes what [`tell`] tells.
+/// Describes what [`report`] sets.
 pub(super) fn describe() {
     metrics::describe_gauge!("mathia_sessions", "sessions logged in");
     metrics::describe_gauge!("mathia_accounts_online", "accounts with a session");
@@ -24,14 +24,14 @@ pub(super) fn describe() {
 }
 
 /// Hands the present counts to whoever collects them.
-pub(super) fn tell(hub: &Hub, gate: &Gate) {
+pub(super) fn report(hub: &Hub, gate: &Gate) {
     metrics::gauge!("mathia_sessions").set(to_f64(hub.n_sessions()));
     metrics::gauge!("mathia_accounts_online").set(to_f64(hub.n_accounts()));
     metrics::gauge!("mathia_connections").set(gate.n_connections());
-    let SpreadCounts { n_entries, n_deliveries } = hub.spread_counts();
+    let DeliveryCounts { n_entries, n_deliveries } = hub.delivery_counts();
     metrics::counter!("mathia_entries_spread_total").absolute(n_entries);
     metrics::counter!("mathia_deliveries_total").absolute(n_deliveries);
-    let KnockCounts { accepted, retried, ignored } = gate.knocks();
+    let AttemptCounts { accepted, retried, ignored } = gate.knocks();
     metrics::counter!("mathia_knocks_total", "verdict" => "accepted").absolute(accepted);
     metrics::counter!("mathia_knocks_total", "verdict" => "retried").absolute(retried);
     metrics::counter!("mathia_knocks_total", "verdict" => "ignored").absolute(ignored);

@@ -4,10 +4,10 @@
 
 mod accept;
 mod endpoint;
-mod farewell;
-mod foundation;
 mod gate;
 mod meters;
+mod services;
+mod stateless_reset;
 mod supervise;
 mod tls;
 
@@ -24,18 +24,18 @@ use tokio::time::{MissedTickBehavior, interval, timeout};
 use tracing::{info, warn};
 
 pub use endpoint::EndpointError;
-pub use foundation::{DebugStore, Foundation, Ground};
+pub use services::{DebugStore, ServiceParts, Services};
 pub use supervise::{ChildPlan, Supervisor};
 pub use tls::{Certificates, TlsError, TlsSource};
 
 use crate::config::{RegistrationPolicy, TlsFiles};
-use crate::hub::{Parting, event_frame};
+use crate::hub::{SessionEnd, event_frame};
 use crate::limits::Limits;
 use crate::session::Shared;
 use crate::store::StoreError;
 
-use farewell::Farewell;
 use gate::Gate;
+use stateless_reset::StatelessReset;
 
 /// How often changes of presence and counts are told.
 const TICK_INTERVAL: Duration = Duration::from_secs(1);
@@ -109,7 +109,7 @@ impl From<TlsError> for ServeError {
 pub struct Server {
     endpoint: Endpoint,
     local_addr: SocketAddr,
-    foundation: Foundation,
+    services: Services,
     gate: Gate,
 }
 
@@ -120,7 +120,7 @@ impl Server {
     ///
     /// [`ServeError`], after which nothing runs.
     pub fn start(config: &ServeConfig) -> Result<Self, ServeError> {
-        Self::listen(Foundation::open(config)?, config.listen)
+        Self::listen(Services::open(config)?, config.listen)
     }
 
     /// Starts a server on a given store, clock and reaction to a failed database.
@@ -128,21 +128,21 @@ impl Server {
     /// # Errors
     ///
     /// [`ServeError`], after which nothing runs.
-    pub fn start_on(ground: Ground, config: &ServeConfig) -> Result<Self, ServeError> {
-        Self::listen(Foundation::lay(ground, config)?, config.listen)
+    pub fn start_on(parts: ServiceParts, config: &ServeConfig) -> Result<Self, ServeError> {
+        Self::listen(Services::build(parts, config)?, config.listen)
     }
 
-    fn listen(foundation: Foundation, address: SocketAddr) -> Result<Self, ServeError> {
-        let farewell = Farewell::derive(&foundation.master.reset_secret());
-        let endpoint = endpoint::open(address, Arc::clone(&foundation.certificates), farewell)?;
+    fn listen(services: Services, address: SocketAddr) -> Result<Self, ServeError> {
+        let farewell = StatelessReset::derive(&services.master.reset_secret());
+        let endpoint = endpoint::open(address, Arc::clone(&services.certificates), farewell)?;
         let local_addr =
             endpoint.local_addr().map_err(|source| EndpointError::Listen { address, source })?;
-        let shared = &foundation.shared;
+        let shared = &services.shared;
         let gate = Gate::new(&shared.limits);
         shared.tasks.spawn(accept::run(endpoint.clone(), gate.clone(), Arc::clone(shared)));
         shared.tasks.spawn(tick(Arc::clone(shared), gate.clone()));
         info!(%local_addr, realm = %shared.realm.short(), "serving");
-        Ok(Self { endpoint, local_addr, foundation, gate })
+        Ok(Self { endpoint, local_addr, services, gate })
     }
 
     /// The address it listens on.
@@ -152,12 +152,12 @@ impl Server {
 
     /// SHA-256 of the TLS key's public half, as invites carry it.
     pub fn spki_pin(&self) -> Hash {
-        self.foundation.certificates.pin()
+        self.services.certificates.pin()
     }
 
-    /// What its sessions share: the hub, the desk, the readers.
+    /// What its sessions share: the hub, the write queue, the readers.
     pub fn shared(&self) -> &Arc<Shared> {
-        &self.foundation.shared
+        &self.services.shared
     }
 
     /// How many connections there are, logged in or not.
@@ -166,8 +166,8 @@ impl Server {
     }
 
     /// What it stands on.
-    pub fn foundation(&self) -> &Foundation {
-        &self.foundation
+    pub fn services(&self) -> &Services {
+        &self.services
     }
 
     /// Takes up renewed certificate files for connections from now on.
@@ -176,20 +176,20 @@ impl Server {
     ///
     /// [`TlsError`]; the old certificate stays in use.
     pub fn reload_certificate(&self) -> Result<(), TlsError> {
-        self.foundation.certificates.reload()?;
-        let mut pins = self.foundation.shared.pins.write().unwrap_or_else(PoisonError::into_inner);
-        pins.current = self.foundation.certificates.pin();
+        self.services.certificates.reload()?;
+        let mut pins = self.services.shared.pins.write().unwrap_or_else(PoisonError::into_inner);
+        pins.current = self.services.certificates.pin();
         Ok(())
     }
 
     /// Stops: takes no more connections, tells every session, lets what was asked be answered for at
     /// most `drain`, then closes what is left and makes everything durable.
     pub async fn stop(self, drain: Duration) {
-        let Self { endpoint, foundation: Foundation { shared, .. }, .. } = self;
+        let Self { endpoint, services: Services { shared, .. }, .. } = self;
         shared.stop.cancel();
         endpoint.set_server_config(None);
         let goodbye = event_frame(Event::Stopping { retry_after_ms: RETRY_AFTER_STOP_MS });
-        shared.hub.end_all(Parting::Stopping, &goodbye);
+        shared.hub.end_all(SessionEnd::Stopping, &goodbye);
         shared.tasks.close();
         if timeout(drain, shared.tasks.wait()).await.is_err() {
             warn!(n_sessions = shared.hub.n_sessions(), "sessions are cut off by the stop");
@@ -197,7 +197,7 @@ impl Server {
         endpoint.close(VarInt::from_u32(CloseCode::Stopping.number()), b"");
         let idle = timeout(endpoint::CLOSE_TIMEOUT, endpoint.wait_idle()).await;
         let ended = timeout(TASKS_END_TIMEOUT, shared.tasks.wait()).await;
-        let stopped = tokio::task::spawn_blocking(move || shared.desk.stop()).await;
+        let stopped = tokio::task::spawn_blocking(move || shared.write_queue.stop()).await;
         info!(
             is_clean = idle.is_ok() && ended.is_ok() && stopped.is_ok(),
             "the server has stopped"
@@ -214,8 +214,8 @@ async fn tick(shared: Arc<Shared>, gate: Gate) {
         tokio::select! {
             () = shared.stop.cancelled() => break,
             _ = ticks.tick() => {
-                shared.hub.tell_presence();
-                meters::tell(&shared.hub, &gate);
+                shared.hub.emit_presence(shared.clock.now_ms());
+                meters::report(&shared.hub, &gate);
             }
         }
     }

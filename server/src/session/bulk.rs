@@ -12,9 +12,9 @@ use quinn::{RecvStream, SendStream, VarInt};
 use tokio::time::timeout;
 
 use super::Ending;
-use super::dispatch::Seat;
+use super::context::SessionContext;
 use super::frames::FrameReader;
-use super::talk::WRITE_TIMEOUT;
+use super::session_loop::WRITE_TIMEOUT;
 use crate::refusal::Refusal;
 use crate::rooms::BulkRead;
 use crate::store::Read;
@@ -22,10 +22,10 @@ use crate::store::Read;
 const VERSION_BYTE: Bytes = Bytes::from_static(&[STREAM_VERSION]);
 
 /// Answers one bulk stream in a task of its own.
-pub(super) fn spawn(seat: Arc<Seat>, mut send: SendStream, recv: RecvStream) {
-    let tasks = seat.shared.tasks.clone();
+pub(super) fn spawn(context: Arc<SessionContext>, mut send: SendStream, recv: RecvStream) {
+    let tasks = context.shared.tasks.clone();
     tasks.spawn(async move {
-        let result = serve(&seat, &mut send, FrameReader::new(recv)).await;
+        let result = serve(&context, &mut send, FrameReader::new(recv)).await;
         if let Err(ending) = result {
             // Does nothing on a stream that is gone already.
             drop(send.reset(VarInt::from_u32(ending.close_code().number())));
@@ -34,7 +34,7 @@ pub(super) fn spawn(seat: Arc<Seat>, mut send: SendStream, recv: RecvStream) {
 }
 
 async fn serve(
-    seat: &Arc<Seat>,
+    context: &Arc<SessionContext>,
     send: &mut SendStream,
     mut reader: FrameReader,
 ) -> Result<(), Ending> {
@@ -44,7 +44,7 @@ async fn serve(
     let mut progress = Progress::Asked(request);
     let mut version = Some(VERSION_BYTE);
     loop {
-        let page = read_page(seat, progress).await;
+        let page = read_page(context, progress).await;
         let (frame, next) = match page {
             Ok(Some(Page { frame, next })) => (frame, next),
             Ok(None) => break,
@@ -74,18 +74,25 @@ struct Page {
 }
 
 /// Reads and encodes one page on a reader's thread.
-async fn read_page(seat: &Arc<Seat>, progress: Progress) -> Result<Option<Page>, Fault> {
+async fn read_page(
+    context: &Arc<SessionContext>,
+    progress: Progress,
+) -> Result<Option<Page>, Fault> {
     // The semaphore is never closed; without it there would be nothing to wait for.
-    let _place = seat.pages.acquire().await.map_err(|_| super::BUSY)?;
-    let asker = Arc::clone(seat);
-    let page = seat.shared.readers.read(move |read| next_page(&asker, read, progress));
-    page.await.map_err(|refusal| seat.shared.fault_of(refusal))
+    let _place = context.pages.acquire().await.map_err(|_| super::BUSY)?;
+    let asker = Arc::clone(context);
+    let page = context.shared.readers.read(move |read| next_page(&asker, read, progress));
+    page.await.map_err(|refusal| context.shared.fault_of(refusal))
 }
 
-fn next_page(seat: &Seat, read: &dyn Read, progress: Progress) -> Result<Option<Page>, Refusal> {
+fn next_page(
+    context: &SessionContext,
+    read: &dyn Read,
+    progress: Progress,
+) -> Result<Option<Page>, Refusal> {
     let mut bulk = match progress {
         Progress::Asked(request) => {
-            Box::new(seat.shared.reads.bulk(read, seat.account, &request)?)
+            Box::new(context.shared.reads.bulk(read, context.state.caller.account, &request)?)
         }
         Progress::Reading(bulk) => bulk,
     };

@@ -85,11 +85,11 @@ impl From<quinn::WriteError> for Ending {
     }
 }
 
-impl From<crate::hub::Parting> for Ending {
-    fn from(parting: crate::hub::Parting) -> Self {
-        match parting {
-            crate::hub::Parting::Expelled => Self::Expelled,
-            crate::hub::Parting::Stopping => Self::Stopping,
+impl From<crate::hub::SessionEnd> for Ending {
+    fn from(session_end: crate::hub::SessionEnd) -> Self {
+        match session_end {
+            crate::hub::SessionEnd::Expelled => Self::Expelled,
+            crate::hub::SessionEnd::Stopping => Self::Stopping,
         }
     }
 }

@@ -1,20 +1,19 @@
 //! One connection: its login, then its session, one lean task each.
 //!
-//! Owns the streams of the connection and nothing else: changes go to the desk, reads to the
-//! readers, and what others do comes through the outbox. A session never waits for its peer without
+//! Owns the streams of the connection and nothing else: changes go to the write queue, reads to the
+//! readers, and what others do comes through the frame queue. A session never waits for its peer without
 //! a limit, and no other session ever waits for it.
 
-mod absent;
 mod bulk;
-mod dispatch;
+mod context;
 mod ending;
 mod frames;
 mod opening;
-mod talk;
+mod session_loop;
 
 use std::sync::{Arc, PoisonError, RwLock};
 
-use mathia_protocol::id::{AccountId, Hash, Realm};
+use mathia_protocol::id::{AccountId, Hash, Realm, WorkspaceId};
 use mathia_protocol::wire::{Fault, Registration, encode_frame};
 use quinn::{Connection, VarInt};
 use tokio_util::sync::CancellationToken;
@@ -25,10 +24,10 @@ pub use opening::VERSION;
 
 use crate::clock::Clock;
 use crate::damage::Damage;
-use crate::hub::{Bounds, Hub, Left, Outbox, Session, SessionId};
+use crate::hub::{Bus, FrameQueue, Hub, QueueLimits, Session, SessionId, SessionRemoval};
 use crate::limits::Limits;
 use crate::refusal::Refusal;
-use crate::rooms::{Desk, Fatal, Job, Readers, Reads};
+use crate::rooms::{Caller, Fatal, Job, Readers, Reads, SessionState, WriteQueue};
 use crate::store::StoreError;
 
 /// Streams a session may have open: the session stream and bulk streams.
@@ -57,10 +56,14 @@ pub struct Shared {
     pub pins: RwLock<Pins>,
     /// Tells the time.
     pub clock: Arc<dyn Clock>,
+    /// The workspace of all sessions.
+    pub workspace: WorkspaceId,
     /// Who is online.
     pub hub: Arc<Hub>,
+    /// Takes deliveries.
+    pub bus: Arc<dyn Bus>,
     /// Takes changes.
-    pub desk: Desk,
+    pub write_queue: WriteQueue,
     /// Takes reads.
     pub readers: Readers,
     /// What reads need beside the store.
@@ -125,17 +128,22 @@ pub async fn serve(shared: Arc<Shared>, connection: Connection) -> Ending {
     ending
 }
 
-async fn begin(shared: Arc<Shared>, connection: Connection, opened: opening::Opened) -> Ending {
-    let opening::Opened { account, device, chain_seq, n_expulsions, mut send, reader } = opened;
-    let outbox = Arc::new(Outbox::new(Bounds::from(&shared.limits)));
-    let session = Session { account, device, outbox: Arc::clone(&outbox) };
+async fn begin(
+    shared: Arc<Shared>,
+    connection: Connection,
+    opened: opening::OpenedSession,
+) -> Ending {
+    let opening::OpenedSession { account, device, chain_seq, n_expulsions, mut send, reader } =
+        opened;
+    let frame_queue = Arc::new(FrameQueue::new(QueueLimits::from(&shared.limits)));
+    let session = Session { account, device, frame_queue: Arc::clone(&frame_queue) };
     let Ok(id) = shared.hub.enter(session) else {
         let rule = "too many connections of this account".to_owned();
-        Box::pin(opening::say_goodbye(&mut send, Fault::NotAllowed { rule })).await;
+        Box::pin(opening::send_refusal(&mut send, Fault::NotAllowed { rule })).await;
         return Ending::Refused;
     };
     // Dropped at every end of the session, a panic's too.
-    let _present = Present { shared: Arc::clone(&shared), id, account };
+    let _present = HubEntry { shared: Arc::clone(&shared), id, account };
     let is_recheck_needed = shared.hub.n_expulsions() != n_expulsions;
     if is_recheck_needed && !Box::pin(opening::is_still_known(&shared, account, device)).await {
         return Ending::Expelled;
@@ -143,26 +151,29 @@ async fn begin(shared: Arc<Shared>, connection: Connection, opened: opening::Ope
     raise_limits(&connection);
     // Messages leave before pages of history.
     drop(send.set_priority(SESSION_STREAM_PRIORITY));
-    outbox.answer(encode_frame(&opening::welcome(&shared, account, chain_seq)));
-    let seat = dispatch::Seat::new(shared, id, account, device, outbox);
-    talk::Talk::new(Arc::new(seat), connection, send, reader).run().await
+    frame_queue.answer(encode_frame(&opening::welcome(&shared, account, chain_seq)));
+    let caller = Caller { account, device, workspace: shared.workspace };
+    let state = SessionState::new(id, caller, frame_queue);
+    let context = context::SessionContext::new(shared, state);
+    session_loop::SessionLoop::new(Arc::new(context), connection, send, reader).run().await
 }
 
 /// A session's place in the hub, given back when dropped.
-struct Present {
+struct HubEntry {
     shared: Arc<Shared>,
     id: SessionId,
     account: AccountId,
 }
 
-impl Drop for Present {
+impl Drop for HubEntry {
     fn drop(&mut self) {
-        let Left { was_last } = self.shared.hub.leave(self.id);
+        let now = self.shared.clock.now_ms();
+        let SessionRemoval { was_last } = self.shared.hub.leave(self.id, now);
         if !was_last {
             return;
         }
-        let (account, time) = (self.account, self.shared.clock.now_ms());
-        if self.shared.desk.submit(Job::LastSeen { account, time }).is_err() {
+        let (account, time) = (self.account, now);
+        if self.shared.write_queue.submit(Job::LastSeen { account, time }).is_err() {
             tracing::debug!(account = %account.short(), "no room to note when it was last seen");
         }
     }

@@ -41,7 +41,7 @@ const FRAMES_MAX: usize = 3;
 
 /// A connection that has become a session.
 #[derive(Debug)]
-pub(super) struct Opened {
+pub(super) struct OpenedSession {
     pub(super) account: AccountId,
     pub(super) device: DeviceId,
     pub(super) chain_seq: u32,
@@ -52,20 +52,23 @@ pub(super) struct Opened {
 }
 
 /// Leads the dialogue up to a login that is proven but not yet answered.
-pub(super) async fn open(shared: &Arc<Shared>, connection: &Connection) -> Result<Opened, Ending> {
+pub(super) async fn open(
+    shared: &Arc<Shared>,
+    connection: &Connection,
+) -> Result<OpenedSession, Ending> {
     let streams = timeout(HELLO_TIMEOUT, connection.accept_bi()).await;
     let (send, recv) = streams.map_err(|_| Ending::NoHello)??;
     let mut dialogue = Dialogue { shared, connection, send, reader: FrameReader::new(recv) };
-    dialogue.say_version().await?;
+    dialogue.send_version().await?;
     let n_expulsions = shared.hub.n_expulsions();
     match dialogue.lead().await {
         Ok(who) => {
             let Dialogue { send, reader, .. } = dialogue;
-            let Who { account, device, chain_seq } = who;
-            Ok(Opened { account, device, chain_seq, n_expulsions, send, reader })
+            let Login { account, device, chain_seq } = who;
+            Ok(OpenedSession { account, device, chain_seq, n_expulsions, send, reader })
         }
-        Err(Refused::With(fault)) => Err(dialogue.refuse(fault).await),
-        Err(Refused::Silently(ending)) => Err(ending),
+        Err(OpeningError::With(fault)) => Err(dialogue.refuse(fault).await),
+        Err(OpeningError::Silently(ending)) => Err(ending),
     }
 }
 
@@ -103,7 +106,7 @@ pub(super) fn welcome(shared: &Shared, account: AccountId, chain_seq: u32) -> Op
 }
 
 /// Tells the peer why and closes the stream; the connection is closed by the caller.
-pub(super) async fn say_goodbye(send: &mut SendStream, fault: Fault) {
+pub(super) async fn send_refusal(send: &mut SendStream, fault: Fault) {
     let frame = encode_frame(&OpeningReply::Fault(fault));
     let told = async {
         send.write_chunk(frame).await.ok()?;
@@ -115,18 +118,18 @@ pub(super) async fn say_goodbye(send: &mut SendStream, fault: Fault) {
 }
 
 #[derive(Debug, Clone, Copy)]
-struct Who {
+struct Login {
     account: AccountId,
     device: DeviceId,
     chain_seq: u32,
 }
 
-enum Refused {
+enum OpeningError {
     With(Fault),
     Silently(Ending),
 }
 
-impl<E: Into<Ending>> From<E> for Refused {
+impl<E: Into<Ending>> From<E> for OpeningError {
     fn from(error: E) -> Self {
         Self::Silently(error.into())
     }
@@ -140,14 +143,14 @@ struct Dialogue<'a> {
 }
 
 impl Dialogue<'_> {
-    async fn say_version(&mut self) -> Result<(), Ending> {
+    async fn send_version(&mut self) -> Result<(), Ending> {
         Ok(self.send.write_all(&[STREAM_VERSION]).await?)
     }
 
-    async fn lead(&mut self) -> Result<Who, Refused> {
+    async fn lead(&mut self) -> Result<Login, OpeningError> {
         let (mut was_informed, mut has_recovered) = (false, false);
         for _ in 0..FRAMES_MAX {
-            match self.hear().await? {
+            match self.receive().await? {
                 Opening::Info if !was_informed && !has_recovered => {
                     was_informed = true;
                     self.inform().await?;
@@ -155,7 +158,7 @@ impl Dialogue<'_> {
                 Opening::Recover(recover) if !has_recovered => {
                     has_recovered = true;
                     self.recover(recover).await?;
-                    self.say(&OpeningReply::Recovered).await?;
+                    self.send(&OpeningReply::Recovered).await?;
                 }
                 Opening::Hello(hello) => return self.log_in(hello).await,
                 Opening::Register(register) if !has_recovered => {
@@ -167,13 +170,13 @@ impl Dialogue<'_> {
         Err(Ending::Malformed.into())
     }
 
-    async fn hear(&mut self) -> Result<Opening, Ending> {
+    async fn receive(&mut self) -> Result<Opening, Ending> {
         let frame = timeout(HELLO_TIMEOUT, self.reader.next(FRAME_LEN_MAX_OPENING)).await;
         let body = frame.map_err(|_| Ending::NoHello)??.ok_or(Ending::PeerLeft)?;
         decode(&body).map_err(|_| Ending::Malformed)
     }
 
-    async fn say(&mut self, reply: &OpeningReply) -> Result<(), Ending> {
+    async fn send(&mut self, reply: &OpeningReply) -> Result<(), Ending> {
         // Replies here are far smaller than the window; the peer's credit is what may be missing.
         let written = timeout(HELLO_TIMEOUT, self.send.write_chunk(encode_frame(reply))).await;
         Ok(written.map_err(|_| Ending::TooSlow)??)
@@ -185,12 +188,12 @@ impl Dialogue<'_> {
             registration: self.shared.registration,
             version: VERSION,
         };
-        self.say(&OpeningReply::Info(info)).await
+        self.send(&OpeningReply::Info(info)).await
     }
 
     /// Checks a login on a reader's thread, where the chain is and where the signature costs nobody
     /// else's time.
-    async fn log_in(&self, hello: Hello) -> Result<Who, Refused> {
+    async fn log_in(&self, hello: Hello) -> Result<Login, OpeningError> {
         check_version(hello.version)?;
         let scope =
             AuthScope { realm: self.shared.realm, account: hello.account, device: hello.device };
@@ -201,32 +204,33 @@ impl Dialogue<'_> {
             Ok(check_hello(&scope, chain.as_deref(), &ekm, &Signature(hello.signature)))
         });
         let checked = checked.await.map_err(|refusal| self.shared.fault_of(refusal));
-        let chain_seq = checked.map_err(Refused::With)?.ok_or(Refused::With(Fault::AuthFailed))?;
-        Ok(Who { account: hello.account, device: hello.device, chain_seq })
+        let chain_seq =
+            checked.map_err(OpeningError::With)?.ok_or(OpeningError::With(Fault::AuthFailed))?;
+        Ok(Login { account: hello.account, device: hello.device, chain_seq })
     }
 
-    async fn register(&self, register: Register) -> Result<Who, Refused> {
+    async fn register(&self, register: Register) -> Result<Login, OpeningError> {
         check_version(register.version)?;
         let genesis = SignedLink(register.genesis.clone());
         // A chain of one link: checks its form and that its own device signed it.
-        let chain = UserChain::found(&genesis).map_err(|_| Refused::With(Fault::Malformed))?;
-        let founder = chain.devices().next().ok_or(Refused::With(Fault::Malformed))?;
+        let chain = UserChain::found(&genesis).map_err(|_| OpeningError::With(Fault::Malformed))?;
+        let founder = chain.devices().next().ok_or(OpeningError::With(Fault::Malformed))?;
         let (device, key) = (founder.id(), founder.record.key);
         let scope = AuthScope::founding(self.shared.realm, &genesis, device);
         let ekm = self.exporter(&scope)?;
         let signature = Signature(register.signature);
         scope
             .verify_register(&key, &genesis, register.token, &ekm, &signature)
-            .map_err(|_| Refused::With(Fault::AuthFailed))?;
+            .map_err(|_| OpeningError::With(Fault::AuthFailed))?;
         let registered = self.ask_writer(|answer| Job::Register { register, answer }).await?;
-        Ok(Who { account: registered.account, device, chain_seq: registered.chain_seq })
+        Ok(Login { account: registered.account, device, chain_seq: registered.chain_seq })
     }
 
-    async fn recover(&self, recover: Recover) -> Result<(), Refused> {
+    async fn recover(&self, recover: Recover) -> Result<(), OpeningError> {
         let link = SignedLink(recover.link.clone());
         let device = match link.decode_unverified().map(|link| link.body) {
             Ok(LinkBody::AddDevice(record)) => record.device_id(),
-            _ => return Err(Refused::With(Fault::Malformed)),
+            _ => return Err(OpeningError::With(Fault::Malformed)),
         };
         let scope = AuthScope { realm: self.shared.realm, account: recover.account, device };
         let ekm = self.exporter(&scope)?;
@@ -239,8 +243,8 @@ impl Dialogue<'_> {
         });
         match checked.await {
             Ok(true) => self.ask_writer(|answer| Job::Recover { recover, answer }).await,
-            Ok(false) => Err(Refused::With(Fault::AuthFailed)),
-            Err(refusal) => Err(Refused::With(self.shared.fault_of(refusal))),
+            Ok(false) => Err(OpeningError::With(Fault::AuthFailed)),
+            Err(refusal) => Err(OpeningError::With(self.shared.fault_of(refusal))),
         }
     }
 
@@ -248,17 +252,17 @@ impl Dialogue<'_> {
     async fn ask_writer<T>(
         &self,
         job: impl FnOnce(oneshot::Sender<Result<T, Fault>>) -> Job,
-    ) -> Result<T, Refused> {
-        let busy = || Refused::With(super::BUSY);
+    ) -> Result<T, OpeningError> {
+        let busy = || OpeningError::With(super::BUSY);
         let (sender, answer) = oneshot::channel();
-        self.shared.desk.submit(job(sender)).map_err(|_| busy())?;
+        self.shared.write_queue.submit(job(sender)).map_err(|_| busy())?;
         match timeout(WRITER_TIMEOUT, answer).await {
-            Ok(Ok(answer)) => answer.map_err(Refused::With),
+            Ok(Ok(answer)) => answer.map_err(OpeningError::With),
             Ok(Err(_)) | Err(_) => Err(busy()),
         }
     }
 
-    fn exporter(&self, scope: &AuthScope) -> Result<ExporterValue, Refused> {
+    fn exporter(&self, scope: &AuthScope) -> Result<ExporterValue, OpeningError> {
         let mut value = [0; EXPORTER_LEN];
         let context = scope.exporter_context();
         self.connection
@@ -278,13 +282,13 @@ impl Dialogue<'_> {
             let pause = rand::rng().random_range(FAILURE_PAUSE_MS);
             sleep(Duration::from_millis(pause)).await;
         }
-        say_goodbye(&mut self.send, fault).await;
+        send_refusal(&mut self.send, fault).await;
         ending
     }
 }
 
-fn check_version(version: u16) -> Result<(), Refused> {
-    if version >= VERSION { Ok(()) } else { Err(Refused::With(Fault::Unsupported)) }
+fn check_version(version: u16) -> Result<(), OpeningError> {
+    if version >= VERSION { Ok(()) } else { Err(OpeningError::With(Fault::Unsupported)) }
 }
 
 /// The length of the chain if the login is proven. Takes as long for devices that are not there.

@@ -154,6 +154,9 @@ pub trait Read {
     ) -> Result<Vec<RoomRow>, StoreError>;
     /// Where the room's log stands.
     fn head(&self, room: RoomNumber) -> Result<HeadRow, StoreError>;
+    /// The last place of the room's log and `H` there: what of [`Self::head`] tells whether somebody
+    /// has appended.
+    fn log_end(&self, room: RoomNumber) -> Result<(Seq, Hash), StoreError>;
 
     /// Reads entries.
     fn entries(&self, range: EntryRange) -> Result<Vec<EntryRow>, StoreError>;

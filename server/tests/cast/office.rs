@@ -26,8 +26,8 @@ impl Town {
 
     /// Asks the operator for an invite.
     pub(crate) async fn operators_invite(&self) -> TestResult<String> {
-        let foundation = self.server()?.foundation();
-        let operator = Operator { foundation, address: self.address.to_string(), live: None };
+        let services = self.server()?.services();
+        let operator = Operator { services, address: self.address.to_string(), live: None };
         let request = AdminRequest::Invite { uses: 1, lifetime_s: 3_600, rooms: Vec::new() };
         match operator.carry_out(request).await {
             AdminReply::Lines(lines) => Ok(lines[0]["link"].as_str().ok_or("no link")?.to_owned()),
@@ -37,10 +37,10 @@ impl Town {
 
     /// Asks the operator how often damaged data was met.
     pub(crate) async fn damage_found(&self) -> TestResult<u64> {
-        let foundation = self.server()?.foundation();
+        let services = self.server()?.services();
         let (listening, started) = (self.address.to_string(), now());
         let live = Some(LiveStatus { listening, n_sessions: 0, started });
-        let operator = Operator { foundation, address: self.address.to_string(), live };
+        let operator = Operator { services, address: self.address.to_string(), live };
         match operator.carry_out(AdminRequest::Status).await {
             AdminReply::Lines(lines) => Ok(lines[0]["damage_found"].as_u64().ok_or("no count")?),
             AdminReply::Failed { error, .. } => Err(error.into()),
@@ -78,7 +78,7 @@ impl Town {
 
     /// The server's database, for looking at what it stored.
     pub(crate) fn store(&self) -> TestResult<Box<dyn Read + Send>> {
-        Ok(self.server()?.foundation().store.reader()?)
+        Ok(self.server()?.services().store.reader()?)
     }
 
     /// The server's short number of a room.

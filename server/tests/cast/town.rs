@@ -13,7 +13,7 @@ use mathia_server::config::RegistrationPolicy;
 use mathia_server::data_dir::DATABASE_FILE;
 use mathia_server::limits::Limits;
 use mathia_server::rooms::Fatal;
-use mathia_server::serve::{Ground, ServeConfig, Server};
+use mathia_server::serve::{ServeConfig, Server, ServiceParts};
 use mathia_server::store::sqlite::SqliteStore;
 use rand::RngExt as _;
 use tempfile::TempDir;
@@ -141,6 +141,6 @@ fn serve(
     config.limits = limits.clone();
     let database = dir.path().join(DATABASE_FILE);
     let store = Arc::new(SqliteStore::open(&database, || Realm(rand::rng().random()))?);
-    let ground = Ground { store, clock: clock.clone(), fatal: Fatal::abort() };
-    Ok(Server::start_on(ground, &config)?)
+    let parts = ServiceParts { store, clock: clock.clone(), fatal: Fatal::abort() };
+    Ok(Server::start_on(parts, &config)?)
 }

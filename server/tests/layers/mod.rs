@@ -19,7 +19,7 @@ const LAYERS: &LayerMap<'static> = &[
     ("store", &[]),
     ("refusal", &["store"]),
     ("damage", &["error_text", "store"]),
-    ("hub", &["clock", "limits"]),
+    ("hub", &["limits"]),
     ("accounts", &["refusal", "store"]),
     ("rooms", &["accounts", "clock", "damage", "hub", "limits", "rate", "refusal", "store"]),
     ("session", &["clock", "damage", "hub", "limits", "rate", "refusal", "rooms", "store"]),

@@ -4,7 +4,7 @@ use mathia_protocol::crypto::identity::SigningKey;
 use mathia_protocol::crypto::user_chain::LinkBody;
 use mathia_protocol::id::{AccountId, InviteToken, TimeMs};
 use mathia_protocol::wire::{Event, Fault, Recover, Registration, Reply, Request};
-use mathia_server::hub::Parting;
+use mathia_server::hub::SessionEnd;
 use mathia_server::rooms::AdminJob;
 
 use super::cast::{Person, Town, log_in};
@@ -114,8 +114,8 @@ fn a_revoked_device_is_shown_the_door_and_everybody_who_shares_a_room_is_told() 
     let body = LinkBody::RevokeDevice { device: key.device_id(), reason: 0 };
     let revoke = ann.links(&town, body);
     ann.calls(&town, Request::PutLink { link: revoke.0.clone() }).unwrap();
-    let parting = phone.gather(&mut Vec::new(), &mut Vec::new());
-    assert_eq!(parting, Some(Parting::Expelled));
+    let session_end = phone.gather(&mut Vec::new(), &mut Vec::new());
+    assert_eq!(session_end, Some(SessionEnd::Expelled));
     let (account, hash) = (ann.account, revoke.hash());
     let grew = Event::ChainGrew { account, seq: 3, hash };
     bob.hears("that Ann's chain grew", |event| *event == grew);

@@ -3,10 +3,10 @@
 
 use mathia_protocol::crypto::message::Placement;
 use mathia_protocol::crypto::seal::OpenError;
-use mathia_protocol::id::{RoomId, Seq, TimeMs};
+use mathia_protocol::id::{RoomId, Seq, TimeMs, WorkspaceId};
 use mathia_protocol::wire::{BulkRequest, Event, Reply, Request};
 use mathia_server::admin::backup;
-use mathia_server::rooms::{AdminJob, Rotated};
+use mathia_server::rooms::{AdminJob, KeyRotation};
 use mathia_server::store::{EntryRange, RoomKeyRow};
 
 use super::cast::{Person, Town, master};
@@ -32,7 +32,7 @@ fn opens(town: &Town, room: RoomId, key: &RoomKeyRow, seq: Seq) -> bool {
 }
 
 fn lobby_name(town: &Town, person: &Person) -> String {
-    let workspace = mathia_protocol::id::WorkspaceId::MAIN;
+    let workspace = WorkspaceId::MAIN;
     match person.reads(town, &Request::Lobby { workspace, after: None }) {
         Ok(Reply::Lobby { rooms, .. }) => rooms[0].name.clone(),
         other => panic!("{other:?}"),
@@ -78,12 +78,16 @@ fn the_operator_changes_the_keys_of_all_open_rooms_whether_somebody_uses_them_or
     ann.comes_back(&town);
     let plaza = ann.creates_open(&town, "plaza").unwrap();
 
-    let step = town.admin(|answer| AdminJob::RotateKeys { after: None, answer }).unwrap();
+    let step = town
+        .admin(|answer| AdminJob::RotateKeys { workspace: WorkspaceId::MAIN, after: None, answer })
+        .unwrap();
     let last = lobby.max(plaza);
-    assert_eq!(step, Rotated { n_rooms: 2, last: Some(last) });
+    assert_eq!(step, KeyRotation { n_rooms: 2, last: Some(last) });
     let after = Some(last);
-    let end = town.admin(|answer| AdminJob::RotateKeys { after, answer }).unwrap();
-    assert_eq!(end, Rotated { n_rooms: 0, last: None });
+    let end = town
+        .admin(|answer| AdminJob::RotateKeys { workspace: WorkspaceId::MAIN, after, answer })
+        .unwrap();
+    assert_eq!(end, KeyRotation { n_rooms: 0, last: None });
     assert_eq!(keys(&town, sealed), []);
     for room in [lobby, plaza] {
         ann.syncs(&town, room);

@@ -3,7 +3,7 @@
 use mathia_protocol::id::{Hash, RoomId, Seq};
 use mathia_protocol::log::LogHash;
 use mathia_protocol::wire::{BulkReply, BulkRequest, EntryBody, Reply};
-use mathia_server::rooms::{Asker, Resuming};
+use mathia_server::rooms::ResumeProgress;
 
 use super::cast::{Person, Town};
 
@@ -86,18 +86,16 @@ fn many_rooms_resume_in_pages_and_each_is_told_once() {
     let town = Town::start();
     let mut ann = Person::registers(&town, "ann");
     let rooms: Vec<RoomId> = (0..20).map(|_| ann.creates(&town, &[]).unwrap()).collect();
-    let asker = Asker { account: ann.account, device: ann.device };
     let read = town.read();
     let named: Vec<_> = rooms[..5]
         .iter()
         .chain([&RoomId([9; 32])])
         .map(|room| mathia_protocol::wire::Cursor { room: *room, seq: Seq(1) })
         .collect();
-    let resuming = Resuming::default();
-    let first = town.reads.resume(read.as_ref(), asker, resuming, &named, false).unwrap();
+    let first = ann.resumes_page(&town, ResumeProgress::default(), &named, false);
     let Reply::Resumed { heads, gone, more: false } = first.reply else { panic!() };
     assert_eq!((heads.len(), gone), (5, vec![RoomId([9; 32])]));
-    let last = town.reads.resume(read.as_ref(), asker, first.resuming, &[], true).unwrap();
+    let last = ann.resumes_page(&town, first.progress, &[], true);
     let Reply::Resumed { heads, gone, more: false } = last.reply else { panic!() };
     assert_eq!((heads.len(), gone.len()), (15, 0));
     assert!(heads.iter().all(|head| head.seq == Seq(1) && head.hash != Hash::ZERO));

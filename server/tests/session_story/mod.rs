@@ -11,7 +11,7 @@ use mathia_protocol::wire::{
     BulkReply, BulkRequest, ClientDatagram, CloseCode, Event, Fault, Opening, OpeningReply, Reply,
     Request, ServerDatagram, ServerFrame, decode, encode_body,
 };
-use mathia_server::hub::{News, event_frame};
+use mathia_server::hub::{Delivery, event_frame};
 use tokio::time::{Instant, timeout};
 
 use self::town::{Person, Session, Town, ending};
@@ -195,21 +195,21 @@ const TEAM: RoomNumber = RoomNumber(1);
 
 /// Entries that the server tells everybody in the team about, after the commit as it were.
 fn publish(town: &Town, seqs: std::ops::Range<u64>) {
-    let news: Vec<News> = seqs
+    let news: Vec<Delivery> = seqs
         .map(|seq| {
             let entry = vec![2; 1_000];
             let event = Event::Entry { room: TEAM, seq: Seq(seq), time: TimeMs(1), entry };
-            News::Entry { room: TEAM, seq: Seq(seq), frame: event_frame(event) }
+            Delivery::Entry { room: TEAM, seq: Seq(seq), frame: event_frame(event) }
         })
         .collect();
-    town.server.shared().hub.publish(&news);
+    town.server.shared().bus.publish(&news);
 }
 
 async fn joins_the_team(town: &Town, name: &str) -> TestResult<Session> {
     let mut session = town.newcomer(name).await?;
     session.ask(Request::Resume { cursors: Vec::new(), is_last: true }).await??;
     let account = session.person.account();
-    town.server.shared().hub.publish(&[News::Joined { room: TEAM, account }]);
+    town.server.shared().bus.publish(&[Delivery::Joined { room: TEAM, account }]);
     Ok(session)
 }
 
@@ -294,7 +294,7 @@ async fn typing_reaches_the_room_and_a_revoked_device_is_shown_out() -> TestResu
     assert_eq!(decode::<ServerDatagram>(&heard)?, expected);
 
     let (account, device) = (ann.person.account(), Some(ann.person.key.device_id()));
-    town.server.shared().hub.publish(&[News::Expelled { account, device }]);
+    town.server.shared().bus.publish(&[Delivery::Expelled { account, device }]);
     assert_eq!(ann.stranger.ending().await?, CloseCode::Expelled);
     assert_eq!(bob.connection().close_reason(), None);
     Ok(())

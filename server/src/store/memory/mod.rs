@@ -28,7 +28,7 @@ pub struct MemoryStore {
 #[derive(Debug)]
 struct Shared {
     /// What the last batch left; replaced by the writer, never changed in place.
-    committed: Mutex<Arc<Tables>>,
+    committed: Arc<Mutex<Arc<Tables>>>,
     is_full: AtomicBool,
     has_writer: AtomicBool,
 }
@@ -37,7 +37,18 @@ impl MemoryStore {
     /// Makes an empty store with an identity.
     pub fn new(realm: Realm) -> Self {
         let shared = Shared {
-            committed: Mutex::new(Arc::new(Tables::new(realm))),
+            committed: Arc::new(Mutex::new(Arc::new(Tables::new(realm)))),
+            is_full: AtomicBool::new(false),
+            has_writer: AtomicBool::new(false),
+        };
+        Self { shared: Arc::new(shared) }
+    }
+
+    /// The same data as another process has it open: with a writer of its own.
+    #[must_use]
+    pub fn of_another_process(&self) -> Self {
+        let shared = Shared {
+            committed: Arc::clone(&self.shared.committed),
             is_full: AtomicBool::new(false),
             has_writer: AtomicBool::new(false),
         };

@@ -127,6 +127,13 @@ impl Read for Tables {
         Ok(HeadRow { seq, hash, n_countable, commit_seq })
     }
 
+    fn log_end(&self, room: RoomNumber) -> Result<(Seq, Hash), StoreError> {
+        match self.log(room).next_back() {
+            Some(newest) => Ok((newest.seq, newest.hash)),
+            None => Ok((Seq(0), self.room_at(room)?.room.as_hash())),
+        }
+    }
+
     fn entries(&self, range: EntryRange) -> Result<Vec<EntryRow>, StoreError> {
         let mut found = Vec::new();
         let mut n_bytes = 0;

@@ -111,6 +111,10 @@ impl Read for MemoryReader {
         self.now().head(room)
     }
 
+    fn log_end(&self, room: RoomNumber) -> Result<(Seq, Hash), StoreError> {
+        self.now().log_end(room)
+    }
+
     fn entries(&self, range: EntryRange) -> Result<Vec<EntryRow>, StoreError> {
         self.now().entries(range)
     }

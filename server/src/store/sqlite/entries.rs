@@ -39,22 +39,32 @@ fn entry(row: &Row<'_>) -> rusqlite::Result<EntryRow> {
 }
 
 pub(super) fn head(db: &Database, room: RoomNumber) -> Result<HeadRow, StoreError> {
+    let (seq, hash, n_countable) = newest_entry(db, room)?;
     let (first, last) = (place(room, Seq(0)), place(room, Seq(SEQ_MAX)));
-    let sql = "SELECT place, hash, n_countable FROM entry
-        WHERE place BETWEEN ?1 AND ?2 ORDER BY place DESC LIMIT 1";
-    let newest = db.one(sql, (first, last), |row| {
-        Ok((parts(row.get(0)?).1, Hash(row.get(1)?), number(row, 2)?))
-    })?;
-    let Some((seq, hash, n_countable)) = newest else {
-        let row = rooms::by_number(db, room)?;
-        let row = row.ok_or_else(|| StoreError::broken(format!("there is no room {room}")))?;
-        let hash = row.room.as_hash();
-        return Ok(HeadRow { seq: Seq(0), hash, n_countable: 0, commit_seq: Seq(0) });
-    };
     let sql = "SELECT place FROM commit_place
         WHERE place BETWEEN ?1 AND ?2 ORDER BY place DESC LIMIT 1";
     let commit_seq = db.one(sql, (first, last), |row| Ok(parts(row.get(0)?).1))?;
     Ok(HeadRow { seq, hash, n_countable, commit_seq: commit_seq.unwrap_or(Seq(0)) })
+}
+
+pub(super) fn log_end(db: &Database, room: RoomNumber) -> Result<(Seq, Hash), StoreError> {
+    newest_entry(db, room).map(|(seq, hash, _)| (seq, hash))
+}
+
+/// The newest entry of a room: its place, `H` there, and the countable entries up to there.
+fn newest_entry(db: &Database, room: RoomNumber) -> Result<(Seq, Hash, u64), StoreError> {
+    let (first, last) = (place(room, Seq(0)), place(room, Seq(SEQ_MAX)));
+    let sql = "SELECT place, hash, n_countable FROM entry
+        WHERE place BETWEEN ?1 AND ?2 ORDER BY place DESC LIMIT 1";
+    let found = db.one(sql, (first, last), |row| {
+        Ok((parts(row.get(0)?).1, Hash(row.get(1)?), number(row, 2)?))
+    })?;
+    if let Some(newest) = found {
+        return Ok(newest);
+    }
+    let row = rooms::by_number(db, room)?;
+    let row = row.ok_or_else(|| StoreError::broken(format!("there is no room {room}")))?;
+    Ok((Seq(0), row.room.as_hash(), 0))
 }
 
 pub(super) fn range(db: &Database, range: EntryRange) -> Result<Vec<EntryRow>, StoreError> {

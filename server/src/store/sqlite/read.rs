@@ -93,6 +93,10 @@ impl Read for Database {
         entries::head(self, room)
     }
 
+    fn log_end(&self, room: RoomNumber) -> Result<(Seq, Hash), StoreError> {
+        entries::log_end(self, room)
+    }
+
     fn entries(&self, range: EntryRange) -> Result<Vec<EntryRow>, StoreError> {
         entries::range(self, range)
     }

@@ -1,33 +1,38 @@
-//! A small town for stories about rooms: people with real keys, a desk, a hub, no network.
+//! A small town for stories about rooms: people with real keys, a write queue, a hub, no network.
 //!
 //! The people check what they fetch as a client would: hash chain, commits, chains.
 
 mod person;
 mod stage;
 
-pub(crate) use person::{Person, log_in};
+pub(crate) use person::{Person, log_in, wraps_of};
 pub(crate) use stage::{Stage, StageStore};
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use mathia_protocol::id::{InviteToken, Realm, RoomId, TimeMs};
-use mathia_protocol::wire::{Fault, Recover, Register, Registration};
-use mathia_server::accounts::{Chains, Registered};
+use mathia_protocol::limits::FRAME_LEN_MAX_COMMIT;
+use mathia_protocol::wire::{
+    Fault, Recover, Register, Registration, ServerFrame, decode, take_frame,
+};
+use mathia_server::accounts::{Chains, NewAccount};
 use mathia_server::clock::{Clock as _, ManualClock};
 use mathia_server::damage::Damage;
-use mathia_server::hub::Hub;
+use mathia_server::hub::{Hub, LocalBus};
 use mathia_server::limits::Limits;
-use mathia_server::rooms::{AdminJob, AnswerTo, Desk, DeskParts, Fatal, Job, MasterKey, Reads};
+use mathia_server::rooms::{
+    AdminJob, AnswerTo, Fatal, Job, MasterKey, Reads, WriteQueue, WriteQueueParts,
+};
 use mathia_server::store::memory::MemoryStore;
 use mathia_server::store::sqlite::SqliteStore;
 use mathia_server::store::{Read, Store};
 use tokio::sync::oneshot;
 
 /// When every story begins.
-const START: TimeMs = TimeMs(1_800_000_000_000);
+pub(crate) const START: TimeMs = TimeMs(1_800_000_000_000);
 /// The identity of every town's data.
-const REALM: Realm = Realm([7; 16]);
+pub(crate) const REALM: Realm = Realm([7; 16]);
 /// Longer than any honest wait on a busy machine.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(20);
 
@@ -42,7 +47,7 @@ pub(crate) struct Town {
     pub(crate) damage: Arc<Damage>,
     pub(crate) limits: Limits,
     pub(crate) registration: Registration,
-    desk: Option<Desk>,
+    write_queue: Option<WriteQueue>,
     /// Removed with the town.
     directory: Option<tempfile::TempDir>,
 }
@@ -56,6 +61,11 @@ impl Town {
     /// A town with its own bounds.
     pub(crate) fn start_with(limits: Limits) -> Self {
         Self::start_on(Arc::new(MemoryStore::new(REALM)), limits)
+    }
+
+    /// A town with a given memory.
+    pub(crate) fn start_on_store(store: Arc<dyn Store>) -> Self {
+        Self::start_on(store, generous())
     }
 
     /// A town whose memory is a real file.
@@ -79,27 +89,27 @@ impl Town {
         let mut town = Self {
             store,
             stage,
-            hub: Arc::new(Hub::new(clock.clone(), 16)),
-            reads: Arc::new(reads(&limits, &clock, &Arc::default())),
+            hub: Arc::new(Hub::new(16)),
+            reads: Arc::new(reads(&limits, &Arc::default())),
             chains: Arc::default(),
             clock,
             damage: Arc::default(),
             limits,
             registration: Registration::Open,
-            desk: None,
+            write_queue: None,
             directory: None,
         };
-        town.open_desk();
+        town.open_write_queue();
         town
     }
 
     /// Ends the server process and starts it anew on the same data: all memory is gone.
     pub(crate) fn restarts(&mut self) {
-        if let Some(desk) = self.desk.take() {
-            desk.stop();
+        if let Some(write_queue) = self.write_queue.take() {
+            write_queue.stop();
         }
-        self.hub = Arc::new(Hub::new(self.clock.clone(), 16));
-        self.open_desk();
+        self.hub = Arc::new(Hub::new(16));
+        self.open_write_queue();
     }
 
     /// The disk works again, and the server that ended itself is started anew.
@@ -108,11 +118,13 @@ impl Town {
         self.restarts();
     }
 
-    fn open_desk(&mut self) {
+    fn open_write_queue(&mut self) {
         self.chains = Arc::default();
-        self.reads = Arc::new(reads(&self.limits, &self.clock, &self.chains));
+        self.reads = Arc::new(reads(&self.limits, &self.chains));
         let stage = Arc::clone(&self.stage);
-        let parts = DeskParts {
+        let parts = WriteQueueParts {
+            hub: Arc::clone(&self.hub),
+            bus: Arc::new(LocalBus::new(Arc::clone(&self.hub))),
             master: Arc::new(master()),
             chains: Arc::clone(&self.chains),
             limits: self.limits.clone(),
@@ -121,12 +133,12 @@ impl Town {
             fatal: Fatal::new(move |error| stage.strike(error)),
             damage: Arc::clone(&self.damage),
         };
-        self.desk = Some(Desk::start(&*self.store, Arc::clone(&self.hub), parts).unwrap());
+        self.write_queue = Some(WriteQueue::start(&*self.store, parts).unwrap());
     }
 
     /// Hands a job in.
     pub(crate) fn submit(&self, job: Job) {
-        self.desk.as_ref().unwrap().submit(job).unwrap();
+        self.write_queue.as_ref().unwrap().submit(job).unwrap();
     }
 
     /// Moves the clock, and lets the writer see it.
@@ -160,7 +172,7 @@ impl Town {
     }
 
     /// Registers as a session would.
-    pub(crate) fn register(&self, register: Register) -> Result<Registered, Fault> {
+    pub(crate) fn register(&self, register: Register) -> Result<NewAccount, Fault> {
         let (sender, answer) = oneshot::channel();
         self.submit(Job::Register { register, answer: sender });
         answer.blocking_recv().unwrap()
@@ -188,9 +200,9 @@ impl Town {
 
 impl Drop for Town {
     fn drop(&mut self) {
-        if let Some(desk) = self.desk.take() {
+        if let Some(write_queue) = self.write_queue.take() {
             self.stage.open_gate();
-            desk.stop();
+            write_queue.stop();
         }
     }
 }
@@ -199,11 +211,22 @@ fn generous() -> Limits {
     Limits { commits_per_hour: 10_000, messages_burst: 1_000, ..Limits::default() }
 }
 
+/// The frames of some pieces.
+pub(crate) fn server_frames(pieces: &[bytes::Bytes]) -> Vec<ServerFrame> {
+    let mut bytes: bytes::BytesMut = pieces.concat().as_slice().into();
+    let mut frames = Vec::new();
+    while let Some(body) = take_frame(&mut bytes, FRAME_LEN_MAX_COMMIT).unwrap() {
+        frames.push(decode(&body).unwrap());
+    }
+    assert!(bytes.is_empty());
+    frames
+}
+
 /// The key of everything at rest.
 pub(crate) fn master() -> MasterKey {
     MasterKey::from_bytes(&[9; 32])
 }
 
-fn reads(limits: &Limits, clock: &Arc<ManualClock>, chains: &Arc<Chains>) -> Reads {
-    Reads::new(Arc::new(master()), Arc::clone(chains), limits, clock.clone())
+fn reads(limits: &Limits, chains: &Arc<Chains>) -> Reads {
+    Reads::new(Arc::new(master()), Arc::clone(chains), limits)
 }

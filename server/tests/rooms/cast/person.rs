@@ -22,11 +22,13 @@ use mathia_protocol::limits::FRAME_LEN_MAX_COMMIT;
 use mathia_protocol::log::propose::{Change, Committer, Proposal, propose, propose_create};
 use mathia_protocol::log::{LogHash, RoomState, wraps_needed};
 use mathia_protocol::wire::{
-    BulkReply, BulkRequest, EntryBody, Event, Fault, Register, Reply, Request, ServerFrame, Wrap,
-    decode, take_frame,
+    BulkReply, BulkRequest, Cursor, EntryBody, Event, Fault, Register, Reply, Request, ServerFrame,
+    Wrap, decode, take_frame,
 };
-use mathia_server::hub::{Bounds, Outbox, Parting, Session, SessionId};
-use mathia_server::rooms::{Asker, Caller, Job, Resuming};
+use mathia_server::hub::{FrameQueue, QueueLimits, Session, SessionEnd, SessionId};
+use mathia_server::rooms::{
+    AnswerAddress, Caller, Job, ResumeCall, ResumePage, ResumeProgress, Route,
+};
 use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
 
@@ -48,7 +50,7 @@ pub(crate) struct Person {
     pub(crate) recovery: SigningKey,
     pub(crate) chain: UserChain,
     pub(crate) rooms: HashMap<RoomId, RoomView>,
-    pub(crate) outbox: Arc<Outbox>,
+    pub(crate) frame_queue: Arc<FrameQueue>,
     pub(crate) session: SessionId,
     rng: StdRng,
     sent: HashMap<RoomId, (Counter, [u8; 16])>,
@@ -110,7 +112,7 @@ impl Person {
         let (key, recovery, genesis) = Self::founding(town, name, seed);
         let account = town.register(Self::registration(&genesis, token))?.account;
         let chain = UserChain::found(&genesis).unwrap();
-        let (outbox, session) = log_in(town, account, key.device_id());
+        let (frame_queue, session) = log_in(town, account, key.device_id());
         Ok(Self {
             account,
             device: key.device_id(),
@@ -118,7 +120,7 @@ impl Person {
             recovery,
             chain,
             rooms: HashMap::new(),
-            outbox,
+            frame_queue,
             session,
             rng: StdRng::seed_from_u64(seed + 1),
             sent: HashMap::new(),
@@ -130,15 +132,22 @@ impl Person {
 
     /// Comes back after the server was started anew.
     pub(crate) fn comes_back(&mut self, town: &Town) {
-        (self.outbox, self.session) = log_in(town, self.account, self.device);
+        (self.frame_queue, self.session) = log_in(town, self.account, self.device);
+    }
+
+    /// Who asks, as the server knows it.
+    pub(crate) fn caller(&self) -> Caller {
+        let (account, device) = (self.account, self.device);
+        Caller { account, device, workspace: WorkspaceId::MAIN }
     }
 
     /// Sends a request without waiting; the answer is [`Self::answer`].
     pub(crate) fn asks(&mut self, town: &Town, request: Request) -> u32 {
         self.n_calls += 1;
-        let (account, device, call) = (self.account, self.device, self.n_calls);
-        let caller = Caller { account, device, outbox: Arc::clone(&self.outbox), call };
-        town.submit(Job::Call { caller, request });
+        let call = self.n_calls;
+        let answer = AnswerAddress { frame_queue: Arc::clone(&self.frame_queue), call };
+        let Route::Change(change) = request.into() else { panic!("the writer changes only") };
+        town.submit(Job::Call { caller: self.caller(), answer, change });
         call
     }
 
@@ -162,16 +171,28 @@ impl Person {
 
     /// Asks something that only reads.
     pub(crate) fn reads(&self, town: &Town, request: &Request) -> Result<Reply, Fault> {
-        let asker = Asker { account: self.account, device: self.device };
-        town.reads.answer(town.read().as_ref(), asker, request).map_err(fault)
+        let Route::Query(query) = request.clone().into() else { panic!("readers read only") };
+        let read = town.read();
+        town.reads.answer(read.as_ref(), self.caller(), &query, town.now()).map_err(fault)
     }
 
     /// Resumes in one page.
     pub(crate) fn resumes(&self, town: &Town) -> (Reply, Vec<Event>) {
-        let asker = Asker { account: self.account, device: self.device };
-        let read = town.read();
-        let page = town.reads.resume(read.as_ref(), asker, Resuming::default(), &[], true).unwrap();
+        let page = self.resumes_page(town, ResumeProgress::default(), &[], true);
         (page.reply, page.events)
+    }
+
+    /// Resumes one page of several.
+    pub(crate) fn resumes_page(
+        &self,
+        town: &Town,
+        progress: ResumeProgress,
+        cursors: &[Cursor],
+        is_last: bool,
+    ) -> ResumePage {
+        let read = town.read();
+        let call = ResumeCall { progress, cursors, is_last, now: town.now() };
+        town.reads.resume(read.as_ref(), self.caller(), call).unwrap()
     }
 
     /// Takes all events that have arrived.
@@ -198,16 +219,16 @@ impl Person {
             if is_done(self) {
                 return;
             }
-            let outbox = Arc::clone(&self.outbox);
-            let rung =
-                runtime.block_on(async { tokio::time::timeout(DEADLINE, outbox.rung()).await });
+            let frame_queue = Arc::clone(&self.frame_queue);
+            let rung = runtime
+                .block_on(async { tokio::time::timeout(DEADLINE, frame_queue.rung()).await });
             assert!(rung.is_ok(), "waited in vain for {what}");
         }
     }
 
     fn gather(&mut self) {
         let (mut frames, mut datagrams) = (Vec::new(), Vec::new());
-        let _ = self.outbox.gather(&mut frames, &mut datagrams);
+        let _ = self.frame_queue.gather(&mut frames, &mut datagrams);
         for frame in frames {
             let mut buffer = BytesMut::from(frame.as_ref());
             while let Some(body) = take_frame(&mut buffer, FRAME_LEN_MAX_COMMIT).unwrap() {
@@ -222,7 +243,7 @@ impl Person {
 
     /// Whether the server has ended the session.
     pub(crate) fn is_expelled(&self) -> bool {
-        self.outbox.parting() == Some(Parting::Expelled)
+        self.frame_queue.session_end() == Some(SessionEnd::Expelled)
     }
 
     /// Fetches the room's whole log and checks it.
@@ -472,22 +493,22 @@ pub(crate) fn log_in(
     town: &Town,
     account: AccountId,
     device: DeviceId,
-) -> (Arc<Outbox>, SessionId) {
-    let outbox = Arc::new(Outbox::new(Bounds::from(&town.limits)));
-    let session = Session { account, device, outbox: Arc::clone(&outbox) };
+) -> (Arc<FrameQueue>, SessionId) {
+    let frame_queue = Arc::new(FrameQueue::new(QueueLimits::from(&town.limits)));
+    let session = Session { account, device, frame_queue: Arc::clone(&frame_queue) };
     let session = town.hub.enter(session).unwrap();
     let rooms = town.read().rooms_of(account).unwrap();
     let numbers: Vec<_> = rooms.iter().map(|row| row.number).collect();
-    town.hub.hear(session, &numbers);
-    (outbox, session)
+    town.hub.subscribe(session, &numbers, town.now());
+    (frame_queue, session)
 }
 
-fn people(own: &Person, others: &[&Person]) -> BTreeMap<AccountId, UserChain> {
+pub(crate) fn people(own: &Person, others: &[&Person]) -> BTreeMap<AccountId, UserChain> {
     let own = (own.account, own.chain.clone());
     others.iter().map(|person| (person.account, person.chain.clone())).chain([own]).collect()
 }
 
-fn wraps_of(
+pub(crate) fn wraps_of(
     before: Option<&RoomState>,
     commit: &Commit,
     chains: &BTreeMap<AccountId, UserChain>,

@@ -1,26 +1,27 @@
-//! Telling a session who is away: people of its small rooms without a session, and when they were
-//! last seen.
+//! The absent: people of a session's small rooms who have no session, and when they were last seen.
 //!
-//! The hub tells of those who are there. Bounded on every side, since it is part of each login.
+//! The hub reports those who have one. Bounded on every side, since it is part of each login.
 
 use std::collections::BTreeSet;
 
 use mathia_protocol::id::AccountId;
 use mathia_protocol::limits::SMALL_ROOM_MEMBERS_MAX;
-use mathia_protocol::wire::{Event, PresenceLine, PresenceState};
+use mathia_protocol::wire::{PresenceLine, PresenceState};
 
-use super::dispatch::Seat;
-use crate::hub::event_frame;
+use crate::hub::Hub;
 use crate::store::{Read, RoomRow, StoreError};
 
 /// Rooms that are looked through: more than anybody follows at a time.
 const ROOMS_MAX: usize = 32;
-/// People that are told of, 42 bytes each.
+/// People that are listed, 42 bytes each.
 const LINES_MAX: usize = 256;
 
-/// Queues one event about the people of these rooms that are not there.
-pub(super) fn tell(seat: &Seat, read: &dyn Read, rooms: &[RoomRow]) -> Result<(), StoreError> {
-    let hub = &seat.shared.hub;
+/// The people of these rooms who have no session.
+pub(super) fn absent(
+    hub: &Hub,
+    read: &dyn Read,
+    rooms: &[RoomRow],
+) -> Result<Vec<PresenceLine>, StoreError> {
     let mut people = BTreeSet::<AccountId>::new();
     for room in rooms.iter().take(ROOMS_MAX).map(|row| row.number) {
         if people.len() >= LINES_MAX || hub.is_large(room) {
@@ -45,8 +46,5 @@ pub(super) fn tell(seat: &Seat, read: &dyn Read, rooms: &[RoomRow]) -> Result<()
         };
         lines.push(PresenceLine { account, state: PresenceState::Offline, last_seen });
     }
-    if !lines.is_empty() {
-        seat.outbox.event(&event_frame(Event::Presence { lines }));
-    }
-    Ok(())
+    Ok(lines)
 }

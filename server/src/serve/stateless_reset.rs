@@ -21,13 +21,13 @@ use zeroize::Zeroizing;
 const INTERVAL_MIN: Duration = Duration::from_millis(1);
 
 /// The keys, the same after every restart. `Debug` hides them.
-pub(super) struct Farewell {
+pub(super) struct StatelessReset {
     tokens: Zeroizing<[u8; 32]>,
     /// Marks connection numbers as ours. Found out by patience, it tells nothing of the other key.
     ids: u64,
 }
 
-impl Farewell {
+impl StatelessReset {
     /// Derives both keys from a secret of the server.
     pub(super) fn derive(secret: &[u8; 32]) -> Self {
         let tokens = expand::<32>(secret, labels::RESET, &[b"tokens"]);
@@ -46,13 +46,13 @@ impl Farewell {
     }
 }
 
-impl fmt::Debug for Farewell {
+impl fmt::Debug for StatelessReset {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Farewell(..)")
+        f.write_str("StatelessReset(..)")
     }
 }
 
-impl HmacKey for Farewell {
+impl HmacKey for StatelessReset {
     fn sign(&self, data: &[u8], signature_out: &mut [u8]) {
         signature_out.copy_from_slice(&mac(self.tokens.as_slice(), &[data]).0);
     }
@@ -74,7 +74,7 @@ mod tests {
 
     fn token(secret: u8, connection: &[u8]) -> [u8; 32] {
         let mut token = [0; 32];
-        Farewell::derive(&[secret; 32]).sign(connection, &mut token);
+        StatelessReset::derive(&[secret; 32]).sign(connection, &mut token);
         token
     }
 
@@ -83,11 +83,11 @@ mod tests {
         assert_eq!(token(1, b"one"), token(1, b"one"));
         assert_ne!(token(1, b"one"), token(1, b"two"));
         assert_ne!(token(1, b"one"), token(2, b"one"));
-        let farewell = Farewell::derive(&[1; 32]);
-        assert_eq!(farewell.ids, Farewell::derive(&[1; 32]).ids);
+        let farewell = StatelessReset::derive(&[1; 32]);
+        assert_eq!(farewell.ids, StatelessReset::derive(&[1; 32]).ids);
         assert!(farewell.verify(b"one", &token(1, b"one")).is_ok());
         assert!(farewell.verify(b"one", &token(2, b"one")).is_err());
         assert!(farewell.verify(b"one", b"short").is_err());
-        assert_eq!(format!("{farewell:?}"), "Farewell(..)");
+        assert_eq!(format!("{farewell:?}"), "StatelessReset(..)");
     }
 }

@@ -25,7 +25,7 @@ const _: () = assert!(WRAPS_PER_COMMIT_MAX > DEVICES_MAX);
 
 /// Wraps by committer and commit.
 #[derive(Debug, Default)]
-pub(crate) struct Staging {
+pub(crate) struct StagedWraps {
     stages: HashMap<Key, Stage>,
     n_wraps: usize,
     /// Stages that commits of the present batch have used up.
@@ -40,7 +40,7 @@ struct Stage {
     expires: TimeMs,
 }
 
-impl Staging {
+impl StagedWraps {
     /// Stages wraps for a commit that `account` is about to make; says how many there are now.
     ///
     /// Staged again, a wrap for the same device replaces the earlier one. Only the committer's own
@@ -197,7 +197,7 @@ mod tests {
 
     #[test]
     fn staged_and_given_wraps_count_together_and_a_wrong_generation_counts_not() {
-        let mut staging = Staging::default();
+        let mut staging = StagedWraps::default();
         assert_eq!(staging.add(ANN, COMMIT, vec![wrap(1)], TimeMs(0)), Ok(1));
         let targets = [target(1, 1), target(2, 1)];
         let missing = Err(Fault::MissingWraps { n_missing: 1 });
@@ -209,7 +209,7 @@ mod tests {
 
     #[test]
     fn used_wraps_go_when_the_batch_is_durable_and_stay_when_it_was_not() {
-        let mut staging = Staging::default();
+        let mut staging = StagedWraps::default();
         staging.add(ANN, COMMIT, vec![wrap(1)], TimeMs(0)).unwrap();
         staging.use_up(ANN, COMMIT);
         staging.forget();
@@ -222,7 +222,7 @@ mod tests {
 
     #[test]
     fn stages_are_few_per_account_and_end_by_themselves() {
-        let mut staging = Staging::default();
+        let mut staging = StagedWraps::default();
         for number in 0..6 {
             let commit = Hash([number; 32]);
             staging.add(ANN, commit, vec![wrap(1)], TimeMs(u64::from(number))).unwrap();

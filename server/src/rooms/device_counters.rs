@@ -10,11 +10,11 @@ use crate::store::{LaneRow, Read, StoreError};
 
 /// What a room remembers of its devices.
 #[derive(Debug, Default)]
-pub(crate) struct Lanes(HashMap<DeviceId, DeviceLane>);
+pub(crate) struct DeviceCounters(HashMap<DeviceId, DeviceLane>);
 
-impl Lanes {
+impl DeviceCounters {
     /// The lane of a device.
-    pub(crate) fn lane(
+    pub(crate) fn of(
         &mut self,
         read: &dyn Read,
         room: RoomNumber,

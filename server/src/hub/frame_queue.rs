@@ -1,6 +1,6 @@
 //! One session's bounded queue of what it is about to be told.
 //!
-//! Never waits and never grows past its bounds: whoever has news puts it here and goes on, and a
+//! Never waits and never grows past its bounds: whoever has deliveries puts it here and goes on, and a
 //! session that reads too slowly loses events, is told where, and pulls them from the log. Replies
 //! have a lane of their own and are never dropped.
 
@@ -14,34 +14,35 @@ use mathia_protocol::wire::{Event, Fault, Reply, ServerFrame, encode_frame};
 use tokio::sync::Notify;
 
 use super::EphemeralKey;
+use super::entry_run::EntryRun;
 use crate::limits::Limits;
 
-/// Datagrams that may wait in one outbox: who types is worthless when there are many.
+/// Datagrams that may wait in one frame queue: who types is worthless when there are many.
 const DATAGRAMS_MAX: usize = 8;
 /// Slots a queue keeps when it is empty; a busy session's next batch needs no allocation.
 const KEPT_SLOTS: usize = 32;
 
-/// How much one outbox may hold, replies apart.
+/// How much one frame queue may hold, replies apart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Bounds {
+pub struct QueueLimits {
     /// Log entries and other events together.
     pub n_entries_max: usize,
     /// Bytes of their frames.
     pub n_bytes_max: usize,
 }
 
-impl From<&Limits> for Bounds {
+impl From<&Limits> for QueueLimits {
     fn from(limits: &Limits) -> Self {
         Self { n_entries_max: limits.outbox_entries_max, n_bytes_max: limits.outbox_bytes_max }
     }
 }
 
-/// Encodes a reply to a call, ready for [`Outbox::answer`].
+/// Encodes a reply to a call, ready for [`FrameQueue::answer`].
 pub fn reply_frame(call: u32, reply: &Reply) -> Bytes {
     encode_frame(&ServerFrame::Reply { id: call, reply: reply.clone() })
 }
 
-/// Encodes a refusal of a call, ready for [`Outbox::answer`].
+/// Encodes a refusal of a call, ready for [`FrameQueue::answer`].
 pub fn fault_frame(call: u32, fault: &Fault) -> Bytes {
     encode_frame(&ServerFrame::Fault { id: call, fault: fault.clone() })
 }
@@ -55,18 +56,18 @@ pub fn event_frame(event: Event) -> Bytes {
 ///
 /// Callers queue first and [`wake`](Self::wake) once: the session then takes everything that waits.
 #[derive(Debug)]
-pub struct Outbox {
-    bounds: Bounds,
-    queues: Mutex<Queues>,
+pub struct FrameQueue {
+    bounds: QueueLimits,
+    queues: Mutex<QueueState>,
     bell: Notify,
 }
 
 #[derive(Debug, Default)]
-pub(super) struct Queues {
+pub(super) struct QueueState {
     /// Answers to calls; bounded because a session may have [`REQUESTS_MAX`] calls open.
     replies: VecDeque<Bytes>,
     /// Log entries and other events, in the order they happened.
-    events: VecDeque<Queued>,
+    events: VecDeque<QueuedEvent>,
     /// The newest of each key, in the order the keys came.
     ephemerals: Vec<(EphemeralKey, Bytes)>,
     /// The newest few.
@@ -82,11 +83,11 @@ pub(super) struct Queues {
     n_calls: usize,
     /// Whether the bell was rung and the session has not yet come: it needs no second ring.
     is_rung: bool,
-    parting: Option<Parting>,
+    session_end: Option<SessionEnd>,
 }
 
 #[derive(Debug)]
-enum Queued {
+enum QueuedEvent {
     /// One or more entries of a room with rising places, as frames one behind the other.
     Entries {
         room: RoomNumber,
@@ -99,16 +100,16 @@ enum Queued {
 
 /// Why a session is to end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Parting {
+pub enum SessionEnd {
     /// The device was revoked or signs wrongly, or the account was removed.
     Expelled,
     /// The server stops.
     Stopping,
 }
 
-impl Outbox {
-    /// Makes an empty outbox.
-    pub fn new(bounds: Bounds) -> Self {
+impl FrameQueue {
+    /// Makes an empty frame queue.
+    pub fn new(bounds: QueueLimits) -> Self {
         Self { bounds, queues: Mutex::default(), bell: Notify::new() }
     }
 
@@ -130,8 +131,10 @@ impl Outbox {
     /// Queues a log entry. Over the bounds all queued entries are dropped and the session will be
     /// told from where to pull them.
     pub fn entry(&self, room: RoomNumber, seq: Seq, frame: &Bytes) {
-        self.lock()
-            .push_entries(self.bounds, Run { room, first_seq: seq, n_entries: 1, frames: frame });
+        self.lock().push_entries(
+            self.bounds,
+            EntryRun { room, first_seq: seq, n_entries: 1, frames: frame },
+        );
     }
 
     /// Queues an event; over the bounds it is dropped, since `Resume` tells all such facts again.
@@ -161,14 +164,14 @@ impl Outbox {
     }
 
     /// Tells the session that it is over.
-    pub fn end(&self, parting: Parting) {
-        self.lock().parting.get_or_insert(parting);
+    pub fn end(&self, session_end: SessionEnd) {
+        self.lock().session_end.get_or_insert(session_end);
         self.bell.notify_one();
     }
 
     /// Says whether, and why, the session is to end.
-    pub fn parting(&self) -> Option<Parting> {
-        self.lock().parting
+    pub fn session_end(&self) -> Option<SessionEnd> {
+        self.lock().session_end
     }
 
     /// Says whether nothing waits and no call is without its answer.
@@ -203,7 +206,11 @@ impl Outbox {
     /// Takes everything that waits: `frames` gets replies, then where the session lagged, then events
     /// in their order, then ephemeral ones; `datagrams` gets the rest. Says whether, and why, the
     /// session is to end after that.
-    pub fn gather(&self, frames: &mut Vec<Bytes>, datagrams: &mut Vec<Bytes>) -> Option<Parting> {
+    pub fn gather(
+        &self,
+        frames: &mut Vec<Bytes>,
+        datagrams: &mut Vec<Bytes>,
+    ) -> Option<SessionEnd> {
         let mut queues = self.lock();
         queues.is_rung = false;
         queues.n_calls = queues.n_calls.saturating_sub(queues.replies.len());
@@ -212,8 +219,8 @@ impl Outbox {
             frames.push(event_frame(Event::Lagged { room, next_seq }));
         }
         frames.extend(queues.events.drain(..).map(|queued| match queued {
-            Queued::Entries { frames, .. } => frames,
-            Queued::Event(frame) => frame,
+            QueuedEvent::Entries { frames, .. } => frames,
+            QueuedEvent::Event(frame) => frame,
         }));
         frames.extend(queues.ephemerals.drain(..).map(|(_, frame)| frame));
         datagrams.extend(queues.datagrams.drain(..));
@@ -221,12 +228,12 @@ impl Outbox {
         queues.replies.shrink_to(KEPT_SLOTS);
         queues.events.shrink_to(KEPT_SLOTS);
         queues.ephemerals.shrink_to(KEPT_SLOTS);
-        queues.parting
+        queues.session_end
     }
 
     /// Queues through `push` and says whether the caller has to [`ring`](Self::ring) afterwards:
     /// for one who queues a lot and rings once.
-    pub(super) fn queue(&self, push: impl FnOnce(&mut Queues, Bounds)) -> bool {
+    pub(super) fn queue(&self, push: impl FnOnce(&mut QueueState, QueueLimits)) -> bool {
         let mut queues = self.lock();
         push(&mut queues, self.bounds);
         !std::mem::replace(&mut queues.is_rung, true)
@@ -237,22 +244,13 @@ impl Outbox {
         self.bell.notify_one();
     }
 
-    fn lock(&self) -> MutexGuard<'_, Queues> {
+    fn lock(&self) -> MutexGuard<'_, QueueState> {
         // Every change leaves the queues usable, so a panic elsewhere does not end this session.
         self.queues.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Entries of one room with rising places, their frames one behind the other.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Run<'a> {
-    pub(super) room: RoomNumber,
-    pub(super) first_seq: Seq,
-    pub(super) n_entries: usize,
-    pub(super) frames: &'a Bytes,
-}
-
-impl Queues {
+impl QueueState {
     fn is_empty(&self) -> bool {
         self.replies.is_empty()
             && self.n_entries == 0
@@ -260,7 +258,7 @@ impl Queues {
             && self.datagrams.is_empty()
     }
 
-    fn fits(&self, bounds: Bounds, n_entries: usize, n_bytes: usize) -> bool {
+    fn fits(&self, bounds: QueueLimits, n_entries: usize, n_bytes: usize) -> bool {
         self.n_entries + n_entries <= bounds.n_entries_max
             && self.n_bytes + n_bytes <= bounds.n_bytes_max
     }
@@ -270,12 +268,12 @@ impl Queues {
         self.n_bytes += n_bytes;
     }
 
-    pub(super) fn push_answer(&mut self, frame: &Bytes) {
-        self.replies.push_back(frame.clone());
+    pub(super) fn push_answer(&mut self, frame: Bytes) {
+        self.replies.push_back(frame);
     }
 
-    pub(super) fn push_entries(&mut self, bounds: Bounds, run: Run<'_>) {
-        let Run { room, first_seq, n_entries, frames } = run;
+    pub(super) fn push_entries(&mut self, bounds: QueueLimits, run: EntryRun<'_>) {
+        let EntryRun { room, first_seq, n_entries, frames } = run;
         if !self.fits(bounds, n_entries, frames.len()) {
             self.drop_ephemerals();
         }
@@ -288,24 +286,24 @@ impl Queues {
         if self.fits(bounds, n_entries, frames.len()) {
             self.count(n_entries, frames.len());
             let frames = frames.clone();
-            self.events.push_back(Queued::Entries { room, first_seq, n_entries, frames });
+            self.events.push_back(QueuedEvent::Entries { room, first_seq, n_entries, frames });
         } else {
-            // A run larger than the whole outbox, or one full of other events.
+            // A run larger than the whole frame queue, or one full of other events.
             self.lagged.insert(room, first_seq);
         }
     }
 
-    pub(super) fn push_event(&mut self, bounds: Bounds, frame: &Bytes) {
+    pub(super) fn push_event(&mut self, bounds: QueueLimits, frame: &Bytes) {
         if !self.fits(bounds, 1, frame.len()) {
             self.drop_ephemerals();
         }
         if self.fits(bounds, 1, frame.len()) {
             self.count(1, frame.len());
-            self.events.push_back(Queued::Event(frame.clone()));
+            self.events.push_back(QueuedEvent::Event(frame.clone()));
         }
     }
 
-    pub(super) fn push_ephemeral(&mut self, bounds: Bounds, key: EphemeralKey, frame: &Bytes) {
+    pub(super) fn push_ephemeral(&mut self, bounds: QueueLimits, key: EphemeralKey, frame: &Bytes) {
         if let Some((_, old)) = self.ephemerals.iter_mut().find(|(other, _)| *other == key) {
             // Only a little larger than what it replaces: the bound is kept by the next event.
             self.n_bytes = self.n_bytes + frame.len() - old.len();
@@ -334,8 +332,8 @@ impl Queues {
     fn drop_entries(&mut self) {
         let Self { events, lagged, n_entries: n_left, n_bytes, .. } = self;
         events.retain(|queued| match queued {
-            Queued::Event(_) => true,
-            Queued::Entries { room, first_seq, n_entries, frames } => {
+            QueuedEvent::Event(_) => true,
+            QueuedEvent::Entries { room, first_seq, n_entries, frames } => {
                 *n_left -= n_entries;
                 *n_bytes -= frames.len();
                 let lost = lagged.entry(*room).or_insert(*first_seq);
@@ -356,18 +354,18 @@ mod tests {
     const TEAM: RoomNumber = RoomNumber(1);
     const LOBBY: RoomNumber = RoomNumber(2);
 
-    fn outbox(n_entries_max: usize) -> Outbox {
-        Outbox::new(Bounds { n_entries_max, n_bytes_max: 1_000 })
+    fn frame_queue(n_entries_max: usize) -> FrameQueue {
+        FrameQueue::new(QueueLimits { n_entries_max, n_bytes_max: 1_000 })
     }
 
     fn frame(text: &str) -> Bytes {
         Bytes::copy_from_slice(text.as_bytes())
     }
 
-    /// Everything that waits, with the one kind of frame the outbox makes itself spelled out.
-    fn told(outbox: &Outbox) -> Vec<String> {
+    /// Everything that waits, with the one kind of frame the frame queue makes itself spelled out.
+    fn told(frame_queue: &FrameQueue) -> Vec<String> {
         let (mut frames, mut datagrams) = (Vec::new(), Vec::new());
-        assert_eq!(outbox.gather(&mut frames, &mut datagrams), None);
+        assert_eq!(frame_queue.gather(&mut frames, &mut datagrams), None);
         frames.extend(datagrams);
         frames.iter().map(|frame| lagged(frame).unwrap_or_else(|| text(frame))).collect()
     }
@@ -388,104 +386,104 @@ mod tests {
 
     #[test]
     fn replies_come_first_and_events_keep_their_order() {
-        let outbox = outbox(8);
-        outbox.entry(TEAM, Seq(1), &frame("one"));
-        outbox.event(&frame("grew"));
-        outbox.entry(TEAM, Seq(2), &frame("two"));
-        outbox.ephemeral(EphemeralKey::Marks(TEAM), &frame("marks"));
-        outbox.datagram(frame("typing"));
-        outbox.answer(frame("reply"));
-        assert_eq!(told(&outbox), ["reply", "one", "grew", "two", "marks", "typing"]);
-        assert!(told(&outbox).is_empty());
+        let frame_queue = frame_queue(8);
+        frame_queue.entry(TEAM, Seq(1), &frame("one"));
+        frame_queue.event(&frame("grew"));
+        frame_queue.entry(TEAM, Seq(2), &frame("two"));
+        frame_queue.ephemeral(EphemeralKey::Marks(TEAM), &frame("marks"));
+        frame_queue.datagram(frame("typing"));
+        frame_queue.answer(frame("reply"));
+        assert_eq!(told(&frame_queue), ["reply", "one", "grew", "two", "marks", "typing"]);
+        assert!(told(&frame_queue).is_empty());
     }
 
     #[test]
     fn a_slow_reader_is_told_where_each_room_lost_its_first_entry() {
-        let outbox = outbox(4);
+        let frame_queue = frame_queue(4);
         for seq in 5..9 {
-            outbox.entry(TEAM, Seq(seq), &frame("old"));
+            frame_queue.entry(TEAM, Seq(seq), &frame("old"));
         }
-        outbox.entry(LOBBY, Seq(1), &frame("hello"));
-        assert_eq!(told(&outbox), ["1 lags at 5", "hello"]);
-        outbox.entry(TEAM, Seq(10), &frame("ten"));
-        assert_eq!(told(&outbox), ["ten"], "live again once it was told");
+        frame_queue.entry(LOBBY, Seq(1), &frame("hello"));
+        assert_eq!(told(&frame_queue), ["1 lags at 5", "hello"]);
+        frame_queue.entry(TEAM, Seq(10), &frame("ten"));
+        assert_eq!(told(&frame_queue), ["ten"], "live again once it was told");
     }
 
     #[test]
     fn a_lagging_room_queues_nothing_until_the_session_was_told() {
-        let outbox = outbox(2);
+        let frame_queue = frame_queue(2);
         for seq in 1..100 {
-            outbox.entry(TEAM, Seq(seq), &frame("text"));
+            frame_queue.entry(TEAM, Seq(seq), &frame("text"));
         }
-        outbox.entry(LOBBY, Seq(7), &frame("seven"));
-        assert_eq!(told(&outbox), ["1 lags at 1", "seven"]);
+        frame_queue.entry(LOBBY, Seq(7), &frame("seven"));
+        assert_eq!(told(&frame_queue), ["1 lags at 1", "seven"]);
     }
 
     #[test]
     fn replies_and_other_events_survive_an_overflow_and_ephemerals_go_first() {
-        let outbox = outbox(3);
-        outbox.event(&frame("expected"));
-        outbox.entry(TEAM, Seq(1), &frame("one"));
-        outbox.ephemeral(EphemeralKey::Presence(AccountId::ZERO), &frame("online"));
-        outbox.entry(TEAM, Seq(2), &frame("two"));
+        let frame_queue = frame_queue(3);
+        frame_queue.event(&frame("expected"));
+        frame_queue.entry(TEAM, Seq(1), &frame("one"));
+        frame_queue.ephemeral(EphemeralKey::Presence(AccountId::ZERO), &frame("online"));
+        frame_queue.entry(TEAM, Seq(2), &frame("two"));
         for _ in 0..REQUESTS_MAX {
-            outbox.answer(frame("reply"));
+            frame_queue.answer(frame("reply"));
         }
-        let told = told(&outbox);
+        let told = told(&frame_queue);
         assert_eq!(told.iter().filter(|text| *text == "reply").count(), REQUESTS_MAX);
         assert_eq!(told[REQUESTS_MAX..], ["expected", "one", "two"]);
     }
 
     #[test]
     fn bytes_are_bounded_as_entries_are() {
-        let outbox = outbox(100);
-        outbox.entry(TEAM, Seq(1), &frame(&"x".repeat(600)));
-        outbox.entry(TEAM, Seq(2), &frame(&"y".repeat(600)));
-        assert_eq!(told(&outbox), ["1 lags at 1"]);
-        outbox.entry(LOBBY, Seq(3), &frame(&"z".repeat(1_001)));
-        assert_eq!(told(&outbox), ["2 lags at 3"]);
+        let frame_queue = frame_queue(100);
+        frame_queue.entry(TEAM, Seq(1), &frame(&"x".repeat(600)));
+        frame_queue.entry(TEAM, Seq(2), &frame(&"y".repeat(600)));
+        assert_eq!(told(&frame_queue), ["1 lags at 1"]);
+        frame_queue.entry(LOBBY, Seq(3), &frame(&"z".repeat(1_001)));
+        assert_eq!(told(&frame_queue), ["2 lags at 3"]);
     }
 
     #[test]
     fn the_newest_of_a_key_replaces_the_older_and_a_full_outbox_takes_none() {
-        let outbox = outbox(2);
-        outbox.ephemeral(EphemeralKey::Marks(TEAM), &frame("first"));
-        outbox.ephemeral(EphemeralKey::Marks(LOBBY), &frame("other"));
-        outbox.ephemeral(EphemeralKey::Marks(TEAM), &frame("second"));
-        outbox.ephemeral(EphemeralKey::Presence(AccountId::ZERO), &frame("too many"));
-        assert_eq!(told(&outbox), ["second", "other"]);
+        let frame_queue = frame_queue(2);
+        frame_queue.ephemeral(EphemeralKey::Marks(TEAM), &frame("first"));
+        frame_queue.ephemeral(EphemeralKey::Marks(LOBBY), &frame("other"));
+        frame_queue.ephemeral(EphemeralKey::Marks(TEAM), &frame("second"));
+        frame_queue.ephemeral(EphemeralKey::Presence(AccountId::ZERO), &frame("too many"));
+        assert_eq!(told(&frame_queue), ["second", "other"]);
     }
 
     #[test]
     fn of_many_datagrams_the_newest_are_kept() {
-        let outbox = outbox(2);
+        let frame_queue = frame_queue(2);
         for number in 0..DATAGRAMS_MAX + 2 {
-            outbox.datagram(frame(&number.to_string()));
+            frame_queue.datagram(frame(&number.to_string()));
         }
-        assert_eq!(told(&outbox)[0], "2");
+        assert_eq!(told(&frame_queue)[0], "2");
     }
 
     #[test]
     fn calls_are_bounded_until_their_answers_are_taken() {
-        let outbox = outbox(2);
-        assert!((0..REQUESTS_MAX).all(|_| outbox.open_call()));
-        assert!(!outbox.open_call());
-        outbox.answer(frame("reply"));
-        assert!(!outbox.may_open_call(), "an answer that still waits keeps its place");
-        told(&outbox);
-        assert!(outbox.open_call());
-        assert!(!outbox.open_call());
+        let frame_queue = frame_queue(2);
+        assert!((0..REQUESTS_MAX).all(|_| frame_queue.open_call()));
+        assert!(!frame_queue.open_call());
+        frame_queue.answer(frame("reply"));
+        assert!(!frame_queue.may_open_call(), "an answer that still waits keeps its place");
+        told(&frame_queue);
+        assert!(frame_queue.open_call());
+        assert!(!frame_queue.open_call());
     }
 
     #[tokio::test]
     async fn one_ring_is_enough_for_all_that_waits() {
-        let outbox = outbox(8);
-        outbox.wake();
-        assert!(outbox.queue(|queues, bounds| queues.push_event(bounds, &frame("a"))));
-        assert!(!outbox.queue(|queues, bounds| queues.push_event(bounds, &frame("b"))));
-        outbox.ring();
-        outbox.rung().await;
-        assert_eq!(told(&outbox), ["a", "b"]);
-        assert!(outbox.queue(|queues, bounds| queues.push_event(bounds, &frame("c"))));
+        let frame_queue = frame_queue(8);
+        frame_queue.wake();
+        assert!(frame_queue.queue(|queues, bounds| queues.push_event(bounds, &frame("a"))));
+        assert!(!frame_queue.queue(|queues, bounds| queues.push_event(bounds, &frame("b"))));
+        frame_queue.ring();
+        frame_queue.rung().await;
+        assert_eq!(told(&frame_queue), ["a", "b"]);
+        assert!(frame_queue.queue(|queues, bounds| queues.push_event(bounds, &frame("c"))));
     }
 }

@@ -1,19 +1,19 @@
-//! Staircases: how many accounts have a log how far, in a few steps instead of a row each.
+//! Mark histograms: how many accounts have a log how far, in a few steps instead of a row each.
 //!
 //! Pure. Every step is true by itself ("so many have it up to here or further"), so leaving steps
-//! out makes a staircase coarser, never wrong.
+//! out makes a histogram coarser, never wrong.
 
 use mathia_protocol::id::Seq;
 use mathia_protocol::wire::MarkStep;
 
-/// Steps of one staircase: enough for the tail of a busy room, and small on the wire.
-pub(super) const STEPS_MAX: usize = 8;
+/// Steps of one histogram: enough for the tail of a busy room, and small on the wire.
+pub(super) const BUCKETS_MAX: usize = 8;
 
-/// Builds the staircase of `marks`, newest step first, at most [`STEPS_MAX`] steps.
+/// Builds the histogram of `marks`, newest step first, at most [`BUCKETS_MAX`] steps.
 ///
 /// Positions of 0 ("nothing yet") make no step. The newest and the last step ("all of them") are
 /// always there; of those between, evenly spread ones.
-pub(super) fn stairs(mut marks: Vec<Seq>) -> Vec<MarkStep> {
+pub(super) fn mark_histogram(mut marks: Vec<Seq>) -> Vec<MarkStep> {
     marks.sort_unstable_by(|left, right| right.cmp(left));
     let mut steps: Vec<MarkStep> = Vec::new();
     for (index, upto) in marks.into_iter().enumerate().take_while(|(_, upto)| upto.0 > 0) {
@@ -24,10 +24,10 @@ pub(super) fn stairs(mut marks: Vec<Seq>) -> Vec<MarkStep> {
         }
     }
     let n_steps = steps.len();
-    if n_steps <= STEPS_MAX {
+    if n_steps <= BUCKETS_MAX {
         return steps;
     }
-    (0..STEPS_MAX).map(|index| steps[index * (n_steps - 1) / (STEPS_MAX - 1)]).collect()
+    (0..BUCKETS_MAX).map(|index| steps[index * (n_steps - 1) / (BUCKETS_MAX - 1)]).collect()
 }
 
 #[cfg(test)]
@@ -35,7 +35,7 @@ mod tests {
     use super::*;
 
     fn built(marks: &[u64]) -> Vec<(u64, u32)> {
-        let steps = stairs(marks.iter().copied().map(Seq).collect());
+        let steps = mark_histogram(marks.iter().copied().map(Seq).collect());
         steps.iter().map(|step| (step.upto.0, step.n_accounts)).collect()
     }
 
@@ -50,9 +50,9 @@ mod tests {
     fn a_long_staircase_keeps_its_ends_and_stays_true() {
         let marks: Vec<u64> = (1..=100).collect();
         let steps = built(&marks);
-        assert_eq!(steps.len(), STEPS_MAX);
+        assert_eq!(steps.len(), BUCKETS_MAX);
         assert_eq!(steps[0], (100, 1));
-        assert_eq!(steps[STEPS_MAX - 1], (1, 100));
+        assert_eq!(steps[BUCKETS_MAX - 1], (1, 100));
         assert!(steps.iter().all(|(upto, n)| 101 - upto == u64::from(*n)));
     }
 }

@@ -9,14 +9,14 @@ use mathia_protocol::id::{AccountId, Counter, DeviceId, Seq};
 use mathia_protocol::log::Applied;
 use mathia_protocol::wire::{Event, RoomHead, Wrap};
 
-use super::clerk::Batch;
-use super::room::{Room, Stored};
-use crate::accounts::{AtHand, BatchChains};
-use crate::hub::{News, event_frame};
+use super::batch::Batch;
+use super::room::{Room, StoredEntry};
+use crate::accounts::{BatchChains, KnownChains};
+use crate::hub::{Delivery, event_frame};
 use crate::store::{Read, StoreError, WrapRow};
 
 /// A judged commit, ready to be written.
-pub(super) struct Change {
+pub(super) struct JudgedCommit {
     /// What it does to the members.
     pub(super) applied: Applied,
     /// A wrap for every device that needs one.
@@ -24,21 +24,21 @@ pub(super) struct Change {
     /// What came with the commit, also for agents that need no wrap but a sender key.
     pub(super) given: Vec<Wrap>,
     /// The chains that it was judged by.
-    pub(super) chains: AtHand,
+    pub(super) chains: KnownChains,
     /// Whether it founds the room.
     pub(super) is_create: bool,
 }
 
 /// Writes and tells what follows from a commit that has its place.
-pub(super) fn follow(
+pub(super) fn apply_effects(
     b: &mut Batch<'_>,
     chains: &BatchChains,
     room: &mut Room,
-    change: Change,
-    stored: Stored,
+    commit: JudgedCommit,
+    stored: StoredEntry,
 ) -> Result<(), StoreError> {
     let number = room.number();
-    let Change { applied: Applied { newcomers, gone, .. }, wraps, .. } = change;
+    let JudgedCommit { applied: Applied { newcomers, gone, .. }, wraps, .. } = commit;
     if !newcomers.is_empty() || !gone.is_empty() {
         b.tx.change_members(number, &newcomers, &gone)?;
     }
@@ -52,13 +52,13 @@ pub(super) fn follow(
     }
     for account in &gone {
         room.marks.forget(*account);
-        b.tell(News::Left { room: number, account: *account });
-        b.tell_account(*account, Event::RoomGone { room: room.row.room });
+        b.emit(Delivery::Left { room: number, account: *account });
+        b.emit_to_account(*account, Event::RoomGone { room: room.row.room });
     }
     for account in &newcomers {
         welcome(b, chains, room, *account, stored.seq)?;
     }
-    b.tell(News::Entry { room: number, seq: stored.seq, frame: stored.frame });
+    b.emit(Delivery::Entry { room: number, seq: stored.seq, frame: stored.frame });
     Ok(())
 }
 
@@ -75,18 +75,18 @@ fn welcome(
         b.tx.raise_delivered(room.number(), account, seq)?;
         b.tx.raise_read(room.number(), account, seq, None)?;
     }
-    b.tell(News::Joined { room: room.number(), account });
+    b.emit(Delivery::Joined { room: room.number(), account });
     let was_here = room.state.stays(account).len() > 1;
     if was_here {
         // Its devices have counters of an earlier stay, each its own.
         for device in devices_of(b, chains, account)? {
-            let last = room.lanes.lane(&*b.tx, room.row.number, device)?.last();
+            let last = room.counters.of(&*b.tx, room.row.number, device)?.last();
             let frame = event_frame(Event::Room(head_for(&*b.tx, room, account, last)?));
-            b.tell(News::Device { device, frame });
+            b.emit(Delivery::Device { device, frame });
         }
     } else {
         let head = head_for(&*b.tx, room, account, Counter(0))?;
-        b.tell_account(account, Event::Room(head));
+        b.emit_to_account(account, Event::Room(head));
     }
     Ok(())
 }
@@ -110,7 +110,7 @@ pub(super) fn head_for(
     last_counter: Counter,
 ) -> Result<RoomHead, StoreError> {
     let (delivered_upto, read_upto) = room.marks.of(account);
-    let (delivered, read_stairs) = room.marks.stairs();
+    let (delivered, read_by) = room.marks.histograms();
     Ok(RoomHead {
         room: room.row.room,
         number: room.row.number,
@@ -123,6 +123,6 @@ pub(super) fn head_for(
         read_upto,
         n_unread: room.n_unread(read, read_upto)?,
         delivered,
-        read: read_stairs,
+        read: read_by,
     })
 }

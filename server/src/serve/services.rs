@@ -1,11 +1,11 @@
-//! What a server is without its network: database, keys, desk and readers.
+//! What a server is without its network: database, keys, write queue and readers.
 //!
 //! Also what an operator's commands stand on while no server runs.
 
 use std::path::Path;
 use std::sync::{Arc, RwLock};
 
-use mathia_protocol::id::Realm;
+use mathia_protocol::id::{Realm, WorkspaceId};
 use mathia_protocol::wire::Registration;
 use rand::RngExt as _;
 use tokio_util::sync::CancellationToken;
@@ -18,8 +18,8 @@ use crate::clock::{Clock, SystemClock};
 use crate::config::{RegistrationPolicy, TlsFiles};
 use crate::damage::Damage;
 use crate::data_dir::{DATABASE_FILE, read_or_make_secret};
-use crate::hub::Hub;
-use crate::rooms::{Desk, DeskParts, Fatal, MasterKey, Readers, Reads};
+use crate::hub::{Bus, Hub, LocalBus};
+use crate::rooms::{Fatal, MasterKey, Readers, Reads, WriteQueue, WriteQueueParts};
 use crate::session::{Pins, Shared};
 use crate::store::Store;
 use crate::store::sqlite::SqliteStore;
@@ -29,7 +29,7 @@ const STORAGE_KEY_FILE: &str = "storage.key";
 
 /// What a server stands on, for callers that bring their own.
 #[derive(Debug, Clone)]
-pub struct Ground {
+pub struct ServiceParts {
     /// The database.
     pub store: Arc<dyn DebugStore>,
     /// Tells the time.
@@ -45,20 +45,20 @@ impl<T: Store + std::fmt::Debug> DebugStore for T {}
 
 /// Everything but the network.
 #[derive(Debug)]
-pub struct Foundation {
+pub struct Services {
     /// The TLS identity.
     pub certificates: Arc<Certificates>,
     /// The database, for copies.
     pub store: Arc<dyn DebugStore>,
     /// Opens what is at rest.
     pub master: Arc<MasterKey>,
-    /// What sessions share: the hub, the desk, the readers.
+    /// What sessions share: the hub, the write queue, the readers.
     pub shared: Arc<Shared>,
     /// Whether the key that seals what is at rest was made just now: somebody should keep a copy.
     pub has_new_storage_key: bool,
 }
 
-impl Foundation {
+impl Services {
     /// Opens the data directory with its own database and the system's clock.
     ///
     /// # Errors
@@ -67,9 +67,12 @@ impl Foundation {
     pub fn open(config: &ServeConfig) -> Result<Self, ServeError> {
         let path = config.data_dir.join(DATABASE_FILE);
         let store = SqliteStore::open(&path, || Realm(rand::rng().random()))?;
-        let ground =
-            Ground { store: Arc::new(store), clock: Arc::new(SystemClock), fatal: Fatal::abort() };
-        Self::lay(ground, config)
+        let parts = ServiceParts {
+            store: Arc::new(store),
+            clock: Arc::new(SystemClock),
+            fatal: Fatal::abort(),
+        };
+        Self::build(parts, config)
     }
 
     /// Starts writer and readers on a given store, clock and reaction to a failed database.
@@ -77,8 +80,8 @@ impl Foundation {
     /// # Errors
     ///
     /// [`ServeError`], after which nothing runs.
-    pub fn lay(ground: Ground, config: &ServeConfig) -> Result<Self, ServeError> {
-        let Ground { store, clock, fatal } = ground;
+    pub fn build(parts: ServiceParts, config: &ServeConfig) -> Result<Self, ServeError> {
+        let ServiceParts { store, clock, fatal } = parts;
         let TlsFiles { certificate_file, key_file } = config.tls.clone();
         let source = TlsSource::choose(
             certificate_file.zip(key_file),
@@ -89,14 +92,17 @@ impl Foundation {
         let (master, has_new_storage_key) =
             master_key(config.credentials.as_deref(), &config.data_dir)?;
         let limits = config.limits.clone();
-        let hub = Arc::new(Hub::new(Arc::clone(&clock), limits.connections_per_account_max));
+        let hub = Arc::new(Hub::new(limits.connections_per_account_max));
+        let bus: Arc<dyn Bus> = Arc::new(LocalBus::new(Arc::clone(&hub)));
         let chains = Arc::new(Chains::new());
         let registration = match config.registration {
             RegistrationPolicy::Invite => Registration::Invite,
             RegistrationPolicy::Open => Registration::Open,
         };
         let damage = Arc::new(Damage::default());
-        let parts = DeskParts {
+        let parts = WriteQueueParts {
+            hub: Arc::clone(&hub),
+            bus: Arc::clone(&bus),
             master: Arc::clone(&master),
             chains: Arc::clone(&chains),
             limits: limits.clone(),
@@ -110,10 +116,12 @@ impl Foundation {
             realm: store.reader()?.realm()?,
             registration,
             pins: RwLock::new(Pins { current: certificates.pin(), next: None }),
-            desk: Desk::start(&*store, Arc::clone(&hub), parts)?,
+            write_queue: WriteQueue::start(&*store, parts)?,
             readers: Readers::start(&*store, n_readers, fatal.clone())?,
-            reads: Reads::new(Arc::clone(&master), chains, &limits, Arc::clone(&clock)),
+            reads: Reads::new(Arc::clone(&master), chains, &limits),
+            workspace: WorkspaceId::MAIN,
             hub,
+            bus,
             limits,
             clock,
             fatal,

@@ -2,7 +2,7 @@
 //!
 //! Reading goes on while a write waits for the peer, and the other way round: what the peer does not
 //! take stays in `waiting` under a deadline, what it asks meanwhile is still answered into the
-//! outbox. Only the number of open calls stops the reading, and only until answers have left.
+//! frame queue. Only the number of open calls stops the reading, and only until answers have left.
 
 use std::future::poll_fn;
 use std::pin::pin;
@@ -16,7 +16,7 @@ use mathia_protocol::wire::{Call, ClientDatagram, Request, decode};
 use quinn::{Connection, SendStream, WriteError};
 use tokio::time::{Instant, sleep_until, timeout};
 
-use super::dispatch::Seat;
+use super::context::SessionContext;
 use super::frames::FrameReader;
 use super::{Ending, bulk};
 use crate::rate::{Bucket, Rate};
@@ -46,34 +46,34 @@ struct Nudge {
 
 /// A session at work.
 #[derive(Debug)]
-pub(super) struct Talk {
-    seat: Arc<Seat>,
+pub(super) struct SessionLoop {
+    context: Arc<SessionContext>,
     connection: Connection,
     send: SendStream,
     reader: FrameReader,
-    /// Taken from the outbox and not yet taken by the transport, from `n_written` on.
+    /// Taken from the frame queue and not yet taken by the transport, from `n_written` on.
     waiting: Vec<Bytes>,
     n_written: usize,
     /// When the transport must have taken something of it.
     write_deadline: Option<Instant>,
     /// Whether a sign of life was asked for since the last write.
     nudge: Option<Nudge>,
-    /// The bell rang and the outbox was not yet emptied, perhaps because frames still wait.
+    /// The bell rang and the frame queue was not yet emptied, perhaps because frames still wait.
     has_rung: bool,
     typing: Bucket,
     /// Set once the session is to end: it reads no more and goes when everything is said.
     leaving: Option<Ending>,
 }
 
-impl Talk {
+impl SessionLoop {
     pub(super) fn new(
-        seat: Arc<Seat>,
+        context: Arc<SessionContext>,
         connection: Connection,
         send: SendStream,
         reader: FrameReader,
     ) -> Self {
         Self {
-            seat,
+            context,
             connection,
             send,
             reader,
@@ -103,7 +103,7 @@ impl Talk {
 
     async fn serve(&mut self) -> Result<std::convert::Infallible, Ending> {
         let connection = self.connection.clone();
-        let seat = Arc::clone(&self.seat);
+        let context = Arc::clone(&self.context);
         // Kept from turn to turn, so that a turn costs no registration anew.
         let mut streams = pin!(connection.accept_bi());
         let mut datagrams = pin!(connection.read_datagram());
@@ -121,13 +121,13 @@ impl Talk {
             }
             let deadline = self.deadline();
             let nudge_at = self.nudge.map(|nudge| nudge.at);
-            let may_read = self.leaving.is_none() && seat.outbox.may_open_call();
+            let may_read = self.leaving.is_none() && context.frame_queue().may_open_call();
             // Every branch is cancel-safe: the transport keeps what was not taken, the bell keeps a
             // ring, and `write_chunks` has written nothing when it is dropped.
             tokio::select! {
                 written = self.send.write_chunks(&mut self.waiting[self.n_written..]),
                     if !self.waiting.is_empty() => self.note_written(written?.chunks),
-                () = seat.outbox.rung() => self.has_rung = true,
+                () = context.frame_queue().rung() => self.has_rung = true,
                 filled = self.reader.fill(), if may_read => {
                     if !filled? {
                         return Err(Ending::PeerLeft);
@@ -135,7 +135,7 @@ impl Talk {
                 }
                 stream = &mut streams => {
                     let (send, recv) = stream?;
-                    bulk::spawn(Arc::clone(&self.seat), send, recv);
+                    bulk::spawn(Arc::clone(&self.context), send, recv);
                     streams.set(connection.accept_bi());
                 }
                 datagram = &mut datagrams => {
@@ -154,34 +154,35 @@ impl Talk {
 
     /// Hands on what was read, as long as calls may be opened.
     fn answer_frames(&mut self) -> Result<(), Ending> {
-        while self.leaving.is_none() && self.seat.outbox.may_open_call() {
+        while self.leaving.is_none() && self.context.frame_queue().may_open_call() {
             let Some(body) = self.reader.take(FRAME_LEN_MAX_COMMIT)? else { break };
             let call: Call = decode(&body).map_err(|_| Ending::Malformed)?;
             if body.len() > FRAME_LEN_MAX && !matches!(call.request, Request::Commit { .. }) {
                 return Err(Ending::Malformed);
             }
-            self.seat.outbox.open_call();
-            if self.seat.dispatch(call) {
+            self.context.frame_queue().open_call();
+            if self.context.dispatch(call) {
                 self.has_rung = true;
             }
         }
         Ok(())
     }
 
-    /// Takes what waits in the outbox and gives the transport as much as it takes at once: what
+    /// Takes what waits in the frame queue and gives the transport as much as it takes at once: what
     /// waits together leaves together.
     async fn write(&mut self) -> Result<(), Ending> {
         if !self.has_rung {
             return Ok(());
         }
         if !self.waiting.is_empty() {
-            self.leaving = self.leaving.or(self.seat.outbox.parting().map(Into::into));
+            self.leaving =
+                self.leaving.or(self.context.frame_queue().session_end().map(Into::into));
             return Ok(());
         }
         self.has_rung = false;
         let mut datagrams = Vec::new();
-        let parting = self.seat.outbox.gather(&mut self.waiting, &mut datagrams);
-        self.leaving = self.leaving.or(parting.map(Into::into));
+        let session_end = self.context.frame_queue().gather(&mut self.waiting, &mut datagrams);
+        self.leaving = self.leaving.or(session_end.map(Into::into));
         for datagram in datagrams {
             // Worthless late, and the peer may not take any: lost is lost.
             drop(self.connection.send_datagram(datagram));
@@ -209,7 +210,7 @@ impl Talk {
     }
 
     fn has_said_all(&self) -> bool {
-        self.waiting.is_empty() && self.seat.outbox.is_idle()
+        self.waiting.is_empty() && self.context.frame_queue().is_idle()
     }
 
     /// Nothing came since the last write: an empty datagram says nothing, but its acknowledgement
@@ -258,12 +259,12 @@ impl Talk {
     fn hear_datagram(&mut self, datagram: &Bytes) {
         let Ok(datagram) = decode::<ClientDatagram>(datagram) else { return };
         let rate = Rate::per_second(TYPING_PER_SECOND, TYPING_BURST);
-        if self.typing.take(&rate, self.seat.shared.clock.now_ms()).is_err() {
+        if self.typing.take(&rate, self.context.shared.clock.now_ms()).is_err() {
             return;
         }
         match datagram {
-            ClientDatagram::Typing { room } => self.seat.tell_typing(room, true),
-            ClientDatagram::TypingStopped { room } => self.seat.tell_typing(room, false),
+            ClientDatagram::Typing { room } => self.context.send_typing(room, true),
+            ClientDatagram::TypingStopped { room } => self.context.send_typing(room, false),
         }
     }
 }
@@ -272,13 +273,17 @@ impl Talk {
 mod tests {
     use super::*;
 
-    fn size_of_future<F>(_: impl FnOnce(Talk) -> F) -> usize {
+    fn size_of_future<F>(_: impl FnOnce(SessionLoop) -> F) -> usize {
         size_of::<F>()
     }
 
     /// Thousands of sessions idle: what each keeps beside the transport's share is bounded here.
     #[test]
     fn an_idle_session_is_small() {
-        assert!(size_of_future(Talk::run) <= 2 * 1024, "{}", size_of_future(Talk::run));
+        assert!(
+            size_of_future(SessionLoop::run) <= 2 * 1024,
+            "{}",
+            size_of_future(SessionLoop::run)
+        );
     }
 }
