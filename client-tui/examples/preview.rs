@@ -16,6 +16,7 @@ use mathia_protocol::client::{
     ClientEvent, Command, CommandError, ConnectionState, Done, EntryView, InviteLink, OutboxState,
     OutboxView,
 };
+use mathia_protocol::crypto::content::Content;
 use mathia_protocol::id::{RoomId, Seq, TimeMs};
 use mathia_tui::app::join::JoinAsk;
 use mathia_tui::app::keymap::Keymap;
@@ -97,8 +98,7 @@ impl Script {
         self.tell(ClientEvent::Outbox(OutboxView {
             local_id,
             room,
-            text,
-            is_ask: false,
+            content: Content::Text(text),
             queued_at: time,
             state,
         }))

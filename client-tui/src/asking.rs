@@ -4,8 +4,8 @@
 //! Gives plain strings made of what agents and providers say of themselves; whoever shows them
 //! cleans them first.
 
-use mathia_protocol::crypto::answer::{Answer, Outcome, Usage};
 use mathia_protocol::crypto::card::AgentCard;
+use mathia_protocol::crypto::content::{Answer, Outcome, Usage};
 
 /// Bytes of one token, for the estimate that is shown before asking.
 const TOKEN_BYTES: usize = 4;

@@ -6,6 +6,7 @@
 
 use std::fmt;
 
+use mathia_protocol::crypto::content::TextShape;
 use unicode_width::UnicodeWidthChar;
 
 /// Marks without a width of their own that may follow one character. Written languages need at
@@ -40,6 +41,20 @@ impl SafeText {
             cleaner.push(if is_break { ' ' } else { c });
         }
         Self(cleaner.text)
+    }
+
+    /// Cleans a text of an entry as its shape asks for.
+    pub fn shaped(shape: TextShape, remote: &str) -> Self {
+        match shape {
+            TextShape::Lines => Self::clean(remote),
+            TextShape::Line => Self::line(remote),
+        }
+    }
+
+    /// The text without white space at its end.
+    #[must_use]
+    pub fn trim_end(&self) -> Self {
+        Self(self.0.trim_end().to_owned())
     }
 
     /// The clean text.

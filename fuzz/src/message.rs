@@ -2,9 +2,7 @@
 
 use std::sync::LazyLock;
 
-use mathia_protocol::crypto::answer::{Answer, Outcome, Usage};
-use mathia_protocol::crypto::ask::{Ask, Attached, Stop};
-use mathia_protocol::crypto::content::Content;
+use mathia_protocol::crypto::content::{Answer, Ask, Attached, Content, Outcome, Stop, Usage};
 use mathia_protocol::crypto::epoch::{EpochSecret, RoomKey, SenderKey};
 use mathia_protocol::crypto::identity::{HpkeSecret, Signature};
 use mathia_protocol::crypto::message::{
@@ -44,7 +42,7 @@ static SENT: LazyLock<Sent> = LazyLock::new(|| {
         seen_seq: Seq(1),
         seen_hash: Hash([5; 32]),
         time: TIME,
-        plaintext: Content::text("hello").expect("a short text").encode(),
+        plaintext: Content::from_text("hello").expect("a short text").encode(),
         agents: Vec::new(),
     };
     let scheduled = Placement::scheduled(&mut CountingBytes(9));
@@ -120,8 +118,8 @@ fn texts() -> [(&'static str, Plaintext); 4] {
     };
     [
         ("padded", Plaintext { kind: 1, body: text.into_bytes() }),
-        ("padded_ask", Content::Ask(ask).encode()),
-        ("padded_answer", Content::Answer(answer).encode()),
+        ("padded_ask", Content::Ask(Box::new(ask)).encode()),
+        ("padded_answer", Content::Answer(Box::new(answer)).encode()),
         ("padded_stop", Content::Stop(Stop { agent: author, ask: Seq(7) }).encode()),
     ]
 }

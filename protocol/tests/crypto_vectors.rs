@@ -7,12 +7,10 @@
 use std::convert::Infallible;
 use std::fmt::Write as _;
 
-use mathia_protocol::crypto::answer::{Answer, Outcome, Usage};
-use mathia_protocol::crypto::ask::{Ask, Attached, Stop};
 use mathia_protocol::crypto::at_rest::{KeyFile, StoredHpke};
 use mathia_protocol::crypto::auth::{AuthScope, ExporterValue};
 use mathia_protocol::crypto::card::AgentCard;
-use mathia_protocol::crypto::content::Content;
+use mathia_protocol::crypto::content::{Answer, Ask, Attached, Content, Outcome, Stop, Usage};
 use mathia_protocol::crypto::delta::{AnswerId, DeltaContext, DeltaPlace, DeltaText, seal_delta};
 use mathia_protocol::crypto::epoch::{EpochSecret, RoomKey, SenderKey, key_commit};
 use mathia_protocol::crypto::file::{FileKey, FileSealer};
@@ -113,7 +111,7 @@ fn the_vector_of_the_specification_comes_out() {
     let fk = "edec746918685f365de2c55244f2e17e27e5b50cafc643edc6fecda7ab64fa93";
     assert_eq!(hex(&keys[44..]), fk);
 
-    let padded = Content::text("hello").unwrap().encode().encode_padded().unwrap();
+    let padded = Content::from_text("hello").unwrap().encode().encode_padded().unwrap();
     assert_eq!(padded.len(), 64);
     assert_eq!(padded[..10], *b"\x01\0\0\0\x05hello");
     let pt_com = "1ee083886ea332b091f4faca68351a64a893c57c0344a82502775efedbae5582";
@@ -315,7 +313,7 @@ fn messages(samples: &mut Samples) {
         seen_seq: Seq(41),
         seen_hash: Hash([0xC2; 32]),
         time: TIME,
-        plaintext: Content::text("hello").expect("a short text").encode(),
+        plaintext: Content::from_text("hello").expect("a short text").encode(),
         agents: Vec::new(),
     };
     let with = SealWith::SenderKey(&sender_key);

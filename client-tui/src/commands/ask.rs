@@ -6,12 +6,11 @@
 use std::time::Duration;
 
 use mathia_protocol::client::{
-    Answered, ClientEvent, Command, Done, EntryBodyView, EntryView, Envelope, NewAsk, NewRoom,
-    OutboxState, RoomView, StreamView,
+    Answered, ClientEvent, Command, Done, EntryView, Envelope, NewAsk, NewRoom, OutboxState,
+    RoomView, StreamView,
 };
-use mathia_protocol::crypto::answer::{Answer, Outcome};
-use mathia_protocol::crypto::ask::Attached;
 use mathia_protocol::crypto::commit::Role;
+use mathia_protocol::crypto::content::{Answer, Attached, Content, Outcome};
 use mathia_protocol::id::{Hash, Seq};
 use mathia_protocol::name::Handle;
 use tokio::time::{Instant, timeout_at};
@@ -213,7 +212,7 @@ async fn print_answer(
                 }
             }
             Ok(Some(ClientEvent::Entry(view))) if view.room == room.room => {
-                if let EntryBodyView::Answer(answer) = &view.body
+                if let Some(Content::Answer(answer)) = view.content.said()
                     && answer.ask == ask
                 {
                     return conclude(context, room, &view, answer, printed);

@@ -179,7 +179,7 @@ pub(super) fn finish(
                 .with("from", session.own.handle.as_str())
                 .with("device", session.own.device.to_hex())
                 .with("time", rfc3339(time))
-                .with("text", view.text)
+                .with("text", view.text())
                 .with("ticks", "accepted");
             context.out.line(&line)
         }

@@ -7,9 +7,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use mathia_protocol::client::{
-    ClientEvent, Command, ConnectionState, Done, EntryBodyView, EntryView, MarkCounts,
-    PresenceView, RoomView,
+    ClientEvent, Command, ConnectionState, Done, EntryContent, EntryView, MarkCounts, PresenceView,
+    RoomView,
 };
+use mathia_protocol::crypto::content::Content;
 use mathia_protocol::id::{AccountId, RoomId, Seq, TimeMs};
 use tokio::time::{Instant, sleep_until};
 
@@ -220,7 +221,7 @@ impl Tail {
             followed.unreadable.insert(entry.seq);
         }
         context.out.line(&output::entry::entry(entry, &followed.view, &self.style))?;
-        if matches!(entry.body, EntryBodyView::Text(_))
+        if matches!(entry.content, EntryContent::Said(Content::Text(_)))
             && let Some(n_left) = &mut self.n_left
         {
             *n_left = n_left.saturating_sub(1);
@@ -349,7 +350,7 @@ fn handle_of(view: &RoomView, account: AccountId) -> Option<&str> {
 }
 
 fn is_readable(entry: &EntryView) -> bool {
-    !matches!(entry.body, EntryBodyView::Unreadable(_))
+    !matches!(entry.content, EntryContent::Unreadable(_))
 }
 
 #[cfg(test)]

@@ -3,10 +3,9 @@
 //! Every type of entry carries the same fields first: `room`, `room_id`, `seq`, `from`, `device`,
 //! `time`.
 
-use mathia_protocol::client::{EntryBodyView, EntryView, MarkCounts, RoomView, UnreadableCause};
-use mathia_protocol::crypto::answer::{Answer, Outcome};
-use mathia_protocol::crypto::ask::Ask;
+use mathia_protocol::client::{EntryContent, EntryView, MarkCounts, RoomView, UnreadableCause};
 use mathia_protocol::crypto::commit::CommitKind;
+use mathia_protocol::crypto::content::{Answer, Content, Field, Outcome};
 use mathia_protocol::id::{AccountId, Seq};
 
 use super::room::room_word;
@@ -27,49 +26,59 @@ pub(crate) fn ticks(marks: &MarkCounts, seq: Seq) -> &'static str {
 
 /// One entry of a log.
 pub(crate) fn entry(view: &EntryView, room: &RoomView, style: &LineFormat) -> Line {
-    let line = envelope(kind(&view.body), view, room);
+    let mut line = envelope(view.content.word(), view, room);
     let mut tick = None;
-    let (line, words) = match &view.body {
-        EntryBodyView::Text(text) => {
-            tick = view.is_mine.then(|| ticks(&room.marks, view.seq));
-            let line = line.with("text", text.as_str()).with_some("ticks", tick);
-            (line, format!("{}: {text}", view.handle))
+    let words = match &view.content {
+        EntryContent::Said(content) => {
+            line = with_fields(line, content.fields());
+            let has_tick = view.is_mine && matches!(content, Content::Text(_) | Content::Ask(_));
+            tick = has_tick.then(|| ticks(&room.marks, view.seq));
+            line = line.with_some("ticks", tick);
+            said_words(&view.handle, content, room)
         }
-        EntryBodyView::Ask(ask) => {
-            tick = view.is_mine.then(|| ticks(&room.marks, view.seq));
-            let line = ask_fields(line, ask).with_some("ticks", tick);
-            (line, format!("{} asks {}: {}", view.handle, agent_name(room, ask.agent), ask.text))
-        }
-        EntryBodyView::Answer(answer) => {
-            (answer_fields(line, answer), format!("{}: {}", view.handle, answer_words(answer)))
-        }
-        EntryBodyView::Stop(stop) => {
-            let text = format!("* {} stopped the answer to {}", view.handle, stop.ask);
-            (line.with("ask", stop.ask.0), text)
-        }
-        EntryBodyView::Change { kind, text, accounts, epoch } => {
-            let accounts: Vec<String> = accounts.iter().map(ToString::to_string).collect();
-            let line = line
-                .with("action", action(*kind))
-                .with("text", text.as_str())
+        EntryContent::Change(change) => {
+            let accounts: Vec<String> = change.accounts.iter().map(ToString::to_string).collect();
+            line = line
+                .with("action", action(change.kind))
+                .with("text", change.text.as_str())
                 .with("accounts", accounts)
-                .with("epoch", epoch.0);
-            (line, format!("* {} {text}", view.handle))
+                .with("epoch", change.epoch.0);
+            format!("* {} {}", view.handle, change.text)
         }
-        EntryBodyView::Unknown { kind } => {
-            (line.with("kind", *kind), format!("* {}: (needs a newer client)", view.handle))
+        EntryContent::Unreadable(cause) => {
+            line = line.with("cause", cause_word(*cause));
+            format!("* {}: ({})", view.handle, cause_text(*cause))
         }
-        EntryBodyView::Unreadable(cause) => (
-            line.with("cause", cause_word(*cause)),
-            format!("* {}: ({})", view.handle, cause_text(*cause)),
-        ),
-        EntryBodyView::Rejected { check } => (
-            line.with("check", check.as_str()),
-            format!("! message {} failed check: {check}", view.seq),
-        ),
-        EntryBodyView::Expired => (line, format!("* {}: (expired)", view.handle)),
+        EntryContent::Rejected { check } => {
+            line = line.with("check", check.as_str());
+            format!("! message {} failed check: {check}", view.seq)
+        }
+        EntryContent::Expired => format!("* {}: (expired)", view.handle),
     };
     line.text(for_people(view, room, style, &words, tick))
+}
+
+/// What a message says, for people; what is silent as a deed of its author.
+fn said_words(handle: &str, content: &Content, room: &RoomView) -> String {
+    match content {
+        Content::Text(text) => format!("{handle}: {text}"),
+        Content::Ask(ask) => {
+            format!("{handle} asks {}: {}", agent_name(room, ask.agent), ask.text)
+        }
+        Content::Answer(answer) => format!("{handle}: {}", answer_words(answer)),
+        Content::Stop(stop) => format!("* {handle} stopped the answer to {}", stop.ask),
+        Content::Unknown { .. } => format!("* {handle}: (needs a newer client)"),
+    }
+}
+
+/// Adds the fields that a content has in data.
+pub(crate) fn with_fields(line: Line, fields: Vec<(&'static str, Field<'_>)>) -> Line {
+    fields.into_iter().fold(line, |line, (name, field)| match field {
+        Field::Text(text) => line.with(name, text),
+        Field::Number(number) => line.with(name, number),
+        Field::Flag(flag) => line.with(name, flag),
+        Field::Numbers(numbers) => line.with(name, numbers),
+    })
 }
 
 fn envelope(kind: &'static str, view: &EntryView, room: &RoomView) -> Line {
@@ -88,29 +97,6 @@ fn agent_name(room: &RoomView, agent: AccountId) -> &str {
     member.map_or("an assistant", |member| &member.handle)
 }
 
-/// The fields of a question.
-pub(crate) fn ask_fields(line: Line, ask: &Ask) -> Line {
-    let attached: Vec<u64> = ask.attached.iter().map(|one| one.seq.0).collect();
-    line.with("text", ask.text.as_str())
-        .with("attached", attached)
-        .with_some("again", ask.again.map(|seq| seq.0))
-}
-
-/// The fields of an answer.
-pub(crate) fn answer_fields(line: Line, answer: &Answer) -> Line {
-    let usage = answer.usage.as_ref();
-    line.with("ask", answer.ask.0)
-        .with("text", answer.text.as_str())
-        .with("outcome", answer.outcome.word())
-        .with_some("cause", (!answer.cause.is_empty()).then_some(answer.cause.as_str()))
-        .with("provider", answer.provider.as_str())
-        .with("model", answer.model.as_str())
-        .with_some("prompt_tokens", usage.map(|usage| usage.prompt))
-        .with_some("completion_tokens", usage.map(|usage| usage.completion))
-        .with_some("total_tokens", usage.map(|usage| usage.total))
-        .with_some("estimated", usage.map(|usage| usage.is_estimated))
-}
-
 /// An answer in words: the text, and how it ended if not well.
 pub(crate) fn answer_words(answer: &Answer) -> String {
     let Some(ending) = asking::ending(answer, "") else { return answer.text.clone() };
@@ -118,28 +104,6 @@ pub(crate) fn answer_words(answer: &Answer) -> String {
         (Outcome::Refused, _) => ending,
         (_, "") => format!("({ending})"),
         (_, text) => format!("{text}\n({ending})"),
-    }
-}
-
-fn kind(body: &EntryBodyView) -> &'static str {
-    match body {
-        EntryBodyView::Text(_) => "message",
-        EntryBodyView::Ask(_) => "ask",
-        EntryBodyView::Answer(_) => "answer",
-        EntryBodyView::Stop(_) => "stop",
-        EntryBodyView::Change { kind, .. } => match kind {
-            CommitKind::Create
-            | CommitKind::Add
-            | CommitKind::Remove
-            | CommitKind::Leave
-            | CommitKind::SetRole => "member",
-            CommitKind::Rotate => "epoch",
-            CommitKind::SetPolicy | CommitKind::SetAgent => "settings",
-        },
-        EntryBodyView::Unknown { .. } => "unknown",
-        EntryBodyView::Unreadable(_) => "unreadable",
-        EntryBodyView::Rejected { .. } => "rejected",
-        EntryBodyView::Expired => "expired",
     }
 }
 
@@ -199,6 +163,7 @@ fn for_people(
 
 #[cfg(test)]
 mod tests {
+    use mathia_protocol::client::Change;
     use mathia_protocol::id::{AccountId, Epoch};
 
     use jiff::tz::TimeZone;
@@ -256,12 +221,12 @@ mod tests {
             (CommitKind::SetPolicy, "settings", "policy"),
         ];
         for (commit, kind, action) in kinds {
-            view.body = EntryBodyView::Change {
+            view.content = EntryContent::Change(Change {
                 kind: commit,
                 text: "added bob".to_owned(),
                 accounts: vec![AccountId([9; 32])],
                 epoch: Epoch(2),
-            };
+            });
             let line: serde_json::Value = serde_json::from_str(&json(&view, &room)).unwrap();
             assert_eq!((&line["type"], &line["action"]), (&kind.into(), &action.into()));
             for key in ["v", "room", "room_id", "seq", "from", "device", "time", "epoch"] {
@@ -275,11 +240,11 @@ mod tests {
     fn what_cannot_be_read_says_why() {
         let room = room_named("team", 0xAA);
         let mut view = said(3, "bob", "");
-        view.body = EntryBodyView::Unreadable(UnreadableCause::KeyAsked);
+        view.content = EntryContent::Unreadable(UnreadableCause::KeyAsked);
         assert!(json(&view, &room).contains("\"type\":\"unreadable\""));
         assert!(json(&view, &room).ends_with("\"cause\":\"key_asked\"}"));
         assert!(text(&view, &room, &style()).contains("waiting for its key"));
-        view.body = EntryBodyView::Rejected { check: "signature".to_owned() };
+        view.content = EntryContent::Rejected { check: "signature".to_owned() };
         assert!(json(&view, &room).contains("\"type\":\"rejected\""));
         assert!(text(&view, &room, &style()).contains("failed check: signature"));
     }

@@ -1,7 +1,8 @@
 //! Values for the tests of faces: rooms, entries and marks that only differ where a story says so.
 
-use mathia_protocol::client::{EntryBodyView, EntryView, MarkCounts, RoomView, SealedBy};
+use mathia_protocol::client::{EntryContent, EntryView, MarkCounts, RoomView, SealedBy};
 use mathia_protocol::crypto::commit::{AgentScope, HistoryRule, Role, RoomKind, RoomMode};
+use mathia_protocol::crypto::content::Content;
 use mathia_protocol::id::{AccountId, DeviceId, Epoch, Hash, RoomId, Seq, TimeMs};
 use mathia_protocol::wire::MarkStep;
 
@@ -46,7 +47,7 @@ pub(crate) fn said(seq: u64, handle: &str, text: &str) -> EntryView {
         is_mention: false,
         is_shown: false,
         sealed: SealedBy::Epoch(Epoch(1)),
-        body: EntryBodyView::Text(text.to_owned()),
+        content: EntryContent::Said(Content::Text(text.to_owned())),
     }
 }
 

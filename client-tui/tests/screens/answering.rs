@@ -3,11 +3,10 @@
 use std::time::Duration;
 
 use mathia_protocol::client::{
-    ClientEvent, Command, CommandError, Done, EntryBodyView, EntryView, OutboxState, OutboxView,
+    ClientEvent, Command, CommandError, Done, EntryContent, EntryView, OutboxState, OutboxView,
     PresenceView,
 };
-use mathia_protocol::crypto::answer::Outcome;
-use mathia_protocol::crypto::ask::Stop;
+use mathia_protocol::crypto::content::{Content, Outcome, Stop};
 use mathia_protocol::id::{Seq, TimeMs};
 use mathia_protocol::wire::PresenceState;
 use mathia_tui::app::message::Msg;
@@ -58,8 +57,8 @@ fn an_own_message_stands_above_an_answer_that_comes_from_the_first_moment() {
     assert!(before.0.is_some() && before.0 < before.1, "{before:?}");
     app.tells(entry(cast::said(10, NOW, ANN, "meanwhile")));
     let state = OutboxState::Accepted { seq: Seq(10), time: TimeMs(NOW) };
-    let (text, queued_at) = ("meanwhile".to_owned(), TimeMs(NOW));
-    let view = OutboxView { local_id: 1, room: TEAM, text, is_ask: false, queued_at, state };
+    let (content, queued_at) = (Content::Text("meanwhile".to_owned()), TimeMs(NOW));
+    let view = OutboxView { local_id: 1, room: TEAM, content, queued_at, state };
     app.tells(ClientEvent::Outbox(view));
     assert_eq!(rows(&mut app), before);
 }
@@ -158,7 +157,7 @@ fn esc_stops_the_answer_and_then_does_what_it_always_does() {
     assert!(!screen.contains("The column▌"), "nothing more is promised");
     app.types("<esc>");
     assert!(app.commands().iter().all(|c| !matches!(c, Command::StopAnswer { .. })));
-    let stop = EntryBodyView::Stop(Stop { agent: MATHIA, ask: Seq(9) });
+    let stop = EntryContent::Said(Content::Stop(Stop { agent: MATHIA, ask: Seq(9) }));
     let before = app.screen(80, 24);
     app.tells(entry(EntryView { is_countable: false, ..cast::entry(10, NOW, ANN, stop) }));
     assert_eq!(app.screen(80, 24), before, "a stop has no line of its own");
@@ -193,9 +192,9 @@ fn a_stop_on_its_way_is_no_text_and_a_refused_one_is_dropped() {
     let mut app = after_asking();
     let before = app.screen(80, 24);
     let outbox = |state| {
-        let (text, queued_at) = (String::new(), TimeMs(NOW));
-        let is_ask = false;
-        ClientEvent::Outbox(OutboxView { local_id: 5, room: TEAM, text, is_ask, queued_at, state })
+        let content = Content::Stop(Stop { agent: MATHIA, ask: Seq(9) });
+        let queued_at = TimeMs(NOW);
+        ClientEvent::Outbox(OutboxView { local_id: 5, room: TEAM, content, queued_at, state })
     };
     app.tells(outbox(OutboxState::Queued));
     app.tells(outbox(OutboxState::Accepted { seq: Seq(10), time: TimeMs(NOW) }));

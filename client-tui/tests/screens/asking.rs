@@ -1,11 +1,10 @@
 //! Asking the assistant: the envelope, what leaves, what stays in the composer.
 
 use mathia_protocol::client::{
-    ClientEvent, Command, CommandError, Done, Envelope, NewAsk, OutboxState, OutboxView,
+    ClientEvent, Command, CommandError, Done, EntryView, Envelope, NewAsk, OutboxState, OutboxView,
 };
-use mathia_protocol::crypto::answer::Outcome;
-use mathia_protocol::crypto::ask::Attached;
 use mathia_protocol::crypto::card::AgentCard;
+use mathia_protocol::crypto::content::{Attached, Content, Outcome};
 use mathia_protocol::id::{Hash, Seq, TimeMs};
 use mathia_protocol::wire::PresenceState;
 use mathia_tui::app::effect::{CommandTag, Effect};
@@ -16,6 +15,11 @@ use super::assistant::{
     after_asking, answer_entry, ask_entry, asked, card, entry, envelope, in_team, looks,
 };
 use super::cast::{self, ANN, MATHIA, NOW, TEAM};
+
+/// What an entry says, as it stood in the outbox.
+fn question_of(entry: &EntryView) -> Content {
+    entry.content.said().cloned().expect("it is a question")
+}
 
 /// Whether anything left for the engine that says or asks something.
 fn leaves(app: &mut TestApp) -> bool {
@@ -233,9 +237,9 @@ fn a_question_keeps_its_rows_from_the_outbox_to_the_answer() {
     app.types("<enter>");
     let (tag, _) = question(&mut app);
     let outbox = |state| {
-        let (text, queued_at) = ("why?".to_owned(), TimeMs(NOW));
-        let is_ask = true;
-        ClientEvent::Outbox(OutboxView { local_id: 1, room: TEAM, text, is_ask, queued_at, state })
+        let content = question_of(&ask_entry(9, ANN, "why?", &[7]));
+        let queued_at = TimeMs(NOW);
+        ClientEvent::Outbox(OutboxView { local_id: 1, room: TEAM, content, queued_at, state })
     };
     let place = |app: &mut TestApp| {
         let screen = app.screen(80, 24);
@@ -279,8 +283,7 @@ fn a_refused_question_is_sent_again_as_a_question_only() {
     app.tells(ClientEvent::Outbox(OutboxView {
         local_id: 3,
         room: TEAM,
-        text: "why?".to_owned(),
-        is_ask: true,
+        content: question_of(&ask_entry(9, ANN, "why?", &[])),
         queued_at: TimeMs(NOW),
         state: failed,
     }));

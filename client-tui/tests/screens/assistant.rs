@@ -1,11 +1,12 @@
 //! The assistant of the screen tests: its envelopes, questions, answers and pieces of them.
 
 use mathia_protocol::client::{
-    ClientEvent, Command, EntryBodyView, EntryView, Envelope, PresenceView, StreamView,
+    ClientEvent, Command, EntryContent, EntryView, Envelope, PresenceView, StreamView,
 };
-use mathia_protocol::crypto::answer::{Answer, Outcome, Usage};
-use mathia_protocol::crypto::ask::{Ask as Question, Attached};
 use mathia_protocol::crypto::card::AgentCard;
+use mathia_protocol::crypto::content::{
+    Answer, Ask as Question, Attached, Content, Outcome, Usage,
+};
 use mathia_protocol::id::{AccountId, DeviceId, Hash, Seq, TimeMs};
 use mathia_protocol::wire::PresenceState;
 use mathia_tui::app::effect::{CommandTag, Effect};
@@ -41,7 +42,9 @@ pub(crate) fn in_team(presence: PresenceState) -> TestApp {
 pub(crate) fn attached(seq: u64) -> Attached {
     let entries = cast::conversation();
     let entry = entries.iter().find(|entry| entry.seq == Seq(seq)).expect("it was said");
-    let EntryBodyView::Text(text) = &entry.body else { panic!("{seq} is no text") };
+    let EntryContent::Said(Content::Text(text)) = &entry.content else {
+        panic!("{seq} is no text")
+    };
     let (handle, text) = (entry.handle.clone(), text.clone());
     Attached { seq: entry.seq, author: entry.author, handle, time: entry.time, text }
 }
@@ -86,7 +89,7 @@ pub(crate) fn asked(app: &mut TestApp) -> (CommandTag, Command) {
 }
 
 pub(crate) fn ask_entry(seq: u64, author: AccountId, text: &str, shown: &[u64]) -> EntryView {
-    let body = EntryBodyView::Ask(Box::new(Question {
+    let content = Content::Ask(Box::new(Question {
         agent: MATHIA,
         card: Hash([7; 32]),
         again: None,
@@ -94,7 +97,8 @@ pub(crate) fn ask_entry(seq: u64, author: AccountId, text: &str, shown: &[u64]) 
         text: text.to_owned(),
         attached: shown.iter().map(|seq| attached(*seq)).collect(),
     }));
-    EntryView { is_shown: true, ..cast::entry(seq, NOW - MINUTE, author, body) }
+    let content = EntryContent::Said(content);
+    EntryView { is_shown: true, ..cast::entry(seq, NOW - MINUTE, author, content) }
 }
 
 pub(crate) fn answer_entry(
@@ -104,7 +108,7 @@ pub(crate) fn answer_entry(
     (text, cause): (&str, &str),
 ) -> EntryView {
     let usage = Usage { prompt: 194, completion: 80, total: 274, is_estimated: false };
-    let body = EntryBodyView::Answer(Box::new(Answer {
+    let content = Content::Answer(Box::new(Answer {
         ask: Seq(ask),
         ask_hash: [0; 16],
         outcome,
@@ -114,7 +118,7 @@ pub(crate) fn answer_entry(
         model: "small-4".to_owned(),
         usage: (outcome != Outcome::Refused).then_some(usage),
     }));
-    cast::entry(seq, NOW, MATHIA, body)
+    cast::entry(seq, NOW, MATHIA, EntryContent::Said(content))
 }
 
 pub(crate) fn stream(ask: u64, text: &str) -> ClientEvent {

@@ -1,12 +1,13 @@
 //! The people, rooms and sentences of the screen tests: fixed names, fixed clock, no chance.
 
 use mathia_protocol::client::{
-    EntryBodyView, EntryView, MarkCounts, MemberView, PersonView, PresenceView, RoomView, SealedBy,
-    TrustState,
+    Change, EntryContent, EntryView, MarkCounts, MemberView, PersonView, PresenceView, RoomView,
+    SealedBy, TrustState,
 };
 use mathia_protocol::crypto::commit::{
     AgentScope, CommitKind, HistoryRule, Role, RoomKind, RoomMode,
 };
+use mathia_protocol::crypto::content::Content;
 use mathia_protocol::id::{AccountId, DeviceId, Epoch, Hash, RoomId, Seq, TimeMs};
 use mathia_protocol::wire::{MarkStep, PresenceState};
 
@@ -146,24 +147,24 @@ pub(crate) fn said(seq: u64, time: u64, author: AccountId, text: &str) -> EntryV
         is_shown: false,
         is_mention: author != ANN && text.contains("@ann"),
         sealed: SealedBy::Epoch(Epoch(3)),
-        body: EntryBodyView::Text(text.to_owned()),
+        content: EntryContent::Said(Content::Text(text.to_owned())),
     }
 }
 
 /// A change somebody made to the team's room.
 pub(crate) fn changed(seq: u64, time: u64, author: AccountId, sentence: &str) -> EntryView {
-    let body = EntryBodyView::Change {
+    let content = EntryContent::Change(Change {
         kind: CommitKind::Create,
         text: sentence.to_owned(),
         accounts: Vec::new(),
         epoch: Epoch(3),
-    };
-    EntryView { is_countable: false, body, ..said(seq, time, author, "") }
+    });
+    EntryView { is_countable: false, content, ..said(seq, time, author, "") }
 }
 
 /// An entry that says something else than a text.
-pub(crate) fn entry(seq: u64, time: u64, author: AccountId, body: EntryBodyView) -> EntryView {
-    EntryView { body, ..said(seq, time, author, "") }
+pub(crate) fn entry(seq: u64, time: u64, author: AccountId, content: EntryContent) -> EntryView {
+    EntryView { content, ..said(seq, time, author, "") }
 }
 
 /// A little conversation over two days, 8 entries.

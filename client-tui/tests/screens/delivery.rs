@@ -1,6 +1,7 @@
 //! From Enter to the last tick.
 
 use mathia_protocol::client::{ClientEvent, Command, CommandError, Done, OutboxState, OutboxView};
+use mathia_protocol::crypto::content::Content;
 use mathia_protocol::id::{Seq, TimeMs};
 use mathia_tui::app::effect::{CommandTag, Effect};
 use mathia_tui::app::message::Msg;
@@ -13,8 +14,7 @@ fn outbox(local_id: u64, text: &str, state: OutboxState) -> ClientEvent {
     ClientEvent::Outbox(OutboxView {
         local_id,
         room: TEAM,
-        text: text.to_owned(),
-        is_ask: false,
+        content: Content::Text(text.to_owned()),
         queued_at,
         state,
     })

@@ -1,8 +1,9 @@
 //! What the screens look like.
 
 use mathia_protocol::client::{
-    ClientEvent, ConnectionState, Done, EntryBodyView, InviteLink, UnreadableCause,
+    ClientEvent, ConnectionState, Done, EntryContent, InviteLink, UnreadableCause,
 };
+use mathia_protocol::crypto::content::Content;
 use mathia_protocol::id::RoomId;
 use mathia_tui::app::effect::CommandTag;
 use mathia_tui::app::theme::{Depth, Theme, Tone};
@@ -115,7 +116,7 @@ fn an_open_room_says_so() {
 fn what_cannot_be_read_or_trusted_says_why() {
     let t = THURSDAY_17;
     let unreadable =
-        |seq, cause| cast::entry(seq, t + seq * MINUTE, BOB, EntryBodyView::Unreadable(cause));
+        |seq, cause| cast::entry(seq, t + seq * MINUTE, BOB, EntryContent::Unreadable(cause));
     let entries = vec![
         unreadable(1, UnreadableCause::BeforeJoin),
         unreadable(2, UnreadableCause::BeforeJoin),
@@ -128,10 +129,15 @@ fn what_cannot_be_read_or_trusted_says_why() {
             8,
             t + 8 * MINUTE,
             CLEO,
-            EntryBodyView::Rejected { check: "signature".to_owned() },
+            EntryContent::Rejected { check: "signature".to_owned() },
         ),
-        cast::entry(9, t + 9 * MINUTE, CLEO, EntryBodyView::Unknown { kind: 9 }),
-        cast::entry(10, t + 10 * MINUTE, CLEO, EntryBodyView::Expired),
+        cast::entry(
+            9,
+            t + 9 * MINUTE,
+            CLEO,
+            EntryContent::Said(Content::Unknown { kind: 9, body: Vec::new() }),
+        ),
+        cast::entry(10, t + 10 * MINUTE, CLEO, EntryContent::Expired),
     ];
     let mut app = TestApp::in_rooms(vec![cast::team()], entries);
     app.tells(ClientEvent::Alarm {

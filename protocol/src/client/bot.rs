@@ -8,13 +8,15 @@ use std::time::Duration;
 
 use super::clock::{Clock as _, SystemClock};
 use super::command::{Command, CommandError, Done};
-use super::event::{ClientEvent, ConnectionState, EntryBodyView, EntryView};
+use super::entry::EntryContent;
+use super::event::{ClientEvent, ConnectionState, EntryView};
 use super::events::Events;
 use super::handle::{Client, ClientConfig};
 use super::identity::Forgetful;
 use super::memory::MemoryReplica;
 use super::register::{Applicant, RegisterError, Registered, Visit};
 use super::replica::{Replica, StorageError};
+use crate::crypto::content::Content;
 use crate::crypto::invite::InviteError;
 use crate::crypto::user_chain::{AccountKind, DeviceLabel};
 use crate::id::{AccountId, RoomId, Seq};
@@ -89,7 +91,7 @@ impl Ears {
         let upto = self.upto.entry(entry.room).or_insert(Seq(0));
         let is_news = entry.seq > *upto || self.unreadable.contains(&place);
         *upto = entry.seq.max(*upto);
-        if !matches!(entry.body, EntryBodyView::Unreadable(_)) {
+        if !matches!(entry.content, EntryContent::Unreadable(_)) {
             self.unreadable.remove(&place);
         } else if is_news {
             self.unreadable.insert(place);
@@ -161,7 +163,7 @@ impl Bot {
             if !self.ears.is_news(&entry) || entry.is_mine {
                 continue;
             }
-            if let EntryBodyView::Text(text) = entry.body {
+            if let EntryContent::Said(Content::Text(text)) = entry.content {
                 let (room, seq, author) = (entry.room, entry.seq, entry.author);
                 let (handle, is_mention) = (entry.handle, entry.is_mention);
                 return Some(Heard { room, seq, author, handle, text, is_mention });
@@ -201,7 +203,7 @@ mod tests {
     #[test]
     fn what_is_told_again_is_heard_once_and_what_becomes_readable_is_heard() {
         let cause = UnreadableCause::KeyAsked;
-        let closed = |seq| EntryView { body: EntryBodyView::Unreadable(cause), ..text(seq) };
+        let closed = |seq| EntryView { content: EntryContent::Unreadable(cause), ..text(seq) };
         let mut ears = Ears::default();
         assert!(ears.is_news(&text(1)));
         assert!(ears.is_news(&closed(2)));

@@ -3,10 +3,9 @@
 use std::time::Duration;
 
 use super::event::{DeviceView, EntryView, PersonView, RoomView};
-use crate::crypto::answer::Answer;
-use crate::crypto::ask::Attached;
 use crate::crypto::card::AgentCard;
 use crate::crypto::commit::Role;
+use crate::crypto::content::{Answer, Attached};
 use crate::id::{AccountId, DeviceId, Hash, RoomId, Seq, TimeMs};
 use crate::name::{Handle, RoomName};
 

@@ -4,10 +4,10 @@
 
 use std::time::Duration;
 
-use crate::crypto::answer::Answer;
-use crate::crypto::ask::{Ask, Stop};
+use super::entry::EntryContent;
 use crate::crypto::card::AgentCard;
-use crate::crypto::commit::{AgentScope, CommitKind, HistoryRule, Role, RoomKind, RoomMode};
+use crate::crypto::commit::{AgentScope, HistoryRule, Role, RoomKind, RoomMode};
+use crate::crypto::content::Content;
 use crate::id::{AccountId, DeviceId, Epoch, RoomId, Seq, TimeMs};
 use crate::wire::MarkStep;
 
@@ -244,8 +244,8 @@ pub struct EntryView {
     pub sealed: SealedBy,
     /// Whether an assistant has seen it: a question was sealed to it, or showed it this.
     pub is_shown: bool,
-    /// What it says.
-    pub body: EntryBodyView,
+    /// What it is.
+    pub content: EntryContent,
 }
 
 /// How an entry was sealed.
@@ -257,44 +257,6 @@ pub enum SealedBy {
     EpochAndAgent(Epoch),
     /// Not end to end: an open room.
     Open,
-}
-
-/// What an entry says.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum EntryBodyView {
-    /// A text.
-    Text(String),
-    /// A question to an assistant, with what was shown to it.
-    Ask(Box<Ask>),
-    /// What an assistant answered.
-    Answer(Box<Answer>),
-    /// An answer was stopped by who asked.
-    Stop(Stop),
-    /// A change of the room: kind, a sentence for people ("added bob"), accounts concerned.
-    Change {
-        /// Which commit.
-        kind: CommitKind,
-        /// The sentence.
-        text: String,
-        /// Whom it concerns.
-        accounts: Vec<AccountId>,
-        /// The epoch after it.
-        epoch: Epoch,
-    },
-    /// A kind of message this client does not know (a newer client wrote it).
-    Unknown {
-        /// Its number.
-        kind: u8,
-    },
-    /// It cannot be read now: the cause and what helps.
-    Unreadable(UnreadableCause),
-    /// A check failed: it is shown as a red line and kept for a report.
-    Rejected {
-        /// Which check, in words.
-        check: String,
-    },
-    /// Retention removed it.
-    Expired,
 }
 
 /// Why an entry cannot be read.
@@ -363,14 +325,19 @@ pub struct OutboxView {
     pub local_id: u64,
     /// The room.
     pub room: RoomId,
-    /// What it says in words; empty for what has none.
-    pub text: String,
-    /// Whether it is a question to an assistant.
-    pub is_ask: bool,
+    /// What it says.
+    pub content: Content,
     /// When it was queued.
     pub queued_at: TimeMs,
     /// How far it is.
     pub state: OutboxState,
+}
+
+impl OutboxView {
+    /// What it says in words; empty for what has none.
+    pub fn text(&self) -> &str {
+        self.content.text().map_or("", String::as_str)
+    }
 }
 
 /// How far something in the outbox is.

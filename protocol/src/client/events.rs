@@ -255,7 +255,9 @@ impl State {
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
-    use crate::client::event::{EntryBodyView, SealedBy};
+    use crate::client::entry::EntryContent;
+    use crate::client::event::SealedBy;
+    use crate::crypto::content::Content;
     use crate::id::{DeviceId, TimeMs};
 
     /// An empty text of ann's.
@@ -272,7 +274,7 @@ pub(super) mod tests {
             is_mention: false,
             is_shown: false,
             sealed: SealedBy::Open,
-            body: EntryBodyView::Text(String::new()),
+            content: EntryContent::Said(Content::Text(String::new())),
         }
     }
 

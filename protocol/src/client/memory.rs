@@ -6,14 +6,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use super::entry::StoredContent;
 use super::event::UnreadableCause;
 use super::record::{
-    Batch, Commitment, Contact, Content, DeviceLane, EntryRecord, OutboxRow, OwnInvite, RoomFacts,
+    Batch, Commitment, Contact, DeviceLane, EntryRecord, OutboxRow, OwnInvite, RoomFacts,
     RoomRecord, RowState, ServerRecord,
 };
 use super::replica::{DrainGuard, Replica, Sealer, Stored};
+use crate::crypto::content::Content;
 use crate::crypto::epoch::EpochSecret;
-use crate::crypto::plaintext::Plaintext;
 use crate::id::{AccountId, Counter, DeviceId, Epoch, Hash, InviteToken, RoomId, Seq, TimeMs};
 use crate::wire::EntryBody;
 
@@ -270,14 +271,14 @@ impl Replica for MemoryReplica {
         &self,
         room: RoomId,
         seq: Seq,
-        content: &Content,
+        content: &StoredContent,
         is_mention: bool,
     ) -> Stored<()> {
         let mut state = self.write();
         if let Some(entry) = state.room_mut(room).and_then(|kept| kept.entries.get_mut(&seq)) {
             entry.content = content.clone();
             entry.is_mention = is_mention;
-            if *content == Content::Expired
+            if *content == StoredContent::Expired
                 && let EntryBody::Whole(bytes) = &entry.body
             {
                 entry.body = EntryBody::Gone(crate::crypto::hash::sha256(&[bytes]));
@@ -289,7 +290,7 @@ impl Replica for MemoryReplica {
     fn unreadable(&self, room: RoomId, cause: UnreadableCause, count: u32) -> Stored<Vec<Seq>> {
         let state = self.read();
         let Some(kept) = state.rooms.get(&room) else { return Ok(Vec::new()) };
-        let wanted = Content::Unreadable(cause);
+        let wanted = StoredContent::Unreadable(cause);
         let fits = kept.entries.values().filter(|entry| entry.content == wanted);
         Ok(kept.take(fits, count).iter().map(|entry| entry.seq).collect())
     }
@@ -339,12 +340,12 @@ impl Replica for MemoryReplica {
         Ok(())
     }
 
-    fn queue(&self, room: RoomId, says: &Plaintext, queued_at: TimeMs) -> Stored<u64> {
+    fn queue(&self, room: RoomId, content: &Content, queued_at: TimeMs) -> Stored<u64> {
         let mut state = self.write();
         state.next_local_id += 1;
         let local_id = state.next_local_id;
-        let says = says.clone();
-        let row = OutboxRow { local_id, room, says, queued_at, state: RowState::Queued };
+        let content = content.clone();
+        let row = OutboxRow { local_id, room, content, queued_at, state: RowState::Queued };
         state.outbox.insert(local_id, row);
         state.forget_settled();
         Ok(local_id)
@@ -468,8 +469,8 @@ mod tests {
 
     /// Seals a text as its counter and itself, so that a test can read it back; declines an empty one.
     fn seal(lane: &DeviceLane, row: &OutboxRow) -> Option<SealedMessage> {
-        let (last, first) = (lane.last.next(), *row.text().as_bytes().first()?);
-        let entry = format!("{last} {}", row.text()).into_bytes();
+        let (last, first) = (lane.last.next(), *row.content.text().unwrap().as_bytes().first()?);
+        let entry = format!("{last} {}", row.content.text().unwrap()).into_bytes();
         Some(SealedMessage { entry, lane: DeviceLane { last, prev_own: [first; 16] } })
     }
 
@@ -480,8 +481,8 @@ mod tests {
         }
     }
 
-    fn says(text: &str) -> Plaintext {
-        crate::crypto::content::Content::text(text).unwrap().encode()
+    fn says(text: &str) -> Content {
+        Content::Text(text.to_owned())
     }
 
     #[test]
@@ -494,7 +495,7 @@ mod tests {
             std::iter::from_fn(|| replica.seal_next(ROOM, &mut seal).unwrap()).collect();
         assert_eq!(rows.iter().map(sent).collect::<Vec<_>>(), ["1 a", "2 b", "3 c"]);
         assert_eq!(replica.own_lane(ROOM).unwrap().last, Counter(3));
-        assert_eq!(replica.row_of(ROOM, Counter(2)).unwrap().unwrap().text(), "b");
+        assert_eq!(replica.row_of(ROOM, Counter(2)).unwrap().unwrap().content.text().unwrap(), "b");
     }
 
     #[test]
@@ -547,7 +548,7 @@ mod tests {
             hash: Hash([hash; 32]),
             author: AccountId::ZERO,
             device: DeviceId::ZERO,
-            content: Content::Commit,
+            content: StoredContent::Change(()),
             is_mention: false,
             is_shown: false,
         };

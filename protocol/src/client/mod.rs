@@ -8,6 +8,7 @@ mod clock;
 mod command;
 mod connect;
 mod engine;
+mod entry;
 mod event;
 mod events;
 mod handle;
@@ -29,10 +30,11 @@ pub use command::{
     NewRoom, PersonRef,
 };
 pub use connect::{ConnectError, StreamError};
+pub use entry::{Change, EntryContent, StoredContent};
 pub use event::{
-    AlarmCause, ClientEvent, ConnectionState, DeviceView, EntryBodyView, EntryView, MarkCounts,
-    MemberView, OutboxState, OutboxView, PersonView, PresenceView, RoomView, SealedBy, StreamView,
-    TrustState, UnreadableCause,
+    AlarmCause, ClientEvent, ConnectionState, DeviceView, EntryView, MarkCounts, MemberView,
+    OutboxState, OutboxView, PersonView, PresenceView, RoomView, SealedBy, StreamView, TrustState,
+    UnreadableCause,
 };
 pub use events::Events;
 pub use handle::{Client, ClientConfig};
@@ -40,7 +42,7 @@ pub use identity::{Forgetful, HpkeEntry, Identity, KeyKeeper};
 pub use login::LoginError;
 pub use memory::MemoryReplica;
 pub use record::{
-    Batch, Commitment, Contact, Content, DeviceLane, EntryRecord, OutboxRow, OwnInvite, PinSource,
+    Batch, Commitment, Contact, DeviceLane, EntryRecord, OutboxRow, OwnInvite, PinSource,
     RoomFacts, RoomRecord, RowState, SealedMessage, ServerRecord,
 };
 pub use register::{Applicant, Enrolment, RegisterError, Registered, Visit};

@@ -6,17 +6,15 @@ use std::fmt;
 
 use zeroize::{ZeroizeOnDrop, Zeroizing};
 
-use super::event::{TrustState, UnreadableCause};
-use crate::crypto::ce::{CeError, Reader, Writer};
+use super::entry::StoredContent;
+use super::event::TrustState;
 use crate::crypto::commit::{RoomKind, RoomMode};
-use crate::crypto::content as message;
-use crate::crypto::plaintext::Plaintext;
+use crate::crypto::content::Content;
 use crate::crypto::user_chain::ChainHead;
 use crate::id::{
     AccountId, Counter, DeviceId, Hash, InviteToken, Realm, RoomId, RoomNumber, Seq, TimeMs,
     WorkspaceId,
 };
-use crate::limits::{ENTRY_LEN_MAX, FRAME_LEN_MAX};
 use crate::wire::{EntryBody, MarkStep};
 
 /// Where a pin of a server's key came from.
@@ -193,86 +191,12 @@ pub struct EntryRecord {
     /// With which device; zero if nothing is left to tell.
     pub device: DeviceId,
     /// What it says. Stored sealed.
-    pub content: Content,
+    pub content: StoredContent,
     /// Whether it names this account with an at sign.
     pub is_mention: bool,
     /// Whether a question that is kept here showed it to an agent. Says the replica when it is read;
     /// without meaning when it is written, see `Replica::note_shown`.
     pub is_shown: bool,
-}
-
-/// What an entry says, after all checks. `Debug` hides the text.
-#[derive(Clone, PartialEq, Eq)]
-pub enum Content {
-    /// A commit; what it says is in its bytes.
-    Commit,
-    /// An opened message: its type and body.
-    Message {
-        /// The type byte.
-        kind: u8,
-        /// The body without padding.
-        body: Vec<u8>,
-    },
-    /// It cannot be read now.
-    Unreadable(UnreadableCause),
-    /// A check failed; kept for a report.
-    Rejected {
-        /// Which, in words.
-        check: String,
-    },
-    /// Retention removed it.
-    Expired,
-}
-
-impl Content {
-    /// Encodes the content for a sealed column.
-    pub fn encode(&self) -> Vec<u8> {
-        let mut w = Writer::new();
-        match self {
-            Self::Commit => w.u8(0),
-            Self::Message { kind, body } => w.u8(1).u8(*kind).bytes(body),
-            Self::Unreadable(cause) => w.u8(2).u8(cause.to_byte()),
-            Self::Rejected { check } => w.u8(3).bytes(check.as_bytes()),
-            Self::Expired => w.u8(4),
-        };
-        w.finish()
-    }
-
-    /// Reads what [`Self::encode`] writes.
-    ///
-    /// # Errors
-    ///
-    /// [`CeError`] if the bytes are something else; the replica is broken then.
-    pub fn decode(bytes: &[u8]) -> Result<Self, CeError> {
-        let mut r = Reader::new(bytes);
-        let content = match r.u8()? {
-            0 => Self::Commit,
-            1 => Self::Message { kind: r.u8()?, body: r.bytes(ENTRY_LEN_MAX)?.to_vec() },
-            2 => {
-                let value = r.u8()?;
-                let cause = UnreadableCause::from_byte(value)
-                    .ok_or(CeError::Unknown { what: "cause", value })?;
-                Self::Unreadable(cause)
-            }
-            3 => Self::Rejected { check: r.text(FRAME_LEN_MAX, "check")?.to_owned() },
-            4 => Self::Expired,
-            value => return Err(CeError::Unknown { what: "content", value }),
-        };
-        r.finish()?;
-        Ok(content)
-    }
-}
-
-impl fmt::Debug for Content {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Commit => f.write_str("Commit"),
-            Self::Message { kind, .. } => write!(f, "Message(kind {kind})"),
-            Self::Unreadable(cause) => write!(f, "Unreadable({cause:?})"),
-            Self::Rejected { check } => write!(f, "Rejected({check})"),
-            Self::Expired => f.write_str("Expired"),
-        }
-    }
 }
 
 /// How far one device has come in one room: its last message there.
@@ -300,8 +224,8 @@ pub struct OutboxRow {
     pub local_id: u64,
     /// The room.
     pub room: RoomId,
-    /// What it says, as it will be sealed.
-    pub says: Plaintext,
+    /// What it says. Stored sealed.
+    pub content: Content,
     /// When it was queued.
     pub queued_at: TimeMs,
     /// How far it is.
@@ -310,13 +234,8 @@ pub struct OutboxRow {
 
 impl OutboxRow {
     /// What it says in words; empty for what has none.
-    pub fn text(&self) -> String {
-        match message::Content::decode(self.says.clone()) {
-            Ok(message::Content::Text { text }) => text,
-            Ok(message::Content::Ask(ask)) => ask.text,
-            Ok(message::Content::Answer(answer)) => answer.text,
-            _ => String::new(),
-        }
+    pub fn text(&self) -> &str {
+        self.content.text().map_or("", String::as_str)
     }
 }
 
@@ -385,34 +304,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn content_is_read_back_as_it_was_written_and_not_otherwise() {
-        let all = [
-            Content::Commit,
-            Content::Message { kind: 1, body: b"hello".to_vec() },
-            Content::Unreadable(UnreadableCause::BeforeJoin),
-            Content::Unreadable(UnreadableCause::KeyAsked),
-            Content::Unreadable(UnreadableCause::KeyBad),
-            Content::Rejected { check: "signature".to_owned() },
-            Content::Expired,
-        ];
-        for content in all {
-            let mut bytes = content.encode();
-            assert_eq!(Content::decode(&bytes), Ok(content));
-            bytes.push(0);
-            assert!(Content::decode(&bytes).is_err());
-        }
-    }
-
-    #[test]
     fn texts_never_show_in_debug_output() {
         let row = OutboxRow {
             local_id: 1,
             room: RoomId::ZERO,
-            says: message::Content::text("canary").unwrap().encode(),
+            content: Content::Text("canary".to_owned()),
             queued_at: TimeMs(0),
             state: RowState::Queued,
         };
-        let content = Content::Message { kind: 1, body: b"canary".to_vec() };
-        assert!(!format!("{row:?} {content:?}").contains("canary"));
+        assert!(!format!("{row:?}").contains("canary"));
     }
 }

@@ -11,15 +11,16 @@
 //! [`Replica::change_stamp`] and wait for their row; the same verified entry may be written twice
 //! by two processes, and the second write changes nothing; cursors and heads only move forward.
 
+use super::entry::StoredContent;
 use super::event::UnreadableCause;
 use super::record::{
-    Batch, Commitment, Contact, Content, DeviceLane, EntryRecord, OutboxRow, OwnInvite, RoomFacts,
+    Batch, Commitment, Contact, DeviceLane, EntryRecord, OutboxRow, OwnInvite, RoomFacts,
     RoomRecord, RowState, SealedMessage, ServerRecord,
 };
 use zeroize::Zeroizing;
 
+use crate::crypto::content::Content;
 use crate::crypto::epoch::{EpochSecret, SenderKey};
-use crate::crypto::plaintext::Plaintext;
 use crate::id::{AccountId, Counter, DeviceId, Epoch, Hash, InviteToken, RoomId, Seq, TimeMs};
 
 /// Why the replica did not do what was asked. Nothing of the failed call was written.
@@ -131,12 +132,12 @@ pub trait Replica: Send + Sync + std::fmt::Debug + 'static {
     fn commits(&self, room: RoomId) -> Stored<Vec<Commitment>>;
 
     /// Replaces what is known of the content of one entry (a key arrived, a check was repeated).
-    /// [`Content::Expired`] also replaces the stored bytes by their SHA-256.
+    /// [`StoredContent::Expired`] also replaces the stored bytes by their SHA-256.
     fn put_content(
         &self,
         room: RoomId,
         seq: Seq,
-        content: &Content,
+        content: &StoredContent,
         is_mention: bool,
     ) -> Stored<()>;
 
@@ -181,7 +182,7 @@ pub trait Replica: Send + Sync + std::fmt::Debug + 'static {
     // ---- outbox ------------------------------------------------------------------------------
 
     /// Queues a message and returns its number, unique on this device and rising.
-    fn queue(&self, room: RoomId, says: &Plaintext, queued_at: TimeMs) -> Stored<u64>;
+    fn queue(&self, room: RoomId, content: &Content, queued_at: TimeMs) -> Stored<u64>;
 
     /// Rows that are queued, sent or failed, by number; of one room, or of all.
     fn outbox(&self, room: Option<RoomId>) -> Stored<Vec<OutboxRow>>;

@@ -1,8 +1,6 @@
 //! The cryptography of rooms and identities: pure functions over bytes, no clock, no I/O,
 //! randomness passed in. Everything that is signed or hashed is encoded by [`ce`].
 
-pub mod answer;
-pub mod ask;
 pub mod at_rest;
 pub mod auth;
 pub mod card;

@@ -1,4 +1,4 @@
-//! What is new for somebody, and how far a message has come: marks, counts, ticks, mentions.
+//! What is new for somebody, and how far a message has come: marks, counts, ticks.
 //!
 //! Marks only rise, so all devices of an account agree whatever order they speak in. The number of
 //! unread entries is a subtraction of running counts: nobody ever guesses, and a mark at the head
@@ -115,23 +115,6 @@ pub fn staircase(marks: impl IntoIterator<Item = Seq>, n_steps_max: usize) -> Ve
     steps
 }
 
-/// Says whether a text calls somebody: `@handle` as a whole word, in any case of letters.
-///
-/// An address such as `ann@example` calls nobody, and `@ann` does not call `ann-marie`.
-pub fn mentions(text: &str, handle: &str) -> bool {
-    let is_handle = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-');
-    let bytes = text.as_bytes();
-    bytes.iter().enumerate().filter(|(_, byte)| **byte == b'@').any(|(at, _)| {
-        let stands_free = at.checked_sub(1).and_then(|before| bytes.get(before)).is_none_or(
-            // A letter of another script before the sign is part of a word too.
-            |byte| !is_handle(*byte) && byte.is_ascii() && !matches!(byte, b'.' | b'@' | b'/'),
-        );
-        let rest = &bytes[at + 1..];
-        let len = rest.iter().take_while(|byte| is_handle(**byte)).count();
-        stands_free && rest[..len].eq_ignore_ascii_case(handle.as_bytes()) && len > 0
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -165,18 +148,6 @@ mod tests {
         );
         assert_eq!(tick(None, 3, &marks, &read), Tick::Queued);
         assert_eq!(tick(Some(Seq(3)), 0, &marks, &read), Tick::Accepted, "nobody else is there");
-    }
-
-    #[test]
-    fn a_mention_is_a_whole_word() {
-        for text in ["@ann", "hi @Ann!", "(@ann)", "@ann, @bob", "x\n@ann", "@@bob @ann"] {
-            assert!(mentions(text, "ann"), "{text}");
-        }
-        for text in ["ann", "@anna", "@ann-marie", "me@ann", "@ an", "é@ann", "@@ann", "a.b/@ann"]
-        {
-            assert!(!mentions(text, "ann"), "{text}");
-        }
-        assert!(!mentions("hello @ all", ""));
     }
 
     proptest! {

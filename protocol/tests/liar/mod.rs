@@ -8,10 +8,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use mathia_protocol::client::{
-    Applicant, Client, ClientConfig, ClientEvent, Clock as _, Command, Done, EntryBodyView, Events,
+    Applicant, Client, ClientConfig, ClientEvent, Clock as _, Command, Done, EntryContent, Events,
     Forgetful, Identity, MemoryReplica, NewRoom, OutboxState, PersonRef, Replica, SystemClock,
     TrustAsk, Visit,
 };
+use mathia_protocol::crypto::content::Content;
 use mathia_protocol::crypto::user_chain::{AccountKind, DeviceLabel};
 use mathia_protocol::id::{Hash, RoomId, Seq, TimeMs};
 use tokio::time::timeout;
@@ -95,7 +96,8 @@ impl Person {
     pub(crate) async fn hears(&mut self, text: &str) -> TestResult {
         self.wait_for(text, |event| match event {
             ClientEvent::Entry(entry) => {
-                matches!(&entry.body, EntryBodyView::Text(said) if said == text).then_some(())
+                matches!(&entry.content, EntryContent::Said(Content::Text(said)) if said == text)
+                    .then_some(())
             }
             _ => None,
         })
@@ -132,10 +134,10 @@ impl Person {
             return Err("no timeline".into());
         };
         let text = |body| match body {
-            EntryBodyView::Text(text) => Some(text),
+            EntryContent::Said(Content::Text(text)) => Some(text),
             _ => None,
         };
-        Ok(entries.into_iter().filter_map(|entry| text(entry.body)).collect())
+        Ok(entries.into_iter().filter_map(|entry| text(entry.content)).collect())
     }
 }
 

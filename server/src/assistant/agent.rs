@@ -9,11 +9,10 @@ use std::time::Duration;
 
 use mathia_protocol::client::{
     CLOCK_SKEW, Client, ClientEvent, Clock, Command, CommandError, ConnectionState, Done,
-    EntryBodyView, EntryView, Events, NewCard, Replica, RowState, Stored,
+    EntryContent, EntryView, Events, NewCard, Replica, RowState, Stored,
 };
-use mathia_protocol::crypto::answer::{Answer, Outcome};
-use mathia_protocol::crypto::ask::Ask;
 use mathia_protocol::crypto::card::AgentCard;
+use mathia_protocol::crypto::content::{Answer, Ask, Content, Outcome};
 use mathia_protocol::id::{AccountId, DeviceId, Hash, RoomId, Seq, TimeMs};
 use mathia_protocol::limits::CAUSE_LEN_MAX;
 use mathia_protocol::name::Handle;
@@ -211,14 +210,14 @@ impl Agent {
             // It stands in the replica, with the answer that it may have.
             return;
         }
-        match &view.body {
-            EntryBodyView::Ask(ask) => {
+        match &view.content {
+            EntryContent::Said(Content::Ask(ask)) => {
                 let handle = Some(view.handle.as_str());
                 let (asker, time) = (view.author, view.time);
                 let question = Asked { asker, handle, time, ask, is_stopped: false };
                 self.meet((view.room, view.seq), &question);
             }
-            EntryBodyView::Stop(stop) => {
+            EntryContent::Said(Content::Stop(stop)) => {
                 let open = self.open.get(&(view.room, stop.ask));
                 if let Some(open) = open.filter(|open| open.asker == view.author) {
                     open.cancel.cancel();

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use mathia_protocol::client::{Client, Command};
-use mathia_protocol::crypto::answer::{Answer, Outcome, Usage};
+use mathia_protocol::crypto::content::{Answer, Outcome, Usage};
 use mathia_protocol::limits::{ANSWER_TEXT_LEN_MAX, CARD_TEXT_LEN_MAX, CAUSE_LEN_MAX};
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep, sleep_until};

@@ -5,10 +5,8 @@
 
 use std::collections::HashSet;
 
-use mathia_protocol::client::{Content as Kept, Replica, Stored};
-use mathia_protocol::crypto::ask::Ask;
-use mathia_protocol::crypto::content::Content;
-use mathia_protocol::crypto::plaintext::Plaintext;
+use mathia_protocol::client::{Replica, Stored, StoredContent};
+use mathia_protocol::crypto::content::{Ask, Content};
 use mathia_protocol::id::{AccountId, RoomId, Seq, TimeMs};
 
 use super::journal::Place;
@@ -46,7 +44,7 @@ pub(super) fn read(
 ) -> Stored<Backlog> {
     let mut on_the_way = HashSet::new();
     for row in replica.outbox(None)? {
-        if let Ok(Content::Answer(answer)) = Content::decode(row.says) {
+        if let Content::Answer(answer) = row.content {
             on_the_way.insert((row.room, answer.ask));
         }
     }
@@ -79,15 +77,15 @@ impl Reading {
             let page = replica.entries_after(room, after, PAGE)?;
             let Some(last) = page.last().map(|entry| entry.seq) else { break };
             for entry in page {
-                let Kept::Message { kind, body } = entry.content else { continue };
-                match Content::decode(Plaintext { kind, body }) {
-                    Ok(Content::Ask(ask)) if ask.agent == agent => {
-                        self.asks.push((entry.seq, entry.author, entry.time, ask));
+                let StoredContent::Said(content) = entry.content else { continue };
+                match content {
+                    Content::Ask(ask) if ask.agent == agent => {
+                        self.asks.push((entry.seq, entry.author, entry.time, *ask));
                     }
-                    Ok(Content::Answer(answer)) if entry.author == agent => {
+                    Content::Answer(answer) if entry.author == agent => {
                         self.answered.insert(answer.ask);
                     }
-                    Ok(Content::Stop(stop)) => {
+                    Content::Stop(stop) => {
                         self.stopped.insert((stop.ask, entry.author));
                     }
                     _ => {}
@@ -112,8 +110,7 @@ impl Reading {
 #[cfg(test)]
 mod tests {
     use mathia_protocol::client::{Batch, EntryRecord, MemoryReplica, RoomFacts};
-    use mathia_protocol::crypto::answer::{Answer, Outcome};
-    use mathia_protocol::crypto::ask::Stop;
+    use mathia_protocol::crypto::content::{Answer, Outcome, Stop};
     use mathia_protocol::id::{DeviceId, Hash};
     use mathia_protocol::wire::EntryBody;
 
@@ -126,11 +123,11 @@ mod tests {
     fn ask() -> Content {
         let (text, attached) = ("why?".to_owned(), Vec::new());
         let (card, again) = (Hash::ZERO, None);
-        Content::Ask(Ask { agent: AGENT, card, again, n_left_out: 0, text, attached })
+        Content::Ask(Box::new(Ask { agent: AGENT, card, again, n_left_out: 0, text, attached }))
     }
 
     fn answer(ask: u64) -> Content {
-        Content::Answer(Answer {
+        Content::Answer(Box::new(Answer {
             ask: Seq(ask),
             ask_hash: [0; 16],
             outcome: Outcome::Complete,
@@ -139,7 +136,7 @@ mod tests {
             provider: "p".to_owned(),
             model: "m".to_owned(),
             usage: None,
-        })
+        }))
     }
 
     fn stop(ask: u64) -> Content {
@@ -150,19 +147,16 @@ mod tests {
     fn replica(said: Vec<(AccountId, Content)>) -> MemoryReplica {
         let replica = MemoryReplica::new();
         replica.put_room(ROOM, &RoomFacts::unknown()).unwrap();
-        let entries = said.into_iter().zip(1..).map(|((author, content), seq)| {
-            let Plaintext { kind, body } = content.encode();
-            EntryRecord {
-                seq: Seq(seq),
-                time: TimeMs(seq),
-                body: EntryBody::Whole(Vec::new()),
-                hash: Hash::ZERO,
-                author,
-                device: DeviceId::ZERO,
-                content: Kept::Message { kind, body },
-                is_mention: false,
-                is_shown: false,
-            }
+        let entries = said.into_iter().zip(1..).map(|((author, content), seq)| EntryRecord {
+            seq: Seq(seq),
+            time: TimeMs(seq),
+            body: EntryBody::Whole(Vec::new()),
+            hash: Hash::ZERO,
+            author,
+            device: DeviceId::ZERO,
+            content: StoredContent::Said(content),
+            is_mention: false,
+            is_shown: false,
         });
         let entries: Vec<_> = entries.collect();
         let cursor = Some((Seq(entries.len() as u64), Hash::ZERO));
@@ -179,7 +173,7 @@ mod tests {
         let said = vec![(ANN, ask()), (ANN, ask()), (ANN, ask())];
         let others = vec![(AGENT, answer(1)), (ANN, answer(2))];
         let replica = replica(said.into_iter().chain(others).collect());
-        replica.queue(ROOM, &answer(3).encode(), TimeMs(9)).unwrap();
+        replica.queue(ROOM, &answer(3), TimeMs(9)).unwrap();
         let backlog = read(&replica, AGENT, |_| Seq(0)).unwrap();
         assert_eq!(open(&backlog), [(2, false)]);
         assert_eq!(backlog.answered, [(ROOM, Seq(1)), (ROOM, Seq(3))]);

@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use mathia_protocol::crypto::ask::Ask;
+use mathia_protocol::crypto::content::Ask;
 use mathia_protocol::id::{Hash, TimeMs};
 
 /// An ask that is first seen when it is older than this came while nobody was there.

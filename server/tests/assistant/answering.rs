@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use mathia_protocol::client::{Command, Done, SealedBy};
-use mathia_protocol::crypto::answer::{Answer, Outcome, Usage};
+use mathia_protocol::crypto::content::{Answer, Outcome, Usage};
 use mathia_protocol::id::Seq;
 
 use super::agent::{Agent, settings};

@@ -1,10 +1,9 @@
 //! What people do with an assistant: ask, watch the answer come, stop it.
 
 use mathia_protocol::client::{
-    ClientEvent, Command, Done, EntryBodyView, EntryView, Envelope, NewAsk, StreamView,
+    ClientEvent, Command, Done, EntryContent, EntryView, Envelope, NewAsk, StreamView,
 };
-use mathia_protocol::crypto::answer::Answer;
-use mathia_protocol::crypto::content::Content;
+use mathia_protocol::crypto::content::{Answer, Content};
 use mathia_protocol::id::{RoomId, Seq};
 
 use crate::cast::{Person, TestResult, now};
@@ -82,15 +81,15 @@ impl Person {
 
     /// Says what no honest client would, with this person's own keys.
     pub(crate) async fn smuggles(&mut self, room: RoomId, content: &Content) -> TestResult<Seq> {
-        let local_id = self.replica.queue(room, &content.encode(), now())?;
+        let local_id = self.replica.queue(room, content, now())?;
         self.accepted(local_id).await
     }
 }
 
 /// The answer that an entry is.
 pub(crate) fn answer_of(entry: &EntryView) -> Option<Answer> {
-    match &entry.body {
-        EntryBodyView::Answer(answer) => Some((**answer).clone()),
+    match &entry.content {
+        EntryContent::Said(Content::Answer(answer)) => Some((**answer).clone()),
         _ => None,
     }
 }

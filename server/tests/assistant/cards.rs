@@ -3,8 +3,8 @@
 use std::sync::{Arc, Mutex};
 
 use mathia_protocol::client::{Command, CommandError, Done};
-use mathia_protocol::crypto::answer::Outcome;
 use mathia_protocol::crypto::card::AgentCard;
+use mathia_protocol::crypto::content::Outcome;
 use mathia_protocol::crypto::identity::SigningKey;
 use mathia_protocol::id::{Hash, TimeMs};
 use mathia_protocol::wire::{Reply, ServerFrame};

@@ -1,6 +1,6 @@
 //! What servers of models really send, each in its own dialect: recorded, replayed, understood.
 
-use mathia_protocol::crypto::answer::{Outcome, Usage};
+use mathia_protocol::crypto::content::{Outcome, Usage};
 
 use super::answering::counted;
 use super::house::House;

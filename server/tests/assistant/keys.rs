@@ -4,11 +4,10 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use mathia_protocol::client::{
-    ClientEvent, Command, Content as Kept, Replica as _, RowState, UnreadableCause,
+    ClientEvent, Command, Replica as _, RowState, StoredContent, UnreadableCause,
 };
-use mathia_protocol::crypto::answer::Outcome;
 use mathia_protocol::crypto::commit::{AgentScope, Commit};
-use mathia_protocol::crypto::content::Content;
+use mathia_protocol::crypto::content::{Content, Outcome};
 use mathia_protocol::crypto::epoch::{RoomKey, SenderKey};
 use mathia_protocol::crypto::identity::SigningKey;
 use mathia_protocol::crypto::wrap::{AgentPlace, AgentWrap, WrapContext, unwrap};
@@ -55,7 +54,7 @@ async fn an_assistant_holds_a_key_to_write_and_none_to_read() -> TestResult {
     let key = has.replica.agent_key(room, epoch)?.ok_or("no sender key")?;
     assert_eq!(*key.to_bytes(), *derived(&house.town, &house.ann, room, epoch)?.to_bytes());
     let entry = has.replica.entries_before(room, said.next(), 1)?.pop().ok_or("no entry")?;
-    assert_eq!(entry.content, Kept::Unreadable(UnreadableCause::NotShown));
+    assert_eq!(entry.content, StoredContent::Unreadable(UnreadableCause::NotShown));
 
     let (account, device) = agent_in(&house.town)?;
     let wraps = house.town.store()?.wraps(house.town.number(room)?, device, Epoch(0))?;
@@ -308,9 +307,10 @@ async fn without_anybody_to_make_the_key_the_question_is_refused() -> TestResult
             ticks.tick().await;
             let rows = replica.outbox(Some(room)).unwrap();
             let queued = rows.iter().filter(|row| row.state == RowState::Queued);
-            let answers = queued.map(|row| Content::decode(row.says.clone()).unwrap());
-            let mut refused = answers.filter_map(|content| match content {
-                Content::Answer(answer) if answer.outcome == Outcome::Refused => Some(answer),
+            let mut refused = queued.filter_map(|row| match &row.content {
+                Content::Answer(answer) if answer.outcome == Outcome::Refused => {
+                    Some(answer.clone())
+                }
                 _ => None,
             });
             if let Some(refusal) = refused.next() {

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use mathia_protocol::client::{ClientEvent, Command, Done, EntryBodyView, NewAsk, OutboxState};
-use mathia_protocol::crypto::answer::Outcome;
+use mathia_protocol::client::{ClientEvent, Command, Done, EntryContent, NewAsk, OutboxState};
 use mathia_protocol::crypto::commit::Role;
+use mathia_protocol::crypto::content::{Content, Outcome};
 
 use super::house::{House, mathia};
 use crate::cast::TestResult;
@@ -46,10 +46,11 @@ async fn a_question_asked_again_is_answered_anew() -> TestResult {
     let mut call = within(house.model.next_call()).await;
     call.sends(&until_closed(&answer(&["Two."], 1, 1))).await;
     assert_eq!(house.both_hear(again).await?.text, "Two.");
-    let repeated = house.bob.timeline(room).await?.into_iter().find_map(|entry| match entry.body {
-        EntryBodyView::Ask(ask) if entry.seq == again => ask.again,
-        _ => None,
-    });
+    let repeated =
+        house.bob.timeline(room).await?.into_iter().find_map(|entry| match entry.content {
+            EntryContent::Said(Content::Ask(ask)) if entry.seq == again => ask.again,
+            _ => None,
+        });
     assert_eq!(repeated, Some(first));
     Ok(())
 }
@@ -140,6 +141,8 @@ async fn nothing_is_sealed_to_an_assistant_that_is_gone() -> TestResult {
     // What is said next is not held up by it.
     house.ann.says(room, "onward").await?;
     let entries = house.bob.timeline(room).await?;
-    assert!(!entries.iter().any(|entry| matches!(entry.body, EntryBodyView::Ask(_))));
+    assert!(
+        !entries.iter().any(|entry| matches!(entry.content, EntryContent::Said(Content::Ask(_))))
+    );
     Ok(())
 }

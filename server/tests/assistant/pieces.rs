@@ -3,9 +3,8 @@
 use std::collections::HashMap;
 
 use mathia_protocol::client::{ClientEvent, Command};
-use mathia_protocol::crypto::answer::Answer;
 use mathia_protocol::crypto::commit::RoomMode;
-use mathia_protocol::crypto::content::Content;
+use mathia_protocol::crypto::content::{Answer, Content};
 use mathia_protocol::crypto::delta::{AnswerId, DeltaContext, DeltaPlace, DeltaText, seal_delta};
 use mathia_protocol::crypto::epoch::{RoomKey, SenderKey};
 use mathia_protocol::crypto::hash::sha256;
@@ -182,7 +181,7 @@ async fn an_answer_that_the_agent_did_not_give_is_none() -> TestResult {
     };
     let ask_hash = sha256(&[&bytes]).first_half();
     let false_answer = Answer { ask_hash, ..whole(ask, "false") };
-    stage.bob.smuggles(room, &Content::Answer(false_answer)).await?;
+    stage.bob.smuggles(room, &Content::Answer(Box::new(false_answer))).await?;
     let (_, check) = stage.ann.doubts(room).await?;
     assert!(check.contains("answer"), "{check}");
 

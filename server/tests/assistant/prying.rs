@@ -3,7 +3,7 @@
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
-use mathia_protocol::client::{Content as Kept, Replica as _, UnreadableCause};
+use mathia_protocol::client::{Replica as _, StoredContent, UnreadableCause};
 use mathia_protocol::crypto::content::Content;
 use mathia_protocol::crypto::epoch::{EpochSecret, RoomKey, SenderKey};
 use mathia_protocol::crypto::message::{Message, MessageContext, OpenWith};
@@ -158,7 +158,7 @@ async fn with_all_it_has_only_what_was_shown_can_be_read() -> TestResult {
             None => {
                 assert_eq!(
                     kept.content,
-                    Kept::Unreadable(UnreadableCause::NotShown),
+                    StoredContent::Unreadable(UnreadableCause::NotShown),
                     "{}",
                     row.seq
                 );

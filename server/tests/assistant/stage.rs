@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use mathia_protocol::client::{Command, Done, Identity, NewCard, NewRoom, Replica, SystemClock};
-use mathia_protocol::crypto::answer::{Answer, Outcome};
+use mathia_protocol::crypto::content::{Answer, Outcome};
 use mathia_protocol::crypto::user_chain::AccountKind;
 use mathia_protocol::id::{RoomId, Seq};
 use mathia_protocol::name::Handle;

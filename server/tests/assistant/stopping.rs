@@ -1,9 +1,7 @@
 //! An answer that is stopped: really, by who asked, and by nobody else.
 
 use mathia_protocol::client::{Command, CommandError};
-use mathia_protocol::crypto::answer::Outcome;
-use mathia_protocol::crypto::ask::Stop;
-use mathia_protocol::crypto::content::Content;
+use mathia_protocol::crypto::content::{Content, Outcome, Stop};
 
 use super::house::House;
 use crate::cast::TestResult;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use mathia_protocol::client::{Command, CommandError};
-use mathia_protocol::crypto::answer::Outcome;
+use mathia_protocol::crypto::content::Outcome;
 use mathia_protocol::id::{RoomId, Seq};
 
 use super::agent::{Agent, settings, signal};

@@ -5,9 +5,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use mathia_protocol::client::{
-    Client, ClientConfig, ClientEvent, Clock, Command, Done, EntryBodyView, EntryView, Events,
+    Client, ClientConfig, ClientEvent, Clock, Command, Done, EntryContent, EntryView, Events,
     Forgetful, Identity, NewRoom, OutboxState, PersonRef, Replica, RoomView,
 };
+use mathia_protocol::crypto::content::Content;
 use mathia_protocol::id::{RoomId, Seq};
 use tokio::time::timeout;
 
@@ -206,8 +207,8 @@ fn config(address: SocketAddr, identity: &Identity, clock: &Arc<dyn Clock>) -> C
 }
 
 fn text_of(entry: &EntryView) -> Option<String> {
-    match &entry.body {
-        EntryBodyView::Text(text) => Some(text.clone()),
+    match &entry.content {
+        EntryContent::Said(Content::Text(text)) => Some(text.clone()),
         _ => None,
     }
 }

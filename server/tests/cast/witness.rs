@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use mathia_protocol::client::{
-    AlarmCause, ClientEvent, Command, Done, EntryBodyView, PersonView, RoomView,
+    AlarmCause, ClientEvent, Command, Done, EntryContent, PersonView, RoomView,
 };
 use mathia_protocol::id::{AccountId, DeviceId, RoomId, Seq};
 
@@ -44,8 +44,8 @@ impl Person {
     /// Waits until an entry shows as one that failed a check, and says which.
     pub(crate) async fn doubts(&mut self, room: RoomId) -> TestResult<(Seq, String)> {
         self.wait_for(|event| match event {
-            ClientEvent::Entry(entry) if entry.room == room => match entry.body {
-                EntryBodyView::Rejected { check } => Some((entry.seq, check)),
+            ClientEvent::Entry(entry) if entry.room == room => match entry.content {
+                EntryContent::Rejected { check } => Some((entry.seq, check)),
                 _ => None,
             },
             _ => None,

@@ -4,7 +4,7 @@
 use std::fs;
 use std::time::Duration;
 
-use mathia_protocol::client::{Command, Done, EntryBodyView};
+use mathia_protocol::client::{Command, Done, EntryContent};
 use mathia_protocol::id::{RoomId, Seq};
 use mathia_server::store::{EntryRange, EntryRow, tag};
 
@@ -39,8 +39,8 @@ async fn shown(person: &Person, room: RoomId) -> TestResult<(usize, Vec<String>)
     let Done::Timeline { entries, .. } = person.does(command).await? else {
         return Err("no timeline".into());
     };
-    let is_expired = |body: &EntryBodyView| matches!(body, EntryBodyView::Expired);
-    let n_expired = entries.iter().filter(|entry| is_expired(&entry.body)).count();
+    let is_expired = |body: &EntryContent| matches!(body, EntryContent::Expired);
+    let n_expired = entries.iter().filter(|entry| is_expired(&entry.content)).count();
     Ok((n_expired, person.texts(room).await?))
 }
 

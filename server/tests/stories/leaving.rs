@@ -73,8 +73,8 @@ async fn a_message_to_a_room_that_is_gone_fails_and_is_kept() -> TestResult {
     town.wakes().await?;
     let cause = bob
         .wait_for(|event| match event {
-            ClientEvent::Outbox(view) if view.local_id == queued => match view.state {
-                OutboxState::Failed { cause } => Some((cause, view.text)),
+            ClientEvent::Outbox(view) if view.local_id == queued => match &view.state {
+                OutboxState::Failed { cause } => Some((cause.clone(), view.text().to_owned())),
                 _ => None,
             },
             _ => None,

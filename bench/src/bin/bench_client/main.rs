@@ -18,7 +18,8 @@ use std::io::Write as _;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use mathia_protocol::client::{Batch, Content, Replica};
+use mathia_protocol::client::{Batch, Replica, StoredContent};
+use mathia_protocol::crypto::content::Content;
 use mathia_protocol::id::{Hash, RoomId, Seq, TimeMs};
 use mathia_testkit::pty::Screen;
 use mathia_tui::paths::Paths;
@@ -138,18 +139,17 @@ fn newest(town: &Town) -> Result<Seq, Box<dyn Error>> {
 fn fill(town: &Town, n_messages: u64) -> Result<(), Box<dyn Error>> {
     let (replica, room) = replica(town)?;
     let like = replica.entries_before(room, Seq(0), 1)?.pop().ok_or("the room is empty")?;
-    let Content::Message { kind, .. } = like.content else { return Err("no message".into()) };
     let (mut seq, n_minutes_max) = (like.seq.0, 24 * 60);
     while seq < n_messages {
         let mut batch = Batch::default();
         let last = n_messages.min(seq + FILLED_AT_ONCE);
         for place in seq + 1..=last {
-            let body =
+            let text =
                 format!("filled {place} {}", "with some words ".repeat((place % 12) as usize));
             let mut entry = like.clone();
             entry.seq = Seq(place);
             entry.time = TimeMs(like.time.0 + place % n_minutes_max);
-            entry.content = Content::Message { kind, body: body.into_bytes() };
+            entry.content = StoredContent::Said(Content::Text(text));
             batch.entries.push(entry);
         }
         seq = last;

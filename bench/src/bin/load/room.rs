@@ -154,7 +154,7 @@ impl Author {
             seen_seq: Seq(1),
             seen_hash: self.room.head.hash(),
             time: TimeMs(now_ms()),
-            plaintext: Content::text("x".repeat(len))?.encode(),
+            plaintext: Content::from_text("x".repeat(len))?.encode(),
             agents: Vec::new(),
         };
         let with = SealWith::SenderKey(&self.sender_key);

@@ -6,8 +6,9 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use mathia_protocol::client::{
-    Bot, Client, ClientEvent, Command, ConnectionState, Done, EntryBodyView, EntryView, RoomView,
+    Bot, Client, ClientEvent, Command, ConnectionState, Done, EntryContent, EntryView, RoomView,
 };
+use mathia_protocol::crypto::content::Content;
 use mathia_protocol::id::{Hash, RoomId, Seq};
 
 use crate::Failure;
@@ -141,8 +142,8 @@ impl Known {
 
     /// Takes an entry down; the same place may be told again, but only with the same text.
     fn hear_entry(&mut self, entry: &EntryView) {
-        match &entry.body {
-            EntryBodyView::Text(text) => {
+        match &entry.content {
+            EntryContent::Said(Content::Text(text)) => {
                 let Some(said) = said(text) else {
                     return self.fail(format!("nobody said {text:?}"));
                 };
@@ -152,7 +153,7 @@ impl Known {
                     self.fail(format!("{} says {said:?}, and before {before:?}", entry.seq));
                 }
             }
-            EntryBodyView::Change { .. } | EntryBodyView::Unreadable(_) => {}
+            EntryContent::Change(_) | EntryContent::Unreadable(_) => {}
             other => self.fail(format!("{} is {other:?}", entry.seq)),
         }
     }

@@ -1,18 +1,19 @@
 //! What an assistant is, what it was shown, and the exact text that would leave with a question.
 
-use mathia_protocol::crypto::answer::Outcome;
 use mathia_protocol::crypto::commit::{AgentScope, RoomMode};
+use mathia_protocol::crypto::content::{Answer, Ask, Content, Outcome};
 use mathia_protocol::id::{AccountId, Seq};
 
 use super::{BACK, Panel, PanelRow};
 use crate::app::model::Model;
-use crate::app::model::entry::{Body, Entry};
+use crate::app::model::entry::Entry;
 use crate::app::model::envelope::Envelope;
 use crate::app::model::overlay::Overlay;
 use crate::app::model::people::Person;
-use crate::app::model::question::{Answered, Asked, Progress};
+use crate::app::model::question::Progress;
 use crate::app::model::room::Room;
 use crate::asking;
+use crate::safe_text::SafeText;
 
 /// Asks named one by one at most.
 const ASKS_NAMED_MAX: usize = 4;
@@ -63,14 +64,19 @@ fn reads(room: &Room, name: &str) -> String {
 }
 
 /// Why a question stands as it does.
-pub(super) fn why_asked(model: &Model, room: &Room, entry: &Entry, asked: &Asked) -> Vec<PanelRow> {
+pub(super) fn why_asked(
+    model: &Model,
+    room: &Room,
+    entry: &Entry,
+    asked: &Ask<SafeText>,
+) -> Vec<PanelRow> {
     let at = model.time_format.moment(entry.time, model.now.wall);
-    let n_attached = asked.n_attached();
+    let n_attached = asked.attached.len();
     let mut rows = vec![PanelRow::Text(match n_attached {
         0 => format!("{} asked this at {at}. Nothing else was shown.", entry.handle),
         n => format!("{} asked this at {at} and showed {}:", entry.handle, asking::message_word(n)),
     })];
-    for shown in asked.attached.iter().flatten() {
+    for shown in &asked.attached {
         let head = format!("{} {}", model.time_format.clock(shown.time), shown.handle);
         let first = shown.text.as_str().lines().next().unwrap_or_default();
         rows.push(PanelRow::Pair(head, first.to_owned()));
@@ -93,7 +99,11 @@ pub(super) fn why_asked(model: &Model, room: &Room, entry: &Entry, asked: &Asked
 }
 
 /// Why an answer stands as it does.
-pub(super) fn why_answered(model: &Model, entry: &Entry, answered: &Answered) -> Vec<PanelRow> {
+pub(super) fn why_answered(
+    model: &Model,
+    entry: &Entry,
+    answered: &Answer<SafeText>,
+) -> Vec<PanelRow> {
     let at = model.time_format.moment(entry.time, model.now.wall);
     let ending = asking::ending_of(answered.outcome, answered.cause.as_str(), "who asked");
     let ended = ending.unwrap_or_else(|| "it is whole".to_owned());
@@ -122,10 +132,9 @@ pub(super) fn why_answered(model: &Model, entry: &Entry, answered: &Answered) ->
 
 /// By which asks a message was shown to an assistant.
 pub(super) fn shown_by(model: &Model, room: &Room, seq: Seq) -> Vec<PanelRow> {
-    let asks = room.timeline.entries().rev().filter_map(|entry| match &entry.body {
-        Body::Ask(asked) => {
-            let mut attached = asked.attached.iter().flatten();
-            attached.any(|shown| shown.seq == seq).then_some((entry, asked))
+    let asks = room.timeline.entries().rev().filter_map(|entry| match entry.content.said() {
+        Some(Content::Ask(asked)) => {
+            asked.attached.iter().any(|shown| shown.seq == seq).then_some((entry, asked))
         }
         _ => None,
     });
@@ -165,7 +174,7 @@ fn exact_rows(model: &Model, envelope: &Envelope) -> Vec<PanelRow> {
         rows.push(PanelRow::Space);
     }
     rows.push(PanelRow::Head("your question".to_owned()));
-    let question = crate::safe_text::SafeText::clean(&envelope.text);
+    let question = SafeText::clean(&envelope.text);
     rows.extend(lines(question.as_str()));
     for shown in envelope.attached() {
         let at = model.time_format.moment(shown.time, model.now.wall);

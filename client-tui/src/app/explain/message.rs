@@ -1,16 +1,18 @@
 //! Why a message is as it is, and who has it.
 
-use mathia_protocol::client::UnreadableCause;
+use mathia_protocol::client::{EntryContent, UnreadableCause};
 use mathia_protocol::crypto::commit::RoomMode;
+use mathia_protocol::crypto::content::Content;
 use mathia_protocol::wire::PresenceState;
 
 use super::{BACK, Panel, PanelRow, assistant};
 use crate::app::action::Action;
 use crate::app::model::Model;
-use crate::app::model::entry::{Body, Entry, ItemKey, Pending, PendingState};
+use crate::app::model::entry::{Entry, ItemKey, Pending, PendingState};
 use crate::app::model::room::{Reach, Room, Tick};
 use crate::app::model::timeline::Item;
 use crate::app::stamp;
+use crate::safe_text::SafeText;
 
 /// People named one by one at most.
 const NAMED_MAX: usize = 8;
@@ -54,53 +56,62 @@ fn panel(title: &str, rows: Vec<PanelRow>, has_ticks: bool) -> Panel {
 }
 
 fn why_entry(model: &Model, room: &Room, entry: &Entry) -> Panel {
+    let text = |text: String| vec![PanelRow::Text(text)];
+    match &entry.content {
+        EntryContent::Said(content) => why_said(model, room, entry, content),
+        EntryContent::Change(_) => {
+            let signed = format!(
+                "{} changed the room at {} and signed the change; your client checked that \
+                 the room's rules allow it.",
+                entry.handle,
+                model.time_format.moment(entry.time, model.now.wall)
+            );
+            panel("why", text(signed), false)
+        }
+        EntryContent::Rejected { check } => panel("why ✗", rejected(entry, check.as_str()), false),
+        EntryContent::Unreadable(cause) => {
+            let rows = unreadable(*cause).iter();
+            let rows = rows.map(|row| PanelRow::Text((*row).to_owned())).collect();
+            panel("why unreadable", rows, false)
+        }
+        EntryContent::Expired => {
+            let gone = "This room keeps messages for a set time (/set retention_days). Its place \
+                        in the log is kept, its text is deleted.";
+            panel("why", text(gone.to_owned()), false)
+        }
+    }
+}
+
+fn why_said(model: &Model, room: &Room, entry: &Entry, content: &Content<SafeText>) -> Panel {
     let at = model.time_format.moment(entry.time, model.now.wall);
-    let text = |text: String| PanelRow::Text(text);
-    match &entry.body {
-        Body::Text(_) if entry.is_mine => why_own(model, room, entry, &at),
-        Body::Ask(asked) => {
+    match content {
+        Content::Text(_) if entry.is_mine => why_own(model, room, entry, &at),
+        Content::Ask(asked) => {
             let mut rows = assistant::why_asked(model, room, entry, asked);
             rows.push(sealing(room, entry));
             panel("why @", rows, entry.is_mine)
         }
-        Body::Answer(answered) => {
+        Content::Answer(answered) => {
             panel("why ◆", assistant::why_answered(model, entry, answered), false)
         }
-        Body::Text(_) => {
-            let mut rows = vec![text(format!("{} said this, stored at {at}.", entry.handle))];
-            rows.push(sealing(room, entry));
+        Content::Text(_) | Content::Stop(_) => {
+            let said = format!("{} said this, stored at {at}.", entry.handle);
+            let mut rows = vec![PanelRow::Text(said), sealing(room, entry)];
             if entry.is_shown_to_agent {
                 rows.extend(assistant::shown_by(model, room, entry.seq));
             }
             if entry.is_mention {
-                rows.push(text("It names you, so it counts as a mention.".to_owned()));
+                let called = "It names you, so it counts as a mention.";
+                rows.push(PanelRow::Text(called.to_owned()));
             }
             panel("why", rows, false)
         }
-        Body::Change(_) | Body::Stop(_) => {
-            let signed = format!(
-                "{} changed the room at {at} and signed the change; your client checked that \
-                 the room's rules allow it.",
-                entry.handle
-            );
-            panel("why", vec![text(signed)], false)
-        }
-        Body::Rejected(check) => panel("why ✗", rejected(entry, check.as_str()), false),
-        Body::Unreadable(cause) => {
-            let rows = unreadable(*cause).iter().map(|row| text((*row).to_owned())).collect();
-            panel("why unreadable", rows, false)
-        }
-        Body::Unknown(kind) => {
+        Content::Unknown { kind, .. } => {
             let newer = format!(
                 "A newer client wrote it, as kind {kind}. Updating mathia lets you read it; \
                  nothing is lost meanwhile."
             );
-            panel("why", vec![text(newer)], false)
-        }
-        Body::Expired => {
-            let gone = "This room keeps messages for a set time (/set retention_days). Its place \
-                        in the log is kept, its text is deleted.";
-            panel("why", vec![text(gone.to_owned())], false)
+            panel("why", vec![PanelRow::Text(newer)], false)
         }
     }
 }

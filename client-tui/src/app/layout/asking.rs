@@ -3,14 +3,14 @@
 //! A question has one row below it that tells what was shown and what becomes of it: the same row
 //! from when it is written until it is answered, so that nothing below it moves.
 
-use mathia_protocol::crypto::answer::Outcome;
+use mathia_protocol::crypto::content::{Answer, Ask, Content, Outcome};
 use mathia_protocol::id::{AccountId, Seq};
 
 use super::lines::TextStyle;
 use super::{AuthorKind, Head, RowPart, SentenceTone, TimelinePage};
-use crate::app::model::entry::{Body, Entry, ItemKey, Pending, PendingState};
+use crate::app::model::entry::{Entry, ItemKey, Pending, PendingState};
 use crate::app::model::people::Person;
-use crate::app::model::question::{Answered, Answering, Asked, Progress};
+use crate::app::model::question::{Answering, Progress};
 use crate::app::wrap;
 use crate::asking;
 use crate::safe_text::SafeText;
@@ -26,7 +26,7 @@ impl TimelinePage<'_> {
         &self,
         parts: &mut Vec<RowPart>,
         entry: &Entry,
-        asked: &Asked,
+        asked: &Ask<SafeText>,
         stamp: Option<String>,
     ) {
         let style = TextStyle {
@@ -38,8 +38,7 @@ impl TimelinePage<'_> {
         let name = self.agent_name(asked.agent);
         self.push_question(parts, (key, &asked.text, &name), style, stamp);
         let progress = self.model.progress(self.room, entry.seq, asked);
-        let shown = asked.attached.as_ref().map(|_| enclosed(asked));
-        self.push_state(parts, &progress_words(progress, &name), shown);
+        self.push_state(parts, &progress_words(progress, &name), Some(enclosed(asked)));
     }
 
     /// A question that is not in the log yet.
@@ -121,7 +120,7 @@ impl TimelinePage<'_> {
         &self,
         parts: &mut Vec<RowPart>,
         entry: &Entry,
-        answered: &Answered,
+        answered: &Answer<SafeText>,
     ) {
         let (asker, is_mine) = self.asker(answered.ask);
         let ending =
@@ -166,8 +165,8 @@ impl TimelinePage<'_> {
 
     fn asked_by(&self, ask: Seq) -> String {
         let Some(entry) = self.room.timeline.entry(ask) else { return String::new() };
-        let n_attached = match &entry.body {
-            Body::Ask(asked) => asked.n_attached(),
+        let n_attached = match entry.content.said() {
+            Some(Content::Ask(asked)) => asked.attached.len(),
             _ => 0,
         };
         match n_attached {
@@ -191,12 +190,12 @@ impl TimelinePage<'_> {
 }
 
 /// What was shown with a question.
-fn enclosed(asked: &Asked) -> String {
+fn enclosed(asked: &Ask<SafeText>) -> String {
     let left_out = match asked.n_left_out {
         0 => String::new(),
         n => format!(" ({n} did not fit)"),
     };
-    match asked.n_attached() {
+    match asked.attached.len() {
         0 => "nothing else was shown".to_owned(),
         n => format!("with {}{left_out}", asking::message_word(n)),
     }
@@ -217,7 +216,7 @@ fn progress_words(progress: Progress, name: &str) -> Vec<String> {
 }
 
 /// `model small-4 · 194 + 80 tokens`; nothing if no model was asked.
-fn usage(answered: &Answered) -> String {
+fn usage(answered: &Answer<SafeText>) -> String {
     match (&answered.usage, answered.model.as_str()) {
         (None, _) => String::new(),
         (Some(usage), "") => asking::usage(usage),

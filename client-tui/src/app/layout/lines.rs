@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
-use mathia_protocol::client::UnreadableCause;
+use mathia_protocol::client::{EntryContent, UnreadableCause};
+use mathia_protocol::crypto::content::Content;
 use mathia_protocol::id::{AccountId, TimeMs};
 
 use super::{AuthorKind, Head, MessageRow, RowPart, SentenceTone, TimelinePage, TimelineRow};
-use crate::app::model::entry::{Body, Entry, ItemKey, Pending, PendingState};
+use crate::app::model::entry::{Entry, ItemKey, Pending, PendingState};
 use crate::app::model::room::Tick;
 use crate::app::model::timeline::Item;
 use crate::app::stamp;
@@ -94,8 +95,47 @@ impl TimelinePage<'_> {
         entry: &Entry,
         before: Option<Item<'_>>,
     ) {
-        match &entry.body {
-            Body::Text(text) => {
+        match &entry.content {
+            // Shown at what it belongs to.
+            EntryContent::Said(content) if content.is_silent() => {}
+            EntryContent::Said(content) => self.push_content(parts, entry, content, before),
+            EntryContent::Change(change) => {
+                let sentence = format!("{} {}", entry.handle, change.text);
+                self.push_sentence(parts, Some(entry.time), &sentence, SentenceTone::Quiet);
+            }
+            EntryContent::Rejected { check } => {
+                let sentence = format!("message {} failed check {check}", entry.seq);
+                self.push_sentence(parts, Some(entry.time), &sentence, SentenceTone::Failed);
+            }
+            EntryContent::Unreadable(UnreadableCause::BeforeJoin) => {
+                let sentence = before_join(self.n_before_join(index));
+                self.push_sentence(parts, Some(entry.time), &sentence, SentenceTone::Quiet);
+            }
+            EntryContent::Unreadable(cause) => {
+                let stamp = self.push_head(parts, entry, before);
+                self.push_sentence_at(parts, stamp, unreadable(*cause), SentenceTone::Quiet);
+            }
+            EntryContent::Expired => {
+                let stamp = self.push_head(parts, entry, before);
+                self.push_sentence_at(
+                    parts,
+                    stamp,
+                    "expired by this room's retention",
+                    SentenceTone::Quiet,
+                );
+            }
+        }
+    }
+
+    fn push_content(
+        &self,
+        parts: &mut Vec<RowPart>,
+        entry: &Entry,
+        content: &Content<SafeText>,
+        before: Option<Item<'_>>,
+    ) {
+        match content {
+            Content::Text(text) => {
                 let stamp = self.push_head(parts, entry, before);
                 let (is_mention, is_shown) = (entry.is_mention, entry.is_shown_to_agent);
                 let style = TextStyle {
@@ -112,43 +152,17 @@ impl TimelinePage<'_> {
                     stamp,
                 );
             }
-            Body::Ask(asked) => {
+            Content::Ask(asked) => {
                 let stamp = self.push_head(parts, entry, before);
                 self.push_asked(parts, entry, asked, stamp);
             }
-            Body::Answer(answered) => self.push_answered(parts, entry, answered),
-            // Told at the ask.
-            Body::Stop(_) => {}
-            Body::Change(text) => {
-                let sentence = format!("{} {text}", entry.handle);
-                self.push_sentence(parts, Some(entry.time), &sentence, SentenceTone::Quiet);
-            }
-            Body::Rejected(check) => {
-                let sentence = format!("message {} failed check {check}", entry.seq);
-                self.push_sentence(parts, Some(entry.time), &sentence, SentenceTone::Failed);
-            }
-            Body::Unreadable(UnreadableCause::BeforeJoin) => {
-                let sentence = before_join(self.n_before_join(index));
-                self.push_sentence(parts, Some(entry.time), &sentence, SentenceTone::Quiet);
-            }
-            Body::Unreadable(cause) => {
-                let stamp = self.push_head(parts, entry, before);
-                self.push_sentence_at(parts, stamp, unreadable(*cause), SentenceTone::Quiet);
-            }
-            Body::Unknown(kind) => {
+            Content::Answer(answered) => self.push_answered(parts, entry, answered),
+            Content::Stop(_) => {}
+            Content::Unknown { kind, .. } => {
                 let stamp = self.push_head(parts, entry, before);
                 let sentence =
                     format!("a kind of message this version does not know ({kind}); update mathia");
                 self.push_sentence_at(parts, stamp, &sentence, SentenceTone::Quiet);
-            }
-            Body::Expired => {
-                let stamp = self.push_head(parts, entry, before);
-                self.push_sentence_at(
-                    parts,
-                    stamp,
-                    "expired by this room's retention",
-                    SentenceTone::Quiet,
-                );
             }
         }
     }
@@ -199,7 +213,11 @@ impl TimelinePage<'_> {
         let stamp = self.time_format.clock(time);
         let said_before = before.and_then(|before| match before {
             // Each answer stands for itself, under a head that tells to what.
-            Item::Entry(entry) if matches!(entry.body, Body::Answer(_)) => None,
+            Item::Entry(entry)
+                if matches!(entry.content, EntryContent::Said(Content::Answer(_))) =>
+            {
+                None
+            }
             Item::Entry(entry) if entry.is_said() => Some(entry.author),
             Item::Pending(_) => Some(self.me),
             Item::Entry(_) | Item::Note(_) | Item::Answering(_) => None,

@@ -1,10 +1,11 @@
-use mathia_protocol::client::{ConnectionState, MarkCounts, RoomView};
+use mathia_protocol::client::{ConnectionState, EntryContent, MarkCounts, RoomView};
 use mathia_protocol::crypto::commit::{AgentScope, HistoryRule, Role, RoomKind, RoomMode};
+use mathia_protocol::crypto::content::Content;
 use mathia_protocol::id::{Epoch, Hash, RoomId};
 
 use super::*;
 use crate::app::keymap::Keymap;
-use crate::app::model::entry::{Body, Entry};
+use crate::app::model::entry::Entry;
 use crate::app::model::room::RoomFacts;
 use crate::app::model::{Me, Setup};
 use crate::app::theme::Theme;
@@ -51,7 +52,7 @@ fn entry(seq: u64, text: &str) -> Entry {
         is_countable: true,
         is_mention: false,
         is_shown_to_agent: false,
-        body: Body::Text(SafeText::clean(text)),
+        content: EntryContent::Said(Content::Text(SafeText::clean(text))),
     }
 }
 

@@ -1,9 +1,9 @@
 //! What a room's timeline shows: entries as the engine verified them, cleaned for a terminal.
 
-use mathia_protocol::client::{EntryBodyView, EntryView, UnreadableCause};
+use mathia_protocol::client::{EntryContent, EntryView, UnreadableCause};
+use mathia_protocol::crypto::content::Content;
 use mathia_protocol::id::{AccountId, Seq, TimeMs};
 
-use super::question::{Answered, Asked};
 use crate::safe_text::SafeText;
 
 /// Names a thing in a timeline. The order is that of the timeline.
@@ -30,22 +30,7 @@ pub(crate) struct Entry {
     pub(crate) is_countable: bool,
     pub(crate) is_mention: bool,
     pub(crate) is_shown_to_agent: bool,
-    pub(crate) body: Body,
-}
-
-/// What an entry says.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Body {
-    Text(SafeText),
-    Ask(Box<Asked>),
-    Answer(Box<Answered>),
-    /// Who asked takes the ask at this place back; told at the ask, not as a line of its own.
-    Stop(Seq),
-    Change(SafeText),
-    Unknown(u8),
-    Unreadable(UnreadableCause),
-    Rejected(SafeText),
-    Expired,
+    pub(crate) content: EntryContent<SafeText>,
 }
 
 impl Entry {
@@ -60,35 +45,36 @@ impl Entry {
             is_countable: view.is_countable,
             is_mention: view.is_mention,
             is_shown_to_agent: view.is_shown,
-            body: match &view.body {
-                EntryBodyView::Text(text) => Body::Text(SafeText::clean(text)),
-                EntryBodyView::Ask(ask) => Body::Ask(Box::new(Asked::of(ask))),
-                EntryBodyView::Answer(answer) => Body::Answer(Box::new(Answered::of(answer))),
-                EntryBodyView::Stop(stop) => Body::Stop(stop.ask),
-                EntryBodyView::Change { text, .. } => Body::Change(SafeText::line(text)),
-                EntryBodyView::Unknown { kind } => Body::Unknown(*kind),
-                EntryBodyView::Unreadable(cause) => Body::Unreadable(*cause),
-                EntryBodyView::Rejected { check } => Body::Rejected(SafeText::line(check)),
-                EntryBodyView::Expired => Body::Expired,
-            },
+            content: clean(&view.content),
         }
     }
 
     /// Says whether somebody said this, readable or not, so that it stands under their name.
     pub(crate) fn is_said(&self) -> bool {
-        let is_told = matches!(self.body, Body::Change(_) | Body::Rejected(_) | Body::Stop(_));
-        !is_told && !self.is_before_join()
+        let is_told =
+            matches!(self.content, EntryContent::Change(_) | EntryContent::Rejected { .. });
+        !is_told && !self.is_silent() && !self.is_before_join()
     }
 
     /// Says whether it shows nothing of its own.
     pub(crate) fn is_silent(&self) -> bool {
-        matches!(self.body, Body::Stop(_))
+        self.content.is_silent()
     }
 
     /// Says whether this is one of the messages from before the account joined.
     pub(crate) fn is_before_join(&self) -> bool {
-        self.body == Body::Unreadable(UnreadableCause::BeforeJoin)
+        self.content == EntryContent::Unreadable(UnreadableCause::BeforeJoin)
     }
+}
+
+/// What an entry is, with texts that may reach a terminal.
+pub(crate) fn clean(content: &EntryContent) -> EntryContent<SafeText> {
+    let mut clean = content.map_text(&mut |shape, text| SafeText::shaped(shape, text));
+    if let EntryContent::Said(Content::Answer(answer)) = &mut clean {
+        // Models like to end with empty lines.
+        answer.text = answer.text.trim_end();
+    }
+    clean
 }
 
 /// A line this client adds for its own person only.

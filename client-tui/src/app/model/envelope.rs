@@ -4,9 +4,10 @@
 //! once; dropping and keeping asks nobody.
 
 use mathia_protocol::client::{self, NewAsk};
+use mathia_protocol::crypto::content::Attached;
 use mathia_protocol::id::{Hash, RoomId, Seq};
 
-use super::question::Shown;
+use super::question::shown;
 use crate::asking::{self, Destination};
 use crate::safe_text::SafeText;
 
@@ -54,7 +55,7 @@ pub(crate) struct Goes {
 pub(crate) struct Enclosure {
     pub(crate) what: What,
     pub(crate) is_kept: bool,
-    shown: Vec<Shown>,
+    shown: Vec<Attached<SafeText>>,
 }
 
 /// What may be attached.
@@ -96,18 +97,18 @@ impl Envelope {
             n_left_out: view.n_left_out,
         });
         if let Some(quoted) = &view.quoted {
-            let shown = vec![Shown::of(quoted)];
+            let shown = vec![shown(quoted)];
             self.enclosures.push(Enclosure { what: What::Quoted, is_kept: true, shown });
         }
         if !view.context.is_empty() {
-            let shown: Vec<Shown> = view.context.iter().map(Shown::of).collect();
+            let shown: Vec<Attached<SafeText>> = view.context.iter().map(shown).collect();
             let what = What::Last(CONTEXT_USUAL.min(shown.len()));
             self.enclosures.push(Enclosure { what, is_kept: false, shown });
         }
     }
 
     /// Encloses what was shown with the question that is asked again.
-    pub(crate) fn enclose_before(&mut self, ask: Seq, shown: Vec<Shown>) {
+    pub(crate) fn enclose_before(&mut self, ask: Seq, shown: Vec<Attached<SafeText>>) {
         self.again = Some(ask);
         if !shown.is_empty() {
             self.enclosures.push(Enclosure { what: What::Before, is_kept: true, shown });
@@ -149,9 +150,9 @@ impl Envelope {
     }
 
     /// Everything that leaves with the question, in the order of the log and once.
-    pub(crate) fn attached(&self) -> Vec<&Shown> {
+    pub(crate) fn attached(&self) -> Vec<&Attached<SafeText>> {
         let kept = self.enclosures.iter().filter(|enclosure| enclosure.is_kept);
-        let mut attached: Vec<&Shown> = kept.flat_map(Enclosure::shown).collect();
+        let mut attached: Vec<&Attached<SafeText>> = kept.flat_map(Enclosure::shown).collect();
         attached.sort_by_key(|shown| shown.seq);
         attached.dedup_by_key(|shown| shown.seq);
         attached
@@ -186,7 +187,7 @@ impl Envelope {
 
 impl Enclosure {
     /// The messages it stands for.
-    pub(crate) fn shown(&self) -> &[Shown] {
+    pub(crate) fn shown(&self) -> &[Attached<SafeText>] {
         match self.what {
             What::Last(n) => &self.shown[self.shown.len().saturating_sub(n)..],
             What::Quoted | What::Before => &self.shown,
@@ -201,7 +202,7 @@ impl Enclosure {
 
 #[cfg(test)]
 mod tests {
-    use mathia_protocol::crypto::ask::Attached;
+    use mathia_protocol::crypto::content::Attached;
     use mathia_protocol::id::{AccountId, TimeMs};
 
     use super::*;

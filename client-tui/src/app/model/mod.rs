@@ -15,6 +15,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use mathia_protocol::crypto::commit::RoomKind;
+use mathia_protocol::crypto::content::Ask;
 use mathia_protocol::id::{AccountId, RoomId, Seq};
 use mathia_protocol::name::Handle;
 
@@ -22,7 +23,7 @@ use self::connection::Connection;
 use self::entry::{ItemKey, PendingState};
 use self::overlay::Overlay;
 use self::people::{People, Person};
-use self::question::{Asked, Progress};
+use self::question::Progress;
 use self::room::Room;
 use self::wizard::Wizard;
 use super::action::Action;
@@ -294,7 +295,7 @@ impl Model {
     }
 
     /// What has become of a question in a room.
-    pub(crate) fn progress(&self, room: &Room, seq: Seq, asked: &Asked) -> Progress {
+    pub(crate) fn progress(&self, room: &Room, seq: Seq, asked: &Ask<SafeText>) -> Progress {
         let timeline = &room.timeline;
         let is_member = room.facts.members.iter().any(|member| member.account == asked.agent);
         // Without a connection nobody knows who is here.

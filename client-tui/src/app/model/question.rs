@@ -1,43 +1,10 @@
 //! Questions to an assistant and what becomes of them, cleaned for a terminal.
 
 use mathia_protocol::client::StreamView;
-use mathia_protocol::crypto::answer::{Answer, Outcome, Usage};
-use mathia_protocol::crypto::ask::{Ask, Attached};
+use mathia_protocol::crypto::content::Attached;
 use mathia_protocol::id::{AccountId, Seq, TimeMs};
 
 use crate::safe_text::SafeText;
-
-/// A question to an assistant.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Asked {
-    pub(crate) agent: AccountId,
-    pub(crate) text: SafeText,
-    /// What was shown with it; `None` until the entry itself is told.
-    pub(crate) attached: Option<Vec<Shown>>,
-    /// How many more were wanted and did not fit.
-    pub(crate) n_left_out: u32,
-}
-
-/// A message that is shown to an assistant.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Shown {
-    pub(crate) seq: Seq,
-    pub(crate) handle: SafeText,
-    pub(crate) time: TimeMs,
-    pub(crate) text: SafeText,
-}
-
-/// What an assistant answered.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Answered {
-    pub(crate) ask: Seq,
-    pub(crate) outcome: Outcome,
-    pub(crate) cause: SafeText,
-    pub(crate) text: SafeText,
-    pub(crate) provider: SafeText,
-    pub(crate) model: SafeText,
-    pub(crate) usage: Option<Usage>,
-}
 
 /// An answer on its way: what has come so far.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -51,48 +18,9 @@ pub(crate) struct Answering {
     pub(crate) since: TimeMs,
 }
 
-impl Asked {
-    /// Cleans what the engine tells.
-    pub(crate) fn of(ask: &Ask) -> Self {
-        Self {
-            agent: ask.agent,
-            text: SafeText::clean(&ask.text),
-            attached: Some(ask.attached.iter().map(Shown::of).collect()),
-            n_left_out: ask.n_left_out,
-        }
-    }
-
-    /// How many messages were shown, as far as that is known.
-    pub(crate) fn n_attached(&self) -> usize {
-        self.attached.as_ref().map_or(0, Vec::len)
-    }
-}
-
-impl Shown {
-    /// Cleans what the engine tells.
-    pub(crate) fn of(attached: &Attached) -> Self {
-        Self {
-            seq: attached.seq,
-            handle: SafeText::line(&attached.handle),
-            time: attached.time,
-            text: SafeText::clean(&attached.text),
-        }
-    }
-}
-
-impl Answered {
-    /// Cleans what the engine tells.
-    pub(crate) fn of(answer: &Answer) -> Self {
-        Self {
-            ask: answer.ask,
-            outcome: answer.outcome,
-            cause: SafeText::line(&answer.cause),
-            text: SafeText::clean(answer.text.trim_end()),
-            provider: SafeText::line(&answer.provider),
-            model: SafeText::line(&answer.model),
-            usage: answer.usage,
-        }
-    }
+/// A message that is shown to an assistant, cleaned.
+pub(crate) fn shown(attached: &Attached) -> Attached<SafeText> {
+    attached.map_text(&mut |shape, text| SafeText::shaped(shape, text))
 }
 
 impl Answering {

@@ -8,9 +8,10 @@ use std::cell::RefCell;
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 
+use mathia_protocol::client::{Change, EntryContent};
 use mathia_protocol::id::{Seq, TimeMs};
 
-use super::entry::{Body, Entry, ItemKey, Note, Pending, PendingState};
+use super::entry::{Entry, ItemKey, Note, Pending, PendingState};
 use super::question::Answering;
 use crate::app::wrap::{self, WrappedRow};
 use crate::safe_text::SafeText;
@@ -119,11 +120,9 @@ impl Item<'_> {
     /// The text a person can copy.
     pub(crate) fn text(self) -> Option<String> {
         let text = match self {
-            Self::Entry(entry) => match &entry.body {
-                Body::Text(text) | Body::Change(text) => text,
-                Body::Ask(asked) => &asked.text,
-                Body::Answer(answered) => &answered.text,
-                _ => return None,
+            Self::Entry(entry) => match &entry.content {
+                EntryContent::Change(Change { text, .. }) => text,
+                content => content.said()?.text()?,
             },
             Self::Note(Note { text, .. })
             | Self::Answering(Answering { text, .. })

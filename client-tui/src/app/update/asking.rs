@@ -12,7 +12,7 @@ use super::{editing, notices};
 use crate::app::action::Action;
 use crate::app::composer::Composer;
 use crate::app::effect::{CommandTag, Effect};
-use crate::app::model::entry::{Body, ItemKey};
+use crate::app::model::entry::ItemKey;
 use crate::app::model::envelope::Envelope;
 use crate::app::model::overlay::{Overlay, Topic};
 use crate::app::model::question::Progress;
@@ -95,12 +95,8 @@ pub(super) fn about_selected(model: &mut Model) -> Vec<Effect> {
         return Vec::new();
     };
     let entry = model.room().and_then(|room| room.timeline.entry(seq));
-    let can_be_shown = entry.is_some_and(|entry| match &entry.body {
-        Body::Text(text) => !text.is_empty(),
-        Body::Ask(asked) => !asked.text.is_empty(),
-        Body::Answer(answered) => !answered.text.is_empty(),
-        _ => false,
-    });
+    let text = entry.and_then(|entry| entry.content.said()?.text());
+    let can_be_shown = text.is_some_and(|text| !text.is_empty());
     let agent = model.room().and_then(|room| room.facts.agent());
     let Some(name) = agent.map(|agent| agent.handle.as_str().to_owned()) else {
         notices::show_error(model, &why_not(model, "").unwrap_or_default());
@@ -139,7 +135,7 @@ pub(super) fn again(model: &mut Model) -> Vec<Effect> {
         notices::show_error(model, &why_not);
         return Vec::new();
     }
-    let shown = asked.attached.clone().unwrap_or_default();
+    let shown = asked.attached.clone();
     begin(model, question, "", |envelope| {
         envelope.enclose_before(seq, shown);
         let (room, text) = (envelope.room, envelope.text.clone());

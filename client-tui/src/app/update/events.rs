@@ -3,17 +3,18 @@
 use std::time::Duration;
 
 use mathia_protocol::client::{
-    ClientEvent, Command, EntryBodyView, EntryView, OutboxState, OutboxView, RoomView, StreamView,
+    ClientEvent, Command, EntryContent, EntryView, OutboxState, OutboxView, RoomView, StreamView,
     TrustState,
 };
 use mathia_protocol::crypto::commit::RoomKind;
+use mathia_protocol::crypto::content::Content;
 use mathia_protocol::id::{AccountId, RoomId, Seq, TimeMs};
 
 use super::{notices, rooms, scrolling};
 use crate::app::effect::{CommandTag, Effect};
 use crate::app::model::Model;
-use crate::app::model::entry::{Body, Entry, ItemKey, Pending, PendingState};
-use crate::app::model::question::{Answering, Asked};
+use crate::app::model::entry::{self, Entry, ItemKey, Pending, PendingState};
+use crate::app::model::question::Answering;
 use crate::app::model::room::{NewLine, Room, RoomFacts};
 use crate::app::model::timeline::Scroll;
 use crate::safe_text::SafeText;
@@ -36,8 +37,8 @@ pub(super) fn handle(model: &mut Model, event: ClientEvent) -> Vec<Effect> {
             stream(model, &view);
             Vec::new()
         }
-        // What says nothing is the end of an answer: it is shown where it works.
-        ClientEvent::Outbox(view) if view.text.is_empty() => stop_state(model, &view),
+        // What is silent is shown where it works.
+        ClientEvent::Outbox(view) if view.content.is_silent() => stop_state(model, &view),
         ClientEvent::Outbox(view) => {
             outbox(model, &view);
             Vec::new()
@@ -132,8 +133,8 @@ fn room_gone(model: &mut Model, gone: RoomId) -> Vec<Effect> {
 fn entry(model: &mut Model, view: &EntryView) -> Vec<Effect> {
     let is_here = model.current_room == Some(view.room);
     let is_watched = model.is_watched() && is_here;
-    let ask = match &view.body {
-        EntryBodyView::Answer(answer) if is_here => Some(answer.ask),
+    let ask = match view.content.said() {
+        Some(Content::Answer(answer)) if is_here => Some(answer.ask),
         _ => None,
     };
     if ask.is_some_and(|ask| model.selected == Some(ItemKey::Answering(ask))) {
@@ -242,13 +243,13 @@ fn outbox(model: &mut Model, view: &OutboxView) {
     let me = model.me.clone();
     let next_key = model.next_key;
     let Some(room) = model.rooms.get_mut(&view.room) else { return };
-    let text = SafeText::clean(&view.text);
-    let agent = room.facts.agent().map(|agent| agent.account);
+    let text = SafeText::clean(view.text());
     let timeline = &mut room.timeline;
     // The answer with the number may come after this: then the text tells which one it is.
     let is_known = |pending: &Pending| pending.local_id == Some(view.local_id);
+    let is_ask = matches!(view.content, Content::Ask(_));
     let is_unnumbered = |pending: &Pending| {
-        let is_alike = pending.is_ask == view.is_ask && pending.text == text;
+        let is_alike = pending.is_ask == is_ask && pending.text == text;
         pending.local_id.is_none() && is_alike
     };
     if timeline.pending_mut(is_known).is_none()
@@ -267,13 +268,8 @@ fn outbox(model: &mut Model, view: &OutboxView) {
         OutboxState::Accepted { seq, time } => {
             timeline.take_pending(is_known);
             if let Some(me) = me.filter(|_| timeline.is_loaded) {
-                let body = match agent.filter(|_| view.is_ask) {
-                    Some(agent) => {
-                        Body::Ask(Box::new(Asked { agent, text, attached: None, n_left_out: 0 }))
-                    }
-                    None => Body::Text(text),
-                };
-                accepted(room, &me, body, (*seq, *time));
+                let content = entry::clean(&EntryContent::Said(view.content.clone()));
+                accepted(room, &me, content, (*seq, *time));
             }
             return;
         }
@@ -283,14 +279,18 @@ fn outbox(model: &mut Model, view: &OutboxView) {
     } else {
         let (key, queued_at) = (next_key, view.queued_at);
         let local_id = Some(view.local_id);
-        let is_ask = view.is_ask;
         timeline.push_pending(Pending { key, local_id, text, is_ask, queued_at, state });
         model.next_key += 1;
     }
 }
 
 /// Shows an own text at the place the server gave it, until the entry itself is told.
-fn accepted(room: &mut Room, me: &crate::app::model::Me, body: Body, (seq, time): (Seq, TimeMs)) {
+fn accepted(
+    room: &mut Room,
+    me: &crate::app::model::Me,
+    content: EntryContent<SafeText>,
+    (seq, time): (Seq, TimeMs),
+) {
     if !room.timeline.has(seq) {
         room.timeline.insert(Entry {
             seq,
@@ -301,7 +301,7 @@ fn accepted(room: &mut Room, me: &crate::app::model::Me, body: Body, (seq, time)
             is_countable: true,
             is_mention: false,
             is_shown_to_agent: false,
-            body,
+            content,
         });
     }
 }

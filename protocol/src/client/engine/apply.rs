@@ -4,22 +4,19 @@
 //! are `log::validate` and `log::check`; a message that fails is kept and shown as a red line, a
 //! commit that fails stops the room.
 
+use super::super::entry::StoredContent;
 use super::super::event::{AlarmCause, UnreadableCause};
 use super::super::identity::Identity;
-use super::super::record::{Batch, Commitment, Content, DeviceLane, EntryRecord};
+use super::super::record::{Batch, Commitment, DeviceLane, EntryRecord};
 use super::super::replica::{Replica, Stored};
 use super::core::Core;
 use super::room::{Placed, Room};
-use crate::crypto::answer::Answer;
-use crate::crypto::ask::Ask;
 use crate::crypto::commit::{Commit, CommitKind, HistoryRule, Member, RoomMode, TAG_COMMIT};
-use crate::crypto::content;
-use crate::crypto::hash::sha256;
+use crate::crypto::content::Content;
 use crate::crypto::message::{
     Message, MessageContext, MessageError, OpenWith, OpenedMessage, Placement,
 };
 use crate::id::{AccountId, Counter, DeviceId, Epoch, RoomId, Seq, TimeMs};
-use crate::log::unread::mentions;
 use crate::log::{
     Arrived, Check, CommitFault, DeviceFault, LogHash, Note, RoomState, SeenView, SenderLane,
     author_of, check_message, compare_seen, validate_commit, validate_create,
@@ -75,7 +72,7 @@ struct Run<'a> {
 struct Judged {
     author: AccountId,
     device: DeviceId,
-    content: Content,
+    content: StoredContent,
     is_mention: bool,
 }
 
@@ -199,7 +196,7 @@ impl Core {
             if let Some(room) = self.rooms.get_mut(&run.id) {
                 room.n_gone += 1;
             }
-            return Ok(Ok(Judged::silent(Content::Expired)));
+            return Ok(Ok(Judged::silent(StoredContent::Expired)));
         };
         if bytes.first() == Some(&TAG_COMMIT) {
             return self.judge_commit(run, placed, bytes);
@@ -291,7 +288,7 @@ impl Core {
         bytes: &[u8],
     ) -> Stored<Result<Judged, Halt>> {
         let seq = placed.at.seq();
-        let rejected = |check: Check| Content::Rejected {
+        let rejected = |check: Check| StoredContent::Rejected {
             check: format!("message {seq} failed check {check}"),
         };
         let Ok(message) = Message::decode(bytes) else {
@@ -335,7 +332,7 @@ impl Core {
                     room.stop(&text);
                     run.done.outcomes.push(Outcome::Alarm { cause: AlarmCause::Fork, text });
                 }
-                return Ok(Ok(judged(Content::Rejected { check: failure.to_string() })));
+                return Ok(Ok(judged(StoredContent::Rejected { check: failure.to_string() })));
             }
         };
         room.lanes.insert(header.device, checked.lane);
@@ -350,38 +347,22 @@ impl Core {
         let account = self.account;
         let identity = self.identity.borrow();
         let said = room.open(run.replica, &identity, &message, &checked.context, seq)?;
-        let said = fitting_answer(run.replica, run.id, said, (author, seq))?;
-        run.done.lacks_keys |= said == Content::Unreadable(UnreadableCause::KeyAsked);
-        let is_mention = author != account && says_name(&said, &self.handle);
+        let said = fitting(run.replica, run.id, said, (author, seq))?;
+        run.done.lacks_keys |= said == StoredContent::Unreadable(UnreadableCause::KeyAsked);
+        let is_mention = author != account && said.mentions(&self.handle);
         Ok(Ok(Judged { is_mention, ..judged(said) }))
     }
 }
 
 impl Judged {
-    fn silent(content: Content) -> Self {
+    fn silent(content: StoredContent) -> Self {
         let (author, device) = (AccountId::ZERO, DeviceId::ZERO);
         Self { author, device, content, is_mention: false }
     }
 
     fn commit(commit: &Commit) -> Self {
         let (author, device) = (commit.author, commit.device);
-        Self { author, device, content: Content::Commit, is_mention: false }
-    }
-}
-
-/// Whether a text names somebody with an at sign.
-pub(super) fn says_name(content: &Content, handle: &str) -> bool {
-    match content {
-        Content::Message { kind: content::TEXT, body } => {
-            std::str::from_utf8(body).is_ok_and(|text| mentions(text, handle))
-        }
-        Content::Message { kind: content::ASK, body } => {
-            Ask::decode(body).is_ok_and(|ask| mentions(&ask.text, handle))
-        }
-        Content::Message { kind: content::ANSWER, body } => {
-            Answer::decode(body).is_ok_and(|answer| mentions(&answer.text, handle))
-        }
-        _ => false,
+        Self { author, device, content: StoredContent::Change(()), is_mention: false }
     }
 }
 
@@ -400,30 +381,16 @@ fn open_shown(
     keys.find_map(|key| message.open(context, OpenWith::Slot { device, secret: &key.secret }).ok())
 }
 
-/// An answer must name the very entry that it answers, and be the asked agent's.
-fn fitting_answer(
+/// What was said, checked against the entry that it belongs to.
+fn fitting(
     replica: &dyn Replica,
     id: RoomId,
-    said: Content,
-    (author, seq): (AccountId, Seq),
-) -> Stored<Content> {
-    let Content::Message { kind: content::ANSWER, body } = &said else { return Ok(said) };
-    let rejected = || Content::Rejected { check: format!("message {seq} failed check answer") };
-    let Ok(answer) = Answer::decode(body) else { return Ok(rejected()) };
-    let asked = replica.entries_before(id, answer.ask.next(), 1)?.pop();
-    // What was said before this device's time cannot be compared, and was not seen here either.
-    let Some(asked) = asked.filter(|asked| asked.seq == answer.ask) else { return Ok(said) };
-    let half = match &asked.body {
-        EntryBody::Whole(bytes) => sha256(&[bytes]).first_half(),
-        EntryBody::Gone(hash) => hash.first_half(),
-    };
-    let is_asked = match super::asks::said(&asked) {
-        Some(content::Content::Ask(ask)) => ask.agent == author,
-        // Its key may come later.
-        _ => matches!(asked.content, Content::Unreadable(_)),
-    };
-    let fits = half == answer.ask_hash && answer.ask < seq && is_asked;
-    Ok(if fits { said } else { rejected() })
+    said: StoredContent,
+    by: (AccountId, Seq),
+) -> Stored<StoredContent> {
+    let Some(relation) = said.said().and_then(Content::target) else { return Ok(said) };
+    let target = replica.entries_before(id, relation.target.next(), 1)?.pop();
+    Ok(said.fitting(by, target.filter(|target| target.seq == relation.target).as_ref()))
 }
 
 impl Room {
@@ -466,7 +433,7 @@ impl Room {
         message: &Message<'_>,
         context: &MessageContext,
         seq: Seq,
-    ) -> Stored<Content> {
+    ) -> Stored<StoredContent> {
         let epoch = message.header().epoch;
         let is_open = self.facts.mode == RoomMode::Open;
         let opened = if is_open {
@@ -477,20 +444,18 @@ impl Room {
                 None if let Some(opened) = open_shown(identity, message, context) => Ok(opened),
                 None => {
                     let cause = self.why_unreadable(identity.account, epoch);
-                    return Ok(Content::Unreadable(cause));
+                    return Ok(StoredContent::Unreadable(cause));
                 }
             }
         };
         Ok(match opened {
-            Ok(opened) => {
-                Content::Message { kind: opened.plaintext.kind, body: opened.plaintext.body }
-            }
+            Ok(opened) => StoredContent::opened(opened.plaintext),
             Err(error) => {
                 let check = match error {
                     MessageError::Commitment | MessageError::Padding(_) => Check::Commitment,
                     _ => Check::Open,
                 };
-                Content::Rejected { check: format!("message {seq} failed check {check}") }
+                StoredContent::Rejected { check: format!("message {seq} failed check {check}") }
             }
         })
     }

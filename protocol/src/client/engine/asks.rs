@@ -12,12 +12,9 @@ use super::super::replica::Stored;
 use super::core::Core;
 use super::{Engine, storage};
 use crate::client::{Answered, CommandError, Done, Envelope, NewAsk};
-use crate::crypto::answer::Answer;
-use crate::crypto::ask::{Ask, Attached, Stop};
 use crate::crypto::commit::Role;
-use crate::crypto::content::{self, Content};
+use crate::crypto::content::{Answer, Ask, Attached, Content, Stop};
 use crate::crypto::hash::sha256;
-use crate::crypto::plaintext::Plaintext;
 use crate::id::{AccountId, Hash, RoomId, Seq, TimeMs};
 use crate::limits::{ASK_ATTACHED_MAX, MESSAGE_TEXT_LEN_MAX};
 use crate::log::RoomState;
@@ -114,14 +111,14 @@ impl Engine {
         if !ask.fits() {
             return Err(too_long(&ask));
         }
-        self.queue(new.room, &Content::Ask(ask))
+        self.queue(new.room, &Content::Ask(Box::new(ask)))
     }
 
     /// Stops the answer to an own ask.
     pub(super) fn stop_answer(self: &Rc<Self>, id: RoomId, ask: Seq) -> Result<u64, CommandError> {
         let entry = self.entry(id, ask).map_err(|error| storage(&error))?;
-        let asked = entry.filter(|entry| entry.author == self.account).and_then(|e| asked(&e));
-        let Some(asked) = asked else {
+        let own = entry.filter(|entry| entry.author == self.account);
+        let Some(Content::Ask(asked)) = own.as_ref().and_then(|entry| entry.content.said()) else {
             return Err(CommandError::NotFound("that is no question of yours".to_owned()));
         };
         self.queue(id, &Content::Stop(Stop { agent: asked.agent, ask }))
@@ -140,7 +137,7 @@ impl Engine {
         });
         answer.ask_hash =
             half.ok_or_else(|| CommandError::NotFound("there is no such question".to_owned()))?;
-        self.queue(id, &Content::Answer(answer))
+        self.queue(id, &Content::Answer(Box::new(answer)))
     }
 
     /// Answers that are kept here, oldest first.
@@ -156,7 +153,7 @@ impl Engine {
                 let page = self.replica.entries_after(id, after, PAGE)?;
                 let Some(last) = page.last().map(|entry| entry.seq) else { break };
                 for entry in &page {
-                    if let Some(Content::Answer(answer)) = said(entry) {
+                    if let Some(Content::Answer(answer)) = entry.content.said() {
                         answers.push(self.answered(id, entry, answer)?);
                     }
                 }
@@ -167,11 +164,12 @@ impl Engine {
         Ok(answers)
     }
 
-    fn answered(&self, id: RoomId, entry: &EntryRecord, answer: Answer) -> Stored<Answered> {
+    fn answered(&self, id: RoomId, entry: &EntryRecord, answer: &Answer) -> Stored<Answered> {
         let asker = self.entry(id, answer.ask)?.map(|ask| ask.author);
         let core = self.core.borrow();
         let handle = asker.map(|asker| core.people.handle(asker)).unwrap_or_default();
-        Ok(Answered { room: id, seq: entry.seq, time: entry.time, asker, handle, answer })
+        let (seq, time, answer) = (entry.seq, entry.time, answer.clone());
+        Ok(Answered { room: id, seq, time, asker, handle, answer })
     }
 
     fn entry(&self, id: RoomId, seq: Seq) -> Stored<Option<EntryRecord>> {
@@ -203,12 +201,12 @@ impl Engine {
 
     /// What an entry that was just stored means for questions: who waits, and what was shown.
     pub(super) fn note_asking(self: &Rc<Self>, id: RoomId, entry: &EntryRecord) {
-        match said(entry) {
+        match entry.content.said() {
             Some(Content::Ask(ask)) => {
                 let (agent, asker, since) = (ask.agent, entry.author, entry.time);
                 let open = OpenAsk { agent, asker, since };
                 self.core.borrow_mut().asks.insert((id, entry.seq), open);
-                self.note_shown(id, &ask);
+                self.note_shown(id, ask);
             }
             Some(Content::Answer(answer)) => {
                 let mut core = self.core.borrow_mut();
@@ -246,11 +244,7 @@ impl Engine {
             Err(error) => return self.storage_failed(&error),
         };
         let is_lost = |row: &OutboxRow| {
-            let agent = match Content::decode(row.says.clone()) {
-                Ok(Content::Ask(ask)) => ask.agent,
-                Ok(Content::Stop(stop)) => stop.agent,
-                _ => return false,
-            };
+            let Some(agent) = row.content.reader() else { return false };
             let core = self.core.borrow();
             let state = core.rooms.get(&id).and_then(|room| room.state.as_ref());
             row.state == RowState::Queued && state.is_some_and(|state| !state.is_member(agent))
@@ -302,32 +296,10 @@ impl Engine {
 impl Core {
     /// An entry as it would be attached; `None` if it says nothing that can be shown.
     fn attach(&self, entry: &EntryRecord) -> Option<Attached> {
-        let text = match said(entry)? {
-            Content::Text { text } => text,
-            Content::Ask(ask) => ask.text,
-            Content::Answer(answer) => answer.text,
-            _ => return None,
-        };
+        let text = entry.content.said()?.text()?.clone();
         let (seq, author, time) = (entry.seq, entry.author, entry.time);
         let handle = self.people.handle(author);
         (!text.is_empty()).then_some(Attached { seq, author, handle, time, text })
-    }
-}
-
-/// What an entry says, if it can be read.
-pub(super) fn said(entry: &EntryRecord) -> Option<Content> {
-    let super::super::record::Content::Message { kind, body } = &entry.content else { return None };
-    let is_known = matches!(*kind, content::TEXT | content::ASK | content::ANSWER | content::STOP);
-    if !is_known {
-        return None;
-    }
-    Content::decode(Plaintext { kind: *kind, body: body.clone() }).ok()
-}
-
-fn asked(entry: &EntryRecord) -> Option<Ask> {
-    match said(entry)? {
-        Content::Ask(ask) => Some(ask),
-        _ => None,
     }
 }
 

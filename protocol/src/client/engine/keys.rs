@@ -6,16 +6,15 @@
 use std::rc::Rc;
 use std::time::Duration;
 
+use super::super::entry::StoredContent;
 use super::super::event::{AlarmCause, ClientEvent, UnreadableCause};
 use super::super::replica::Stored;
 use super::Engine;
 use super::agent_keys::{asking_agent, seal_agent_key};
-use super::apply::says_name;
-use super::asks::said;
 use super::room::Task;
 use crate::client::CommandError;
 use crate::crypto::commit::RoomMode;
-use crate::crypto::content::Content as Said;
+use crate::crypto::content::Content;
 use crate::crypto::epoch::{EpochSecret, RoomKey};
 use crate::crypto::message::{Message, MessageContext};
 use crate::crypto::wrap::{GrantContext, WrapContext, open_grant, seal_grant, unwrap, wrap};
@@ -284,18 +283,18 @@ impl Engine {
         let context = MessageContext { room: id, commit_hash, account, device };
         let identity = self.identity.borrow();
         let says = room.open(self.replica.as_ref(), &identity, &message, &context, entry.seq)?;
-        if says == super::super::Content::Unreadable(cause) {
+        if says == StoredContent::Unreadable(cause) {
             return Ok(false);
         }
-        let is_mention = account != self.account && says_name(&says, &core.handle);
+        let is_mention = account != self.account && says.mentions(&core.handle);
         self.replica.put_content(id, seq, &says, is_mention)?;
         entry.content = says;
         entry.is_mention = is_mention;
         let view = core.entry_view(id, &entry);
         drop(borrowed);
         self.tell(ClientEvent::Entry(Box::new(view)));
-        if let Some(Said::Ask(ask)) = said(&entry) {
-            self.note_shown(id, &ask);
+        if let Some(Content::Ask(ask)) = entry.content.said() {
+            self.note_shown(id, ask);
         }
         Ok(true)
     }

@@ -6,23 +6,22 @@
 
 use std::collections::HashMap;
 
+use super::super::entry::StoredContent;
 use super::super::event::UnreadableCause;
-use super::super::record::{Batch, Content, EntryRecord};
+use super::super::record::{Batch, EntryRecord};
 use super::super::replica::{Replica, Stored};
-use super::apply::says_name;
-use super::asks::said;
 use super::core::Core;
 use super::pump::is_commit;
 use super::room::Placed;
 use crate::crypto::commit::Commit;
-use crate::crypto::content::Content as Said;
+use crate::crypto::content::Content;
 use crate::crypto::message::Message;
 use crate::id::{AccountId, DeviceId, RoomId, Seq};
 use crate::log::{Arrived, Check, SenderLane, author_of, check_message};
 use crate::wire::EntryBody;
 
 /// Who made an older entry, and what it says.
-type Told = (AccountId, DeviceId, Content);
+type Told = (AccountId, DeviceId, StoredContent);
 
 impl Core {
     /// Judges and stores an older page; says whether keys are missing for it.
@@ -43,7 +42,7 @@ impl Core {
             let (author, device, content) = match &entry.body {
                 EntryBody::Gone(_) => {
                     n_gone += 1;
-                    (AccountId::ZERO, DeviceId::ZERO, Content::Expired)
+                    (AccountId::ZERO, DeviceId::ZERO, StoredContent::Expired)
                 }
                 EntryBody::Whole(bytes) if is_commit(bytes) => {
                     let is_known =
@@ -56,7 +55,7 @@ impl Core {
                     self.older_message(replica, id, bytes, (seq, n_gone), (&mut lanes, unseen))?
                 }
             };
-            let is_mention = author != self.account && says_name(&content, &self.handle);
+            let is_mention = author != self.account && content.mentions(&self.handle);
             let (time, body, hash) = (entry.time, entry.body, at.hash());
             let record = EntryRecord {
                 seq,
@@ -69,12 +68,12 @@ impl Core {
                 is_mention,
                 is_shown: false,
             };
-            if let Some(Said::Ask(ask)) = said(&record) {
+            if let Some(Content::Ask(ask)) = record.content.said() {
                 shown.extend(ask.attached.iter().map(|one| one.seq));
             }
             batch.entries.push(record);
         }
-        let asked = Content::Unreadable(UnreadableCause::KeyAsked);
+        let asked = StoredContent::Unreadable(UnreadableCause::KeyAsked);
         let lacks_keys = batch.entries.iter().any(|entry| entry.content == asked);
         replica.apply(id, &batch)?;
         replica.note_shown(id, &shown)?;
@@ -93,7 +92,7 @@ impl Core {
         (seq, n_gone): (Seq, u64),
         (lanes, unseen): (&mut HashMap<DeviceId, SenderLane>, SenderLane),
     ) -> Stored<Told> {
-        let rejected = |check: Check| Content::Rejected {
+        let rejected = |check: Check| StoredContent::Rejected {
             check: format!("message {seq} failed check {check}"),
         };
         let Ok(message) = Message::decode(bytes) else {
@@ -119,7 +118,11 @@ impl Core {
             Ok(checked) => checked,
             Err(failure) => {
                 lanes.insert(device, failure.lane);
-                return Ok((author, device, Content::Rejected { check: failure.to_string() }));
+                return Ok((
+                    author,
+                    device,
+                    StoredContent::Rejected { check: failure.to_string() },
+                ));
             }
         };
         lanes.insert(device, checked.lane);
@@ -130,10 +133,10 @@ impl Core {
 
 fn older_commit(bytes: &[u8], seq: Seq, is_known: bool) -> Told {
     match Commit::decode(bytes) {
-        Ok(commit) if is_known => (commit.author, commit.device, Content::Commit),
+        Ok(commit) if is_known => (commit.author, commit.device, StoredContent::Change(())),
         _ => {
             let check = format!("entry {seq} is another change than the room's changes tell");
-            (AccountId::ZERO, DeviceId::ZERO, Content::Rejected { check })
+            (AccountId::ZERO, DeviceId::ZERO, StoredContent::Rejected { check })
         }
     }
 }

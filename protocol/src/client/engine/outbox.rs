@@ -9,13 +9,13 @@ use super::super::event::{ClientEvent, OutboxState, OutboxView};
 use super::super::record::{OutboxRow, RowState};
 use super::{Engine, storage};
 use crate::client::CommandError;
-use crate::crypto::content::{self, Content};
+use crate::crypto::content::Content;
 use crate::id::{Counter, RoomId, Seq, TimeMs};
 
 impl Engine {
     /// Puts a text into the outbox; it is durable when this returns.
     pub(super) fn queue_text(self: &Rc<Self>, id: RoomId, text: &str) -> Result<u64, CommandError> {
-        let content = Content::text(text);
+        let content = Content::from_text(text);
         self.queue(id, &content.map_err(|error| CommandError::Invalid(error.to_string()))?)
     }
 
@@ -38,7 +38,7 @@ impl Engine {
         if let Some(cause) = self.sending_stopped(id) {
             return Err(CommandError::Untrusted(cause));
         }
-        let queued = self.replica.queue(id, &content.encode(), self.now());
+        let queued = self.replica.queue(id, content, self.now());
         let local_id = queued.map_err(|error| storage(&error))?;
         self.look_at_outbox();
         Ok(local_id)
@@ -156,8 +156,7 @@ pub(super) fn outbox_view(row: &OutboxRow) -> OutboxView {
     OutboxView {
         local_id: row.local_id,
         room: row.room,
-        text: row.text(),
-        is_ask: row.says.kind == content::ASK,
+        content: row.content.clone(),
         queued_at: row.queued_at,
         state,
     }

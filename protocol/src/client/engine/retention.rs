@@ -5,7 +5,7 @@
 
 use std::rc::Rc;
 
-use super::super::record::Content;
+use super::super::entry::StoredContent;
 use super::super::replica::Stored;
 use super::Engine;
 use crate::id::{RoomId, Seq, TimeMs};
@@ -51,8 +51,8 @@ impl Engine {
         let entries = self.replica.entries_after(id, done, LOOK_MAX)?;
         let mut upto = done;
         for entry in entries.iter().take_while(|entry| entry.time < before) {
-            if !matches!(entry.content, Content::Commit | Content::Expired) {
-                self.replica.put_content(id, entry.seq, &Content::Expired, false)?;
+            if !matches!(entry.content, StoredContent::Change(()) | StoredContent::Expired) {
+                self.replica.put_content(id, entry.seq, &StoredContent::Expired, false)?;
             }
             upto = entry.seq;
         }

@@ -10,7 +10,7 @@ use crate::client::CommandError;
 use crate::crypto::commit::RoomMode;
 use crate::crypto::content::Content;
 use crate::crypto::message::{
-    Flags, MessageContext, MessageDraft, Placement, SealWith, SlotReader, prev_own, seal_message,
+    MessageContext, MessageDraft, Placement, SealWith, SlotReader, prev_own, seal_message,
 };
 use crate::crypto::user_chain::Device;
 use crate::id::{AccountId, Epoch, Hash, RoomId};
@@ -61,8 +61,7 @@ impl Engine {
     ) -> Option<SealedMessage> {
         let (counter, prev) = (lane.last.next(), lane.prev_own);
         let placement = Placement::Live { counter, prev_own: prev };
-        let content = Content::decode(row.says.clone()).ok()?;
-        let entry = self.seal_placed(with, placement, &content).ok()?;
+        let entry = self.seal_placed(with, placement, &row.content).ok()?;
         let prev_own = prev_own(&entry);
         Some(SealedMessage { entry, lane: DeviceLane { last: counter, prev_own } })
     }
@@ -75,17 +74,12 @@ impl Engine {
         content: &Content,
     ) -> Result<Vec<u8>, CommandError> {
         let invalid = |error: &dyn std::fmt::Display| CommandError::Invalid(error.to_string());
-        let (flags, agent) = match content {
-            Content::Ask(ask) => (Flags::COUNTABLE, Some(ask.agent)),
-            Content::Stop(stop) => (Flags::SILENT, Some(stop.agent)),
-            _ => (Flags::COUNTABLE, None),
-        };
-        let agents = match agent {
+        let agents = match content.reader() {
             Some(agent) if with.key.is_some() => self.slot_readers(with.context.room, agent),
             _ => Vec::new(),
         };
         let draft = MessageDraft {
-            flags,
+            flags: content.flags(),
             epoch: with.epoch,
             placement,
             seen_seq: with.seen.seq(),
@@ -158,7 +152,7 @@ impl Engine {
             return Err(CommandError::Refused("this room's key has not come yet".to_owned()));
         };
         let placement = Placement::scheduled(&mut rand::rng());
-        let content = Content::text(text);
+        let content = Content::from_text(text);
         let content = content.map_err(|error| CommandError::Invalid(error.to_string()))?;
         let entry = self.seal_placed(&sealing, placement, &content)?;
         self.call(crate::wire::Request::Schedule { room: id, entry, due }).await?;

@@ -7,20 +7,19 @@ use std::time::Duration;
 
 use tokio::time::sleep;
 
+use super::super::entry::{Change, EntryContent};
 use super::super::event::{
-    ClientEvent, DeviceView, EntryBodyView, EntryView, MarkCounts, MemberView, PersonView,
-    RoomView, SealedBy, TrustState,
+    ClientEvent, DeviceView, EntryView, MarkCounts, MemberView, PersonView, RoomView, SealedBy,
+    TrustState,
 };
 use super::super::events::{Backlog, REPLAY_MAX};
-use super::super::record::{Content, EntryRecord};
+use super::super::record::EntryRecord;
 use super::super::replica::Replica;
 use super::Engine;
-use super::asks::said;
 use super::cards::kept_card;
 use super::core::Core;
 use super::room::Room;
 use crate::crypto::commit::{Commit, CommitKind, Role, RoomKind, SUITE_OPEN};
-use crate::crypto::content::{self, Content as Said};
 use crate::crypto::message::{Flags, Message, MessageHeader, Suite};
 use crate::crypto::safety::RoomCode;
 use crate::crypto::user_chain::AccountKind;
@@ -279,32 +278,13 @@ impl Core {
             is_mention: entry.is_mention,
             sealed,
             is_shown: entry.is_shown || matches!(sealed, SealedBy::EpochAndAgent(_)),
-            body: self.body_view(id, entry),
+            content: entry.content.clone().map_change(|()| self.change_view(id, entry)),
         }
     }
 
-    fn body_view(&self, id: RoomId, entry: &EntryRecord) -> EntryBodyView {
-        match &entry.content {
-            Content::Commit => self.change_view(id, entry),
-            Content::Message { kind: content::TEXT, body } => match std::str::from_utf8(body) {
-                Ok(text) => EntryBodyView::Text(text.to_owned()),
-                Err(_) => EntryBodyView::Rejected { check: "the text is not UTF-8".to_owned() },
-            },
-            Content::Message { kind, .. } => match said(entry) {
-                Some(Said::Ask(ask)) => EntryBodyView::Ask(Box::new(ask)),
-                Some(Said::Answer(answer)) => EntryBodyView::Answer(Box::new(answer)),
-                Some(Said::Stop(stop)) => EntryBodyView::Stop(stop),
-                _ => EntryBodyView::Unknown { kind: *kind },
-            },
-            Content::Unreadable(cause) => EntryBodyView::Unreadable(*cause),
-            Content::Rejected { check } => EntryBodyView::Rejected { check: check.clone() },
-            Content::Expired => EntryBodyView::Expired,
-        }
-    }
-
-    fn change_view(&self, id: RoomId, entry: &EntryRecord) -> EntryBodyView {
-        let EntryBody::Whole(bytes) = &entry.body else { return EntryBodyView::Expired };
-        let Ok(commit) = Commit::decode(bytes.clone()) else { return EntryBodyView::Expired };
+    fn change_view(&self, id: RoomId, entry: &EntryRecord) -> EntryContent {
+        let EntryBody::Whole(bytes) = &entry.body else { return EntryContent::Expired };
+        let Ok(commit) = Commit::decode(bytes.clone()) else { return EntryContent::Expired };
         let state = self.rooms.get(&id).and_then(|room| room.state.as_ref());
         let before = Seq(entry.seq.0.saturating_sub(1));
         let was = |account| state.and_then(|state| state.member_at(account, before));
@@ -328,7 +308,7 @@ impl Core {
             CommitKind::Rotate => Vec::new(),
         };
         let text = self.change_text(&commit, &accounts);
-        EntryBodyView::Change { kind: commit.kind, text, accounts, epoch: commit.epoch }
+        EntryContent::Change(Change { kind: commit.kind, text, accounts, epoch: commit.epoch })
     }
 
     fn change_text(&self, commit: &Commit, accounts: &[AccountId]) -> String {

@@ -36,7 +36,7 @@ fn draft(text: &str) -> MessageDraft {
         seen_seq: Seq(7),
         seen_hash: Hash([8; 32]),
         time: TimeMs(1_800_000_000_000),
-        plaintext: Content::text(text).unwrap().encode(),
+        plaintext: Content::from_text(text).unwrap().encode(),
         agents: Vec::new(),
     }
 }
@@ -58,7 +58,7 @@ fn the_vector_of_the_specification_comes_out() {
     let room_key = RoomKey::derive(Hash([0x11; 32]), &EpochSecret::from_bytes(&[0x22; 32]));
     let sender_key = SenderKey::derive(&room_key, account, device);
     let keys = MessageKeys::derive(&sender_key, 1, &[0x66; 16]);
-    let padded = Content::text("hello").unwrap().encode().encode_padded().unwrap();
+    let padded = Content::from_text("hello").unwrap().encode().encode_padded().unwrap();
     assert_eq!(
         frank(keys.franking_key(), &padded).to_hex(),
         "1ee083886ea332b091f4faca68351a64a893c57c0344a82502775efedbae5582"
@@ -82,7 +82,7 @@ fn a_message_is_read_by_who_holds_the_key_of_its_sender_and_epoch() {
     let entry = seal(&mut rng, &ann, &draft("hello"));
     assert_eq!(entry.len(), 1 + 128 + 64 + 16 + 64);
     let opened = open(&entry, &ann).unwrap();
-    assert_eq!(Content::decode(opened.plaintext), Ok(Content::text("hello").unwrap()));
+    assert_eq!(Content::decode(opened.plaintext), Ok(Content::from_text("hello").unwrap()));
 
     let message = Message::decode(&entry).unwrap();
     let other = SenderKey::from_bytes(&[9; 32]);

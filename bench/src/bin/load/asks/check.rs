@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-use mathia_protocol::client::{EntryBodyView, EntryView};
-use mathia_protocol::crypto::answer::{Answer, Outcome};
+use mathia_protocol::client::{EntryContent, EntryView};
+use mathia_protocol::crypto::content::{Answer, Content, Outcome};
 use mathia_protocol::id::{RoomId, Seq};
 
 use super::TownRoom;
@@ -94,9 +94,9 @@ async fn same_log(people: &[Person], room: &TownRoom) -> Result<Vec<EntryView>, 
 fn is_same_entry((left, right): (&EntryView, &EntryView)) -> bool {
     let place = |entry: &EntryView| (entry.seq, entry.time, entry.author, entry.device);
     // The sentence about a change says "you" to nobody, but names may come in another order.
-    let is_change = |entry: &EntryView| matches!(entry.body, EntryBodyView::Change { .. });
+    let is_change = |entry: &EntryView| matches!(entry.content, EntryContent::Change(_));
     place(left) == place(right)
-        && (left.body == right.body || (is_change(left) && is_change(right)))
+        && (left.content == right.content || (is_change(left) && is_change(right)))
 }
 
 type Asks = BTreeMap<Seq, u32>;
@@ -105,15 +105,15 @@ type Answers = BTreeMap<Seq, Vec<Answer>>;
 fn sort(room: RoomId, log: &[EntryView]) -> Result<(Asks, Answers), Failure> {
     let (mut asks, mut answers) = (Asks::new(), Answers::new());
     for entry in log {
-        match &entry.body {
-            EntryBodyView::Ask(ask) => {
+        match &entry.content {
+            EntryContent::Said(Content::Ask(ask)) => {
                 let number = super::record::number_of(&ask.text).ok_or("a question of nobody")?;
                 asks.insert(entry.seq, number);
             }
-            EntryBodyView::Answer(answer) => {
+            EntryContent::Said(Content::Answer(answer)) => {
                 answers.entry(answer.ask).or_default().push(Answer::clone(answer));
             }
-            EntryBodyView::Change { .. } => {}
+            EntryContent::Change(_) => {}
             other => {
                 return Err(format!("{} {}: {other:?}", room.short(), entry.seq).into());
             }

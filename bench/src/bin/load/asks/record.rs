@@ -5,7 +5,8 @@ use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
-use mathia_protocol::client::{ClientEvent, EntryBodyView, OutboxState};
+use mathia_protocol::client::{ClientEvent, EntryContent, OutboxState};
+use mathia_protocol::crypto::content::Content;
 use mathia_protocol::id::{RoomId, Seq};
 
 use crate::Failure;
@@ -28,7 +29,7 @@ impl Record {
     /// Something happened to a person.
     pub(super) fn hears(&self, event: &ClientEvent) {
         match event {
-            ClientEvent::Outbox(view) => match (&view.state, number_of(&view.text)) {
+            ClientEvent::Outbox(view) => match (&view.state, number_of(view.text())) {
                 (OutboxState::Accepted { seq, .. }, Some(question)) => {
                     let accepted = (question, Instant::now());
                     self.accepted.borrow_mut().insert((view.room, *seq), accepted);
@@ -39,7 +40,7 @@ impl Record {
                 _ => {}
             },
             ClientEvent::Entry(view) => {
-                if let EntryBodyView::Answer(answer) = &view.body {
+                if let EntryContent::Said(Content::Answer(answer)) = &view.content {
                     self.answered((view.room, answer.ask));
                 }
             }

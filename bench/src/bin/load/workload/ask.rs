@@ -14,8 +14,8 @@ use std::io;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use mathia_protocol::client::{ClientEvent, EntryBodyView, StreamView};
-use mathia_protocol::crypto::answer::{Answer, Outcome};
+use mathia_protocol::client::{ClientEvent, EntryContent, StreamView};
+use mathia_protocol::crypto::content::{Answer, Content, Outcome};
 use mathia_protocol::id::{RoomId, Seq};
 use tokio::sync::Notify;
 
@@ -155,7 +155,7 @@ impl Stage {
         match event {
             ClientEvent::Stream(view) => self.hears_piece(view),
             ClientEvent::Entry(view) => {
-                if let EntryBodyView::Answer(answer) = &view.body {
+                if let EntryContent::Said(Content::Answer(answer)) = &view.content {
                     self.hears_answer(view.room, answer);
                 }
             }

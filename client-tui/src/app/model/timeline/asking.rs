@@ -1,21 +1,25 @@
 //! What a timeline knows of questions: which are answered, which were taken back, what comes in.
 
+use mathia_protocol::crypto::content::{Ask, Content};
 use mathia_protocol::id::Seq;
 
 use super::{ANSWERING_MAX, Scroll, Timeline};
-use crate::app::model::entry::{Body, Entry, ItemKey};
-use crate::app::model::question::{Answering, Asked};
+use crate::app::model::entry::{Entry, ItemKey};
+use crate::app::model::question::Answering;
+use crate::safe_text::SafeText;
 
 impl Timeline {
     /// Learns from an entry what is asked and answered. A whole answer takes the place of the one
     /// that came in, for who reads it as well.
     pub(super) fn note_asking(&mut self, entry: &Entry) {
-        match &entry.body {
-            Body::Ask(_) if entry.is_mine => self.own_ask = self.own_ask.max(Some(entry.seq)),
-            Body::Stop(ask) => {
-                self.stopped.insert(*ask);
+        match entry.content.said() {
+            Some(Content::Ask(_)) if entry.is_mine => {
+                self.own_ask = self.own_ask.max(Some(entry.seq));
             }
-            Body::Answer(answer) => {
+            Some(Content::Stop(stop)) => {
+                self.stopped.insert(stop.ask);
+            }
+            Some(Content::Answer(answer)) => {
                 self.answered.insert(answer.ask);
                 self.drop_answering(answer.ask);
                 if let Scroll::At(ItemKey::Answering(ask), row) = self.scroll
@@ -91,10 +95,10 @@ impl Timeline {
     }
 
     /// The newest own ask.
-    pub(crate) fn own_ask(&self) -> Option<(Seq, &Asked)> {
+    pub(crate) fn own_ask(&self) -> Option<(Seq, &Ask<SafeText>)> {
         let entry = self.entry(self.own_ask?)?;
-        match &entry.body {
-            Body::Ask(asked) => Some((entry.seq, asked)),
+        match entry.content.said() {
+            Some(Content::Ask(asked)) => Some((entry.seq, asked)),
             _ => None,
         }
     }

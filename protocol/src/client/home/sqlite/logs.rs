@@ -1,6 +1,8 @@
 //! Entries, commits and counter lanes of verified logs.
 
-use crate::client::{Batch, Commitment, Content, DeviceLane, EntryRecord, Stored, UnreadableCause};
+use crate::client::{
+    Batch, Commitment, DeviceLane, EntryRecord, Stored, StoredContent, UnreadableCause,
+};
 use crate::crypto::hash::sha256;
 use crate::id::{AccountId, Counter, DeviceId, Hash, RoomId, Seq, TimeMs};
 use crate::wire::EntryBody;
@@ -150,7 +152,7 @@ fn entry(row: &Row<'_>, seal: &RowSeal, room: RoomId) -> Stored<EntryRecord> {
         hash: Hash(id(row, 2)?),
         author: AccountId(id(row, 3)?),
         device: DeviceId(id(row, 4)?),
-        content: Content::decode(&plain).map_err(broken)?,
+        content: StoredContent::decode(&plain).map_err(broken)?,
         is_mention: stored(row.get(8))?,
         is_shown: stored(row.get(9))?,
     })
@@ -201,7 +203,7 @@ pub(super) fn put_content(
     conn: &Connection,
     seal: &RowSeal,
     (room, seq): (RoomId, Seq),
-    content: &Content,
+    content: &StoredContent,
     is_mention: bool,
 ) -> Stored<()> {
     let sealed = seal.seal(content_place(&room, seq), &content.encode());
@@ -210,7 +212,7 @@ pub(super) fn put_content(
     let mut put = stored(conn.prepare_cached(sql))?;
     let unreadable = unreadable_number(content);
     stored(put.execute(params![sealed, unreadable, is_mention, room.0, seq.0.cast_signed()]))?;
-    if *content == Content::Expired { expire_body(conn, seal, room, seq) } else { Ok(()) }
+    if *content == StoredContent::Expired { expire_body(conn, seal, room, seq) } else { Ok(()) }
 }
 
 /// Leaves of an entry only its hash, by which the rolling hash can still be computed.
@@ -249,9 +251,9 @@ pub(super) fn lanes(conn: &Connection, room: RoomId) -> Stored<Vec<(DeviceId, De
     })
 }
 
-fn unreadable_number(content: &Content) -> Option<u8> {
+fn unreadable_number(content: &StoredContent) -> Option<u8> {
     match content {
-        Content::Unreadable(cause) => Some(cause.to_byte()),
+        StoredContent::Unreadable(cause) => Some(cause.to_byte()),
         _ => None,
     }
 }

@@ -23,12 +23,12 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use crate::client::{
-    Batch, Commitment, Contact, Content, DeviceLane, DrainGuard, EntryRecord, OutboxRow, OwnInvite,
-    Replica, RoomFacts, RoomRecord, RowState, Sealer, ServerRecord, StorageError, Stored,
+    Batch, Commitment, Contact, DeviceLane, DrainGuard, EntryRecord, OutboxRow, OwnInvite, Replica,
+    RoomFacts, RoomRecord, RowState, Sealer, ServerRecord, StorageError, Stored, StoredContent,
     UnreadableCause,
 };
+use crate::crypto::content::Content;
 use crate::crypto::epoch::EpochSecret;
-use crate::crypto::plaintext::Plaintext;
 use crate::id::{AccountId, Counter, DeviceId, Epoch, Hash, InviteToken, RoomId, Seq, TimeMs};
 use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
 
@@ -265,7 +265,7 @@ impl Replica for SqliteReplica {
         &self,
         room: RoomId,
         seq: Seq,
-        content: &Content,
+        content: &StoredContent,
         is_mention: bool,
     ) -> Stored<()> {
         self.write(|tx, seal| logs::put_content(tx, seal, (room, seq), content, is_mention))
@@ -309,8 +309,8 @@ impl Replica for SqliteReplica {
         stored(conn.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())))
     }
 
-    fn queue(&self, room: RoomId, says: &Plaintext, queued_at: TimeMs) -> Stored<u64> {
-        self.write(|tx, seal| outbox::queue(tx, seal, room, says, queued_at))
+    fn queue(&self, room: RoomId, content: &Content, queued_at: TimeMs) -> Stored<u64> {
+        self.write(|tx, seal| outbox::queue(tx, seal, room, content, queued_at))
     }
 
     fn outbox(&self, room: Option<RoomId>) -> Stored<Vec<OutboxRow>> {

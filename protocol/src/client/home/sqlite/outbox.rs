@@ -4,6 +4,7 @@
 //! sees both or neither (CRYPTO B4).
 
 use crate::client::{DeviceLane, OutboxRow, RowState, Sealer, Stored};
+use crate::crypto::content::Content;
 use crate::crypto::plaintext::Plaintext;
 use crate::id::{Counter, RoomId, Seq, TimeMs};
 use rusqlite::{Connection, Params, Row, params};
@@ -26,14 +27,15 @@ pub(super) fn queue(
     conn: &Connection,
     seal: &RowSeal,
     room: RoomId,
-    says: &Plaintext,
+    content: &Content,
     queued_at: TimeMs,
 ) -> Stored<u64> {
     let sql = "INSERT INTO outbox (room, queued_at, state, kind) VALUES (?, ?, ?, ?)";
-    let params = params![room.0, queued_at.0.cast_signed(), QUEUED, says.kind];
+    let Plaintext { kind, body } = content.encode();
+    let params = params![room.0, queued_at.0.cast_signed(), QUEUED, kind];
     stored(conn.prepare_cached(sql).and_then(|mut put| put.execute(params)))?;
     let local_id = conn.last_insert_rowid();
-    let sealed = seal.seal(text_place(&room, local_id), &says.body);
+    let sealed = seal.seal(text_place(&room, local_id), &body);
     let sql = "UPDATE outbox SET sealed_text = ? WHERE local_id = ?";
     stored(conn.prepare_cached(sql).and_then(|mut put| put.execute(params![sealed, local_id])))?;
     Ok(local_id.cast_unsigned())
@@ -97,13 +99,12 @@ fn read(row: &Row<'_>, seal: &RowSeal) -> Stored<OutboxRow> {
         _ => return Err(broken("a row of the outbox has an unknown state")),
     };
     let sealed: Vec<u8> = stored(row.get(7))?;
+    let body = seal.open(text_place(&room, local_id), &sealed)?.to_vec();
+    let plaintext = Plaintext { kind: stored(row.get(9))?, body };
     Ok(OutboxRow {
         local_id: local_id.cast_unsigned(),
         room,
-        says: Plaintext {
-            kind: stored(row.get(9))?,
-            body: seal.open(text_place(&room, local_id), &sealed)?.to_vec(),
-        },
+        content: Content::decode(plaintext).map_err(broken)?,
         queued_at: TimeMs(number(row, 2)?),
         state,
     })

@@ -15,8 +15,8 @@ const TEAM: RoomId = RoomId([0xAA; 32]);
 const OPS: RoomId = RoomId([0xBB; 32]);
 const CANARY: &str = "the heron lands at dawn";
 
-fn says(text: &str) -> Plaintext {
-    crate::crypto::content::Content::text(text).unwrap().encode()
+fn says(text: &str) -> Content {
+    Content::Text(text.to_owned())
 }
 
 fn facts(name: &str) -> RoomFacts {
@@ -42,7 +42,7 @@ fn entry(seq: u64, text: &str) -> EntryRecord {
         hash: Hash([u8::try_from(seq).unwrap(); 32]),
         author: AccountId([1; 32]),
         device: DeviceId([2; 16]),
-        content: Content::Message { kind: 1, body: text.as_bytes().to_vec() },
+        content: StoredContent::Said(says(text)),
         is_mention: text.contains('@'),
         is_shown: false,
     }
@@ -62,7 +62,10 @@ fn seqs(entries: &[EntryRecord]) -> Vec<u64> {
 fn sealing(lane: &DeviceLane, row: &OutboxRow) -> Option<SealedMessage> {
     let last = lane.last.next();
     let lane = DeviceLane { last, prev_own: [u8::try_from(last.0).unwrap(); 16] };
-    Some(SealedMessage { entry: format!("{} {}", last.0, row.text()).into_bytes(), lane })
+    Some(SealedMessage {
+        entry: format!("{} {}", last.0, row.content.text().unwrap()).into_bytes(),
+        lane,
+    })
 }
 
 fn counters(rows: &[OutboxRow]) -> Vec<u64> {
@@ -130,9 +133,9 @@ fn writing_an_entry_twice_changes_nothing_and_the_cursor_never_goes_back(replica
 fn what_could_not_be_read_becomes_readable(replica: &dyn Replica) {
     replica.put_room(TEAM, &facts("team")).unwrap();
     let unreadable =
-        |seq, cause| EntryRecord { content: Content::Unreadable(cause), ..entry(seq, "") };
+        |seq, cause| EntryRecord { content: StoredContent::Unreadable(cause), ..entry(seq, "") };
     let mut gone = entry(3, "");
-    (gone.body, gone.content) = (EntryBody::Gone(Hash([9; 32])), Content::Expired);
+    (gone.body, gone.content) = (EntryBody::Gone(Hash([9; 32])), StoredContent::Expired);
     replica
         .apply(
             TEAM,
@@ -147,7 +150,7 @@ fn what_could_not_be_read_becomes_readable(replica: &dyn Replica) {
     let asked = |count| replica.unreadable(TEAM, UnreadableCause::KeyAsked, count).unwrap();
     assert_eq!(asked(10), [Seq(1), Seq(4)]);
     assert_eq!(asked(1), [Seq(1)]);
-    let text = Content::Message { kind: 1, body: b"@ann".to_vec() };
+    let text = StoredContent::Said(says("@ann"));
     replica.put_content(TEAM, Seq(1), &text, true).unwrap();
     assert_eq!(asked(10), [Seq(4)]);
     let entries = replica.entries_after(TEAM, Seq(0), 10).unwrap();
@@ -161,11 +164,11 @@ fn an_expired_entry_leaves_only_its_hash(replica: &dyn Replica) {
     replica.put_room(TEAM, &facts("team")).unwrap();
     replica.apply(TEAM, &batch(vec![entry(1, "one")])).unwrap();
     for _ in 0..2 {
-        replica.put_content(TEAM, Seq(1), &Content::Expired, false).unwrap();
+        replica.put_content(TEAM, Seq(1), &StoredContent::Expired, false).unwrap();
     }
     let left = &replica.entries_after(TEAM, Seq(0), 1).unwrap()[0];
     assert_eq!(left.body, EntryBody::Gone(sha256(&[b"one"])));
-    assert_eq!(left.content, Content::Expired);
+    assert_eq!(left.content, StoredContent::Expired);
 }
 
 fn a_text_goes_out_once_and_in_order(replica: &dyn Replica) {
@@ -178,7 +181,7 @@ fn a_text_goes_out_once_and_in_order(replica: &dyn Replica) {
     assert!(replica.seal_next(TEAM, &mut |_, _| None).unwrap().is_none(), "declined");
     assert_eq!(replica.own_lane(TEAM).unwrap(), DeviceLane::default());
     let row = replica.seal_next(TEAM, &mut sealing).unwrap().unwrap();
-    assert_eq!((row.local_id, row.text().as_str()), (one, "one"));
+    assert_eq!((row.local_id, row.content.text().unwrap().as_str()), (one, "one"));
     assert_eq!(row.state, RowState::Sent { counter: Counter(1), entry: b"1 one".to_vec() });
     assert_eq!(replica.outbox_row(one).unwrap().unwrap(), row);
     assert_eq!(replica.own_lane(TEAM).unwrap().last, Counter(1));
@@ -407,7 +410,7 @@ fn everything_is_there_after_a_restart_and_opens_only_with_its_key() {
     }
     let replica = file.open();
     assert_eq!(replica.room(TEAM).unwrap().unwrap().facts.name, "team");
-    assert_eq!(replica.outbox(None).unwrap()[0].text(), "later");
+    assert_eq!(replica.outbox(None).unwrap()[0].content.text().unwrap(), "later");
     assert_eq!(replica.check().unwrap(), None);
     drop(replica);
     assert!(matches!(file.try_open(8), Err(StorageError::Broken(_))));
@@ -424,7 +427,7 @@ fn no_text_name_or_secret_lies_in_clear_in_the_files() {
     open_room.commits =
         vec![Commitment { seq: Seq(2), time: TimeMs(1), entry: CANARY.as_bytes().to_vec() }];
     replica.apply(TEAM, &open_room).unwrap();
-    let rejected = Content::Rejected { check: CANARY.to_owned() };
+    let rejected = StoredContent::Rejected { check: CANARY.to_owned() };
     replica.put_content(TEAM, Seq(1), &rejected, false).unwrap();
     replica.queue(TEAM, &says(CANARY), TimeMs(1)).unwrap();
     let sent = replica.seal_next(TEAM, &mut sealing).unwrap().unwrap();
@@ -544,7 +547,7 @@ fn a_full_disk_is_called_full_and_what_was_there_is_still_read() {
         let n_pages: i64 = conn.pragma_query_value(None, "page_count", |row| row.get(0)).unwrap();
         conn.pragma_update(None, "max_page_count", n_pages).unwrap();
     }
-    let long = Plaintext { kind: 1, body: vec![b'x'; 30_000] };
+    let long = Content::Unknown { kind: 200, body: vec![b'x'; 30_000] };
     assert!(matches!(replica.queue(TEAM, &long, TimeMs(1)), Err(StorageError::Full)));
     assert_eq!(replica.room(TEAM).unwrap().unwrap().facts.name, "team");
     assert!(replica.outbox(None).unwrap().is_empty());

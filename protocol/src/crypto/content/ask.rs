@@ -3,7 +3,6 @@
 //! ```text
 //! ask      = agent[32] | card[32] | opt(again u64) | left_out u32 | text | count | attached*
 //! attached = seq u64 | author[32] | handle | time u64 | text
-//! stop     = agent[32] | ask u64
 //! ```
 //!
 //! An ask is a message like any other: everybody in the room reads it, so everybody sees what was
@@ -12,17 +11,18 @@
 
 use std::fmt;
 
-use super::ce::{CeError, Reader, Writer};
-use super::plaintext::BODY_LEN_MAX;
+use super::{Field, TextShape};
+use crate::crypto::ce::{CeError, Reader, Writer};
+use crate::crypto::plaintext::BODY_LEN_MAX;
 use crate::id::{AccountId, Hash, Seq, TimeMs};
 use crate::limits::{ASK_ATTACHED_MAX, HANDLE_LEN_MAX, MESSAGE_TEXT_LEN_MAX};
 
 /// A question, with everything the agent is shown. `Debug` hides the texts.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Ask {
+pub struct Ask<S = String> {
     /// The agent that is asked.
     pub agent: AccountId,
-    /// Hash of the [`AgentCard`](super::card::AgentCard) that the asker agreed to; zero if none was
+    /// Hash of the [`AgentCard`](crate::crypto::card::AgentCard) that the asker agreed to; zero if none was
     /// shown. The agent refuses what was asked for another card.
     pub card: Hash,
     /// The ask that this one repeats.
@@ -30,45 +30,63 @@ pub struct Ask {
     /// How many messages the asker wanted to attach and could not, since the room for them was full.
     pub n_left_out: u32,
     /// The question, without the agent's name in front. Text from outside.
-    pub text: String,
+    pub text: S,
     /// What is shown with it, in the order of the log.
-    pub attached: Vec<Attached>,
+    pub attached: Vec<Attached<S>>,
 }
 
 /// A message that is shown to the agent with a question.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Attached {
+pub struct Attached<S = String> {
     /// Its place in the room.
     pub seq: Seq,
     /// Who said it.
     pub author: AccountId,
     /// By which name. Text from outside.
-    pub handle: String,
+    pub handle: S,
     /// When, by the server's clock.
     pub time: TimeMs,
     /// What. Text from outside.
-    pub text: String,
+    pub text: S,
 }
 
-/// The asker takes a question back, or stops its answer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Stop {
-    /// The agent.
-    pub agent: AccountId,
-    /// The ask.
-    pub ask: Seq,
-}
-
-impl fmt::Debug for Ask {
+impl<S: AsRef<str>> fmt::Debug for Ask<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (n_bytes, n_attached) = (self.text.len(), self.attached.len());
+        let (n_bytes, n_attached) = (self.text.as_ref().len(), self.attached.len());
         write!(f, "Ask({n_bytes} bytes to {}, {n_attached} attached)", self.agent.short())
     }
 }
 
-impl fmt::Debug for Attached {
+impl<S: AsRef<str>> fmt::Debug for Attached<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Attached({}, {} bytes)", self.seq, self.text.len())
+        write!(f, "Attached({}, {} bytes)", self.seq, self.text.as_ref().len())
+    }
+}
+
+impl<S> Ask<S> {
+    /// The same question with texts of another type.
+    pub fn map_text<T>(&self, map: &mut impl FnMut(TextShape, &S) -> T) -> Ask<T> {
+        Ask {
+            agent: self.agent,
+            card: self.card,
+            again: self.again,
+            n_left_out: self.n_left_out,
+            text: map(TextShape::Lines, &self.text),
+            attached: self.attached.iter().map(|one| one.map_text(map)).collect(),
+        }
+    }
+}
+
+impl<S> Attached<S> {
+    /// The same message with texts of another type.
+    pub fn map_text<T>(&self, map: &mut impl FnMut(TextShape, &S) -> T) -> Attached<T> {
+        Attached {
+            seq: self.seq,
+            author: self.author,
+            handle: map(TextShape::Line, &self.handle),
+            time: self.time,
+            text: map(TextShape::Lines, &self.text),
+        }
     }
 }
 
@@ -102,6 +120,13 @@ impl Ask {
             && self.encoded_len() <= BODY_LEN_MAX
     }
 
+    pub(super) fn fields(&self) -> Vec<(&'static str, Field<'_>)> {
+        let attached = self.attached.iter().map(|one| one.seq.0).collect();
+        let again = self.again.map(|seq| ("again", Field::Number(seq.0)));
+        let fields = [("text", Field::Text(&self.text)), ("attached", Field::Numbers(attached))];
+        fields.into_iter().chain(again).collect()
+    }
+
     /// Reads what [`Self::encode`] writes.
     ///
     /// # Errors
@@ -133,25 +158,6 @@ impl Ask {
 impl Attached {
     fn encoded_len(&self) -> usize {
         8 + 32 + 4 + self.handle.len() + 8 + 4 + self.text.len()
-    }
-}
-
-impl Stop {
-    /// Encodes the body of the message.
-    pub fn encode(&self) -> Vec<u8> {
-        Writer::new().fixed(&self.agent.0).u64(self.ask.0).finish()
-    }
-
-    /// Reads what [`Self::encode`] writes.
-    ///
-    /// # Errors
-    ///
-    /// Any [`CeError`]; retrying never helps.
-    pub fn decode(body: &[u8]) -> Result<Self, CeError> {
-        let mut r = Reader::new(body);
-        let stop = Self { agent: AccountId(r.array()?), ask: Seq(r.u64()?) };
-        r.finish()?;
-        Ok(stop)
     }
 }
 

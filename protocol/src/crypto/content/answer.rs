@@ -7,13 +7,14 @@
 
 use std::fmt;
 
-use super::ce::{CeError, Reader, Writer};
+use super::{Field, TextShape};
+use crate::crypto::ce::{CeError, Reader, Writer};
 use crate::id::Seq;
 use crate::limits::{ANSWER_TEXT_LEN_MAX, CARD_TEXT_LEN_MAX, CAUSE_LEN_MAX};
 
 /// What an assistant answered. `Debug` hides the text.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Answer {
+pub struct Answer<S = String> {
     /// The ask that is answered.
     pub ask: Seq,
     /// The first half of SHA-256 of that entry.
@@ -21,14 +22,14 @@ pub struct Answer {
     /// How it ended.
     pub outcome: Outcome,
     /// For people: why it was refused or interrupted; empty when complete. Text from outside.
-    pub cause: String,
+    pub cause: S,
     /// What was answered, at most [`ANSWER_TEXT_LEN_MAX`] bytes; all that arrived if it broke off.
     /// Text from outside.
-    pub text: String,
+    pub text: S,
     /// Host of the model, or the name of a built-in. Text from outside.
-    pub provider: String,
+    pub provider: S,
     /// The model, as the provider calls it. Text from outside.
-    pub model: String,
+    pub model: S,
     /// What it took; `None` if nothing was asked of a model.
     pub usage: Option<Usage>,
 }
@@ -98,9 +99,26 @@ impl Outcome {
     }
 }
 
-impl fmt::Debug for Answer {
+impl<S: AsRef<str>> fmt::Debug for Answer<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Answer(to {}, {:?}, {} bytes)", self.ask, self.outcome, self.text.len())
+        let n_bytes = self.text.as_ref().len();
+        write!(f, "Answer(to {}, {:?}, {n_bytes} bytes)", self.ask, self.outcome)
+    }
+}
+
+impl<S> Answer<S> {
+    /// The same answer with texts of another type.
+    pub fn map_text<T>(&self, map: &mut impl FnMut(TextShape, &S) -> T) -> Answer<T> {
+        Answer {
+            ask: self.ask,
+            ask_hash: self.ask_hash,
+            outcome: self.outcome,
+            cause: map(TextShape::Line, &self.cause),
+            text: map(TextShape::Lines, &self.text),
+            provider: map(TextShape::Line, &self.provider),
+            model: map(TextShape::Line, &self.model),
+            usage: self.usage,
+        }
     }
 }
 
@@ -116,6 +134,27 @@ impl Answer {
             w.u8(u8::from(usage.is_estimated));
         });
         writer.finish()
+    }
+
+    /// The fields of a line of data.
+    pub fn fields(&self) -> Vec<(&'static str, Field<'_>)> {
+        let mut fields = vec![
+            ("ask", Field::Number(self.ask.0)),
+            ("text", Field::Text(&self.text)),
+            ("outcome", Field::Text(self.outcome.word())),
+        ];
+        if !self.cause.is_empty() {
+            fields.push(("cause", Field::Text(&self.cause)));
+        }
+        fields.push(("provider", Field::Text(&self.provider)));
+        fields.push(("model", Field::Text(&self.model)));
+        if let Some(usage) = &self.usage {
+            fields.push(("prompt_tokens", Field::Number(usage.prompt.into())));
+            fields.push(("completion_tokens", Field::Number(usage.completion.into())));
+            fields.push(("total_tokens", Field::Number(usage.total.into())));
+            fields.push(("estimated", Field::Flag(usage.is_estimated)));
+        }
+        fields
     }
 
     /// Reads what [`Self::encode`] writes.
@@ -185,7 +224,7 @@ mod tests {
             model: "m".repeat(CARD_TEXT_LEN_MAX),
             ..answer(Outcome::CutOff)
         };
-        assert!(full.encode().len() <= super::super::plaintext::BODY_LEN_MAX);
+        assert!(full.encode().len() <= crate::crypto::plaintext::BODY_LEN_MAX);
         let longer = Answer { text: format!("{}x", full.text), ..full };
         assert!(Answer::decode(&longer.encode()).is_err());
     }
