@@ -3,7 +3,6 @@
 //! Rows go in and come out as they are: sealing of open rooms happens above, rules are decided above.
 //! Nothing here reads a clock or knows a session.
 
-pub mod memory;
 mod rows;
 pub mod sqlite;
 

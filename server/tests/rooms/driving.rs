@@ -18,7 +18,7 @@ use mathia_protocol::wire::{Call, Event, Registration, Reply, Request, ServerFra
 use mathia_server::hub::SessionId;
 use mathia_server::limits::Limits;
 use mathia_server::rooms::{RoomServer, RoomServerParts};
-use mathia_server::store::memory::MemoryStore;
+use mathia_testkit::memory_store::MemoryStore;
 use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
 

@@ -9,8 +9,8 @@ use mathia_server::hub::SessionId;
 use mathia_server::limits::Limits;
 use mathia_server::rooms::{RoomServer, RoomServerParts};
 use mathia_server::store::Store;
-use mathia_server::store::memory::MemoryStore;
 use mathia_server::store::sqlite::SqliteStore;
+use mathia_testkit::memory_store::MemoryStore;
 use rand::SeedableRng as _;
 use rand::rngs::StdRng;
 

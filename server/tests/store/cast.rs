@@ -42,7 +42,7 @@ macro_rules! stories {
             $(#[test]
             $(#[$doc])*
             fn $name() {
-                let store = mathia_server::store::memory::MemoryStore::new($crate::store::cast::REALM);
+                let store = mathia_testkit::memory_store::MemoryStore::new($crate::store::cast::REALM);
                 let $store: &dyn Store = &store;
                 $body
             })*

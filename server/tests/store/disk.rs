@@ -4,9 +4,9 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 
 use mathia_protocol::id::{RoomNumber, Seq, TimeMs};
-use mathia_server::store::memory::MemoryStore;
 use mathia_server::store::sqlite::SqliteStore;
 use mathia_server::store::{RoomKeyRow, ScheduleRow, Store, StoreError, Writer};
+use mathia_testkit::memory_store::MemoryStore;
 use tempfile::TempDir;
 
 use super::cast::{ANN, ANNS, REALM, change, message, room, sqlite, whole};

@@ -3,11 +3,11 @@
 use mathia_protocol::id::{
     AccountId, Counter, DeviceId, Epoch, Hash, RoomId, RoomNumber, Seq, TimeMs, WorkspaceId,
 };
-use mathia_server::store::memory::MemoryStore;
 use mathia_server::store::{
     EntryRange, EntryRow, GrantRow, InviteRow, JoinRow, KeyAskRow, LinkRow, Read, RoomKeyRow,
     RoomRow, ScheduleRow, Store, StoreError, WrapRow, Write,
 };
+use mathia_testkit::memory_store::MemoryStore;
 use proptest::collection::vec;
 use proptest::prelude::*;
 

@@ -24,9 +24,9 @@ use mathia_server::limits::Limits;
 use mathia_server::rooms::{
     AdminJob, AnswerTo, Fatal, Job, MasterKey, Reads, WriteQueue, WriteQueueParts,
 };
-use mathia_server::store::memory::MemoryStore;
 use mathia_server::store::sqlite::SqliteStore;
 use mathia_server::store::{Read, Store};
+use mathia_testkit::memory_store::MemoryStore;
 use tokio::sync::oneshot;
 
 /// When every story begins.

@@ -1,11 +1,9 @@
 //! Which module of the server may use which. A new arrow is a change of design: draw it here, and
 //! say in `ARCHITECTURE.md` why it is needed.
 
-mod checker;
-
 use std::path::Path;
 
-use checker::{LayerMap, violations};
+use mathia_testkit::layers::{LayerMap, violations};
 
 /// From the ground up.
 const LAYERS: &LayerMap<'static> = &[

@@ -3,13 +3,13 @@
 use mathia_protocol::id::{
     AccountId, Counter, DeviceId, Epoch, Hash, Realm, RoomId, RoomNumber, Seq, TimeMs, WorkspaceId,
 };
-
-use super::tables::Tables;
-use crate::store::{
+use mathia_server::store::{
     AccountRow, Counts, EntryRange, EntryRow, GrantRow, HeadRow, InviteRow, JoinRow, KeyAskRow,
     LANE_LEN, LaneRow, LinkRow, MarkRow, Read, RoomKeyRow, RoomRow, ScheduleRow, StoreError,
     WrapRow, tag,
 };
+
+use super::tables::Tables;
 
 /// The mode byte of open rooms (CRYPTO B3).
 const OPEN: u8 = 1;

@@ -3,12 +3,12 @@
 use std::collections::btree_map::Entry as Slot;
 
 use mathia_protocol::id::{AccountId, Counter, DeviceId, Hash, RoomNumber, Seq, TimeMs};
-
-use super::tables::Tables;
-use crate::store::{
+use mathia_server::store::{
     AccountRow, EntryRow, Expired, GrantRow, InviteRow, JoinRow, KeyAskRow, LinkRow, MarkRow,
     RoomKeyRow, RoomRow, ScheduleRow, StoreError, WrapRow, Write, tag,
 };
+
+use super::tables::Tables;
 
 impl Tables {
     /// Whether another room has the name tag of this one.

@@ -5,13 +5,13 @@ use std::sync::Arc;
 use mathia_protocol::id::{
     AccountId, DeviceId, Epoch, Hash, Realm, RoomId, RoomNumber, Seq, TimeMs, WorkspaceId,
 };
-
-use super::Shared;
-use super::tables::Tables;
-use crate::store::{
+use mathia_server::store::{
     AccountRow, Counts, EntryRange, EntryRow, GrantRow, HeadRow, InviteRow, JoinRow, KeyAskRow,
     LaneRow, LinkRow, MarkRow, Read, RoomKeyRow, RoomRow, ScheduleRow, StoreError, WrapRow,
 };
+
+use super::Shared;
+use super::tables::Tables;
 
 /// Sees every batch whose commit has returned, and nothing of one under way.
 #[derive(Debug)]

@@ -14,10 +14,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use mathia_protocol::id::Realm;
+use mathia_server::store::{Read, Store, StoreError, Write, Writer};
 
 use self::reader::MemoryReader;
 use self::tables::Tables;
-use super::{Read, Store, StoreError, Write, Writer};
 
 /// A store that forgets everything with its last handle.
 #[derive(Debug)]

@@ -6,7 +6,7 @@ use mathia_protocol::id::{
     AccountId, Counter, DeviceId, Epoch, Hash, Realm, RoomNumber, Seq, TimeMs,
 };
 
-use crate::store::{
+use mathia_server::store::{
     AccountRow, EntryRow, GrantRow, InviteRow, JoinRow, KeyAskRow, LinkRow, MarkRow, RoomKeyRow,
     RoomRow, ScheduleRow, StoreError, WrapRow, tag,
 };
