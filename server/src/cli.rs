@@ -33,7 +33,7 @@ pub enum Command {
     RotateKeys {
         /// The data directory.
         #[command(flatten)]
-        place: Place,
+        place: DataArgs,
     },
     /// Writes a verified copy of the data.
     Backup {
@@ -41,13 +41,13 @@ pub enum Command {
         file: PathBuf,
         /// The data directory.
         #[command(flatten)]
-        place: Place,
+        place: DataArgs,
     },
     /// Says how a running server is doing.
     Status {
         /// The data directory.
         #[command(flatten)]
-        place: Place,
+        place: DataArgs,
     },
     /// Checks a configuration file without using it.
     CheckConfig {
@@ -67,7 +67,7 @@ pub enum Command {
 
 /// Where the data is, and how to print.
 #[derive(Debug, Args)]
-pub struct Place {
+pub struct DataArgs {
     /// The data directory.
     #[arg(long, value_name = "DIR")]
     pub data: PathBuf,
@@ -147,7 +147,7 @@ pub enum InviteVerb {
     List {
         /// The data directory.
         #[command(flatten)]
-        place: Place,
+        place: DataArgs,
     },
     /// Ends an invite, named by the identifier that `list` shows.
     Revoke {
@@ -155,7 +155,7 @@ pub enum InviteVerb {
         id: String,
         /// The data directory.
         #[command(flatten)]
-        place: Place,
+        place: DataArgs,
     },
 }
 
@@ -174,7 +174,7 @@ pub enum UserVerb {
     List {
         /// The data directory.
         #[command(flatten)]
-        place: Place,
+        place: DataArgs,
     },
     /// Ends an account's right to log in; what it said stays.
     Remove {
@@ -185,7 +185,7 @@ pub enum UserVerb {
         yes: bool,
         /// The data directory.
         #[command(flatten)]
-        place: Place,
+        place: DataArgs,
     },
 }
 

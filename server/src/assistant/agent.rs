@@ -24,7 +24,7 @@ use tracing::{debug, info, warn};
 
 use super::answering::{Answering, shortened};
 use super::backlog::{self, Waiting};
-use super::journal::{Journal, Place};
+use super::journal::{Journal, LogPosition};
 use super::judge::{Begun, Found, Verdict, judge};
 use super::provider::{Attached, Provider, Question};
 use super::settled::Settled;
@@ -54,21 +54,21 @@ pub(super) struct Agent {
     answering: Answering,
     promise: Hash,
     /// What earlier lives of this process have begun.
-    begun: HashMap<Place, Begun>,
+    begun: HashMap<LogPosition, Begun>,
     /// Asks that are not answered yet.
-    open: HashMap<Place, Open>,
+    open: HashMap<LogPosition, Open>,
     /// Asks that are answered or being answered: told again, they are passed over.
-    met: HashSet<Place>,
+    met: HashSet<LogPosition>,
     settled: Settled,
     has_looked_back: bool,
     permits: Arc<Semaphore>,
-    tasks: JoinSet<Place>,
+    tasks: JoinSet<LogPosition>,
     has_card_out: bool,
 }
 
 /// A question as it stands in a log.
 #[derive(Debug, Clone, Copy)]
-struct Asked<'a> {
+struct ReceivedQuestion<'a> {
     asker: AccountId,
     /// `None` where only the account is known.
     handle: Option<&'a str>,
@@ -183,7 +183,7 @@ impl Agent {
         for Waiting { place, asker, time, ask, is_stopped } in &found.waiting {
             let handle = handles.get(asker).map(String::as_str);
             let (asker, time, is_stopped) = (*asker, *time, *is_stopped);
-            self.meet(*place, &Asked { asker, handle, time, ask, is_stopped });
+            self.meet(*place, &ReceivedQuestion { asker, handle, time, ask, is_stopped });
         }
         for (room, upto) in found.upto {
             self.note_settled(room, upto);
@@ -214,7 +214,7 @@ impl Agent {
             EntryContent::Said(Content::Ask(ask)) => {
                 let handle = Some(view.handle.as_str());
                 let (asker, time) = (view.author, view.time);
-                let question = Asked { asker, handle, time, ask, is_stopped: false };
+                let question = ReceivedQuestion { asker, handle, time, ask, is_stopped: false };
                 self.meet((view.room, view.seq), &question);
             }
             EntryContent::Said(Content::Stop(stop)) => {
@@ -228,8 +228,8 @@ impl Agent {
     }
 
     /// Meets a question; each is met once a life.
-    fn meet(&mut self, place: Place, asked: &Asked<'_>) {
-        let Asked { asker, handle, time, ask, is_stopped } = *asked;
+    fn meet(&mut self, place: LogPosition, asked: &ReceivedQuestion<'_>) {
+        let ReceivedQuestion { asker, handle, time, ask, is_stopped } = *asked;
         let is_asked = ask.agent == self.parts.account && asker != ask.agent;
         // What is settled is told again when another question shows it.
         if !is_asked || self.settled.has(place) || !self.met.insert(place) {
@@ -284,7 +284,7 @@ impl Agent {
     }
 
     /// A question needs nothing any more.
-    fn settle(&mut self, place: Place) {
+    fn settle(&mut self, place: LogPosition) {
         self.open.remove(&place);
         let room = place.0;
         let newest = self.met.iter().filter(|(of, _)| *of == room).map(|(_, seq)| *seq).max();
@@ -316,7 +316,7 @@ enum Task {
 async fn deliver(
     answering: &Answering,
     replica: &dyn Replica,
-    place: Place,
+    place: LogPosition,
     answer: Answer,
     key_patience: Duration,
 ) {
@@ -340,7 +340,7 @@ async fn deliver(
 }
 
 /// Queues an answer; `None` if the room is gone, so that nobody waits for it.
-async fn queue(answering: &Answering, place: Place, answer: Answer) -> Option<u64> {
+async fn queue(answering: &Answering, place: LogPosition, answer: Answer) -> Option<u64> {
     loop {
         let command = Command::Answer { room: place.0, answer: Box::new(answer.clone()) };
         match answering.client.run(command).await {

@@ -10,11 +10,11 @@ use tokio::sync::Notify;
 use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 
-use super::journal::{Journal, Place};
+use super::journal::{Journal, LogPosition};
 use super::judge::Begun;
 use super::pace::Pace;
 use super::provider::{
-    Ending, Finished, Provider, ProviderError, Question, Usage as Counted, estimate,
+    FinishReason, Finished, Provider, ProviderError, Question, Usage as Counted, estimate,
 };
 
 /// The whole of an answer takes no longer: what is slower than this nobody waits for.
@@ -57,7 +57,7 @@ impl Answering {
     /// Answers a question, and streams to who is there.
     pub(super) async fn run(
         &self,
-        place: Place,
+        place: LogPosition,
         question: &Question,
         n_tries: u8,
         cancel: &CancellationToken,
@@ -71,7 +71,7 @@ impl Answering {
 
     async fn ask(
         &self,
-        place: Place,
+        place: LogPosition,
         question: &Question,
         n_tries: u8,
         cancel: &CancellationToken,
@@ -123,14 +123,20 @@ impl Answering {
         }
     }
 
-    fn note(&self, place: Place, begun: &Begun) {
+    fn note(&self, place: LogPosition, begun: &Begun) {
         if let Err(error) = self.journal.note(place, begun) {
             tracing::warn!(%error, "the journal cannot be written");
         }
     }
 
     /// What people get, from how it ended and what had come.
-    fn conclude(&self, place: Place, question: &Question, text: &str, ended: Ended) -> Answer {
+    fn conclude(
+        &self,
+        place: LogPosition,
+        question: &Question,
+        text: &str,
+        ended: Ended,
+    ) -> Answer {
         let has_text = !text.is_empty();
         let broken = if has_text { Outcome::Interrupted } else { Outcome::Refused };
         let mut model = None;
@@ -138,9 +144,9 @@ impl Answering {
             Ended::Finished(Ok(finished)) => {
                 let outcome = match finished.ending {
                     _ if text.len() > ANSWER_TEXT_LEN_MAX => Outcome::CutOff,
-                    Ending::Complete => Outcome::Complete,
-                    Ending::CutOff => Outcome::CutOff,
-                    Ending::Filtered => Outcome::Filtered,
+                    FinishReason::Complete => Outcome::Complete,
+                    FinishReason::CutOff => Outcome::CutOff,
+                    FinishReason::Filtered => Outcome::Filtered,
                 };
                 model = Some(finished.model);
                 (outcome, too_long(text), Some(finished.usage))

@@ -9,7 +9,7 @@ use mathia_protocol::client::{Replica, Stored, StoredContent};
 use mathia_protocol::crypto::content::{Ask, Content};
 use mathia_protocol::id::{AccountId, RoomId, Seq, TimeMs};
 
-use super::journal::Place;
+use super::journal::LogPosition;
 
 /// Entries read at a time.
 const PAGE: u32 = 256;
@@ -17,7 +17,7 @@ const PAGE: u32 = 256;
 /// A question without an answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Waiting {
-    pub(super) place: Place,
+    pub(super) place: LogPosition,
     pub(super) asker: AccountId,
     pub(super) time: TimeMs,
     pub(super) ask: Ask,
@@ -31,7 +31,7 @@ pub(super) struct Backlog {
     /// Questions without an answer, oldest first in each room.
     pub(super) waiting: Vec<Waiting>,
     /// Questions that have an answer.
-    pub(super) answered: Vec<Place>,
+    pub(super) answered: Vec<LogPosition>,
     /// Up to where each room was read.
     pub(super) upto: Vec<(RoomId, Seq)>,
 }
@@ -51,7 +51,7 @@ pub(super) fn read(
     let mut backlog = Backlog::default();
     for room in replica.rooms()?.iter().filter(|room| room.facts.is_member) {
         let answered = on_the_way.iter().filter(|(of, _)| *of == room.room).map(|(_, ask)| *ask);
-        let reading = Reading { answered: answered.collect(), ..Reading::default() };
+        let reading = BacklogReader { answered: answered.collect(), ..BacklogReader::default() };
         reading.read(replica, agent, (room.room, settled(room.room)), &mut backlog)?;
     }
     Ok(backlog)
@@ -59,18 +59,18 @@ pub(super) fn read(
 
 /// What one room holds.
 #[derive(Default)]
-struct Reading {
+struct BacklogReader {
     asks: Vec<(Seq, AccountId, TimeMs, Ask)>,
     answered: HashSet<Seq>,
     stopped: HashSet<(Seq, AccountId)>,
 }
 
-impl Reading {
+impl BacklogReader {
     fn read(
         mut self,
         replica: &dyn Replica,
         agent: AccountId,
-        (room, mut after): Place,
+        (room, mut after): LogPosition,
         backlog: &mut Backlog,
     ) -> Stored<()> {
         loop {

@@ -15,18 +15,18 @@ use super::judge::Begun;
 use crate::limits::ANSWERS_UNDER_WAY_MAX;
 
 /// Names an ask.
-pub(super) type Place = (RoomId, Seq);
+pub(super) type LogPosition = (RoomId, Seq);
 
 /// The journal of one agent.
 #[derive(Debug, Clone)]
 pub(super) struct Journal {
     replica: Arc<dyn Replica>,
-    slots: Arc<Mutex<HashMap<Place, usize>>>,
+    slots: Arc<Mutex<HashMap<LogPosition, usize>>>,
 }
 
 impl Journal {
     /// Opens the journal; also says what earlier lives have begun and not ended.
-    pub(super) fn open(replica: Arc<dyn Replica>) -> Stored<(Self, HashMap<Place, Begun>)> {
+    pub(super) fn open(replica: Arc<dyn Replica>) -> Stored<(Self, HashMap<LogPosition, Begun>)> {
         let (mut slots, mut found) = (HashMap::new(), HashMap::new());
         for slot in 0..ANSWERS_UNDER_WAY_MAX {
             let Some(bytes) = replica.setting(&slot_name(slot))? else { continue };
@@ -39,7 +39,7 @@ impl Journal {
     }
 
     /// Notes how far an answer is. Without a free place nothing is noted: then a restart knows less.
-    pub(super) fn note(&self, place: Place, begun: &Begun) -> Stored<()> {
+    pub(super) fn note(&self, place: LogPosition, begun: &Begun) -> Stored<()> {
         let slot = {
             let mut slots = self.slots();
             let taken: Vec<usize> = slots.values().copied().collect();
@@ -57,12 +57,12 @@ impl Journal {
     }
 
     /// Forgets an answer that is in the outbox.
-    pub(super) fn forget(&self, place: Place) -> Stored<()> {
+    pub(super) fn forget(&self, place: LogPosition) -> Stored<()> {
         let Some(slot) = self.slots().remove(&place) else { return Ok(()) };
         self.replica.put_setting(&slot_name(slot), &[])
     }
 
-    fn slots(&self) -> MutexGuard<'_, HashMap<Place, usize>> {
+    fn slots(&self) -> MutexGuard<'_, HashMap<LogPosition, usize>> {
         // Every change is one call, so a panic elsewhere leaves it whole.
         self.slots.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -72,12 +72,12 @@ fn slot_name(slot: usize) -> String {
     format!("assistant/under_way/{slot}")
 }
 
-fn encode((room, ask): Place, begun: &Begun) -> Vec<u8> {
+fn encode((room, ask): LogPosition, begun: &Begun) -> Vec<u8> {
     let mut writer = Writer::with_capacity(64 + begun.text.len());
     writer.fixed(&room.0).u64(ask.0).u8(begun.n_tries).bytes(begun.text.as_bytes()).finish()
 }
 
-fn decode(bytes: &[u8]) -> Result<(Place, Begun), CeError> {
+fn decode(bytes: &[u8]) -> Result<(LogPosition, Begun), CeError> {
     let mut r = Reader::new(bytes);
     let place = (RoomId(r.array()?), Seq(r.u64()?));
     let n_tries = r.u8()?;
@@ -92,7 +92,7 @@ mod tests {
 
     use super::*;
 
-    const ASK: Place = (RoomId([1; 32]), Seq(7));
+    const ASK: LogPosition = (RoomId([1; 32]), Seq(7));
 
     fn begun(text: &str) -> Begun {
         Begun { n_tries: 1, text: text.to_owned() }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use mathia_protocol::client::{Replica, Stored};
 use mathia_protocol::id::{RoomId, Seq};
 
-use super::journal::Place;
+use super::journal::LogPosition;
 
 /// The marks of one agent.
 #[derive(Debug)]
@@ -37,7 +37,7 @@ impl Settled {
     }
 
     /// Whether a question needs nothing any more.
-    pub(super) fn has(&self, (room, seq): Place) -> bool {
+    pub(super) fn has(&self, (room, seq): LogPosition) -> bool {
         seq <= self.upto(room)
     }
 

@@ -1,6 +1,6 @@
 //! What leaves a batch: answers to one session, and deliveries to everybody whom they concern.
 //!
-//! Owns the difference: an [`Answer`] belongs to a session of this process and never leaves it; a
+//! Owns the difference: an [`SessionAnswer`] belongs to a session of this process and never leaves it; a
 //! [`Delivery`] names rooms, accounts and devices only, so that a [`Bus`](super::Bus) can carry it
 //! to wherever their sessions are.
 
@@ -14,7 +14,7 @@ use super::FrameQueue;
 
 /// An encoded reply or fault for one session. Never dropped.
 #[derive(Debug)]
-pub struct Answer {
+pub struct SessionAnswer {
     /// The session's queue.
     pub frame_queue: Arc<FrameQueue>,
     /// The encoded frame.

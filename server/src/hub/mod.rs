@@ -19,7 +19,7 @@ use mathia_protocol::id::{AccountId, DeviceId, RoomNumber, TimeMs};
 use mathia_protocol::wire::{ServerDatagram, encode_body};
 
 pub use bus::{Bus, LocalBus};
-pub use delivery::{Answer, Delivery, EphemeralKey};
+pub use delivery::{Delivery, EphemeralKey, SessionAnswer};
 pub use frame_queue::{FrameQueue, QueueLimits, SessionEnd, event_frame, fault_frame, reply_frame};
 
 use entry_run::RunBuilder;
@@ -160,9 +160,9 @@ impl Hub {
 
     /// Queues answers in their order and wakes nobody: the deliveries of the same batch follow, or
     /// else [`wake`](Self::wake).
-    pub fn answer(&self, answers: impl Iterator<Item = Answer>) {
+    pub fn answer(&self, answers: impl Iterator<Item = SessionAnswer>) {
         let mut to_wake = self.to_wake();
-        for Answer { frame_queue, frame } in answers {
+        for SessionAnswer { frame_queue, frame } in answers {
             if frame_queue.queue(|queues, _| queues.push_answer(frame)) {
                 to_wake.push(frame_queue);
             }

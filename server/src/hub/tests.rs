@@ -131,7 +131,7 @@ fn everybody_in_a_room_hears_its_entries_in_order_and_nobody_else_does() {
 fn answers_do_not_change_the_order_of_entries() {
     let town = town();
     let ann = town.enters_and_subscribes(1, &[TEAM]);
-    let answer = Answer { frame_queue: Arc::clone(&ann.frame_queue), frame: Bytes::new() };
+    let answer = SessionAnswer { frame_queue: Arc::clone(&ann.frame_queue), frame: Bytes::new() };
     town.hub.answer([answer].into_iter());
     town.hub.deliver(&[entry(TEAM, 1), entry(TEAM, 2), entry(TEAM, 3)]);
     assert_eq!(ann.seqs(), [1, 2, 3]);

@@ -9,7 +9,7 @@ use rand::CryptoRng;
 
 use super::job::AnswerAddress;
 use super::sampler::Sample;
-use crate::hub::{Answer, Delivery, event_frame};
+use crate::hub::{Delivery, SessionAnswer, event_frame};
 use crate::store::Write;
 
 /// Answers a job without a session, once it is known whether the batch is durable: with `Some`, this
@@ -28,7 +28,7 @@ pub(crate) struct Batch<'a> {
 #[derive(Default)]
 pub(crate) struct BatchOutput {
     /// To the sessions that asked.
-    pub(super) answers: Vec<Answer>,
+    pub(super) answers: Vec<SessionAnswer>,
     /// To everybody whom it concerns.
     pub(super) deliveries: Vec<Delivery>,
     /// To those who asked without a session.
@@ -47,7 +47,7 @@ impl fmt::Debug for BatchOutput {
 impl Batch<'_> {
     pub(super) fn answer(&mut self, to: &AnswerAddress, frame: bytes::Bytes) {
         let frame_queue = Arc::clone(&to.frame_queue);
-        self.output.answers.push(Answer { frame_queue, frame });
+        self.output.answers.push(SessionAnswer { frame_queue, frame });
     }
 
     pub(super) fn emit(&mut self, delivery: Delivery) {

@@ -9,8 +9,8 @@ use quinn::{Connecting, Endpoint, Incoming};
 use tokio::time::timeout;
 use tracing::debug;
 
-use super::gate::{Admission, Gate, Verdict};
-use crate::session::{self, Ending, Shared};
+use super::gate::{Admission, Gate, GateVerdict};
+use crate::session::{self, ConnectionEnd, Shared};
 
 /// How long the handshake of a connection may take.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
@@ -34,19 +34,19 @@ fn judge(incoming: Incoming, gate: &Gate, shared: &Arc<Shared>) {
     let now = shared.clock.now_ms();
     let is_proven = incoming.remote_address_validated();
     match gate.judge(incoming.remote_address(), is_proven, now) {
-        Verdict::Accept(admission) => match incoming.accept() {
+        GateVerdict::Accept(admission) => match incoming.accept() {
             Ok(connecting) => {
                 shared.tasks.spawn(serve(connecting, admission, Arc::clone(shared)));
             }
             Err(error) => debug!(%error, "a connection attempt made no sense"),
         },
-        Verdict::Retry => {
+        GateVerdict::Retry => {
             if let Err(error) = incoming.retry() {
                 // Cannot be: only unproven addresses are asked for proof.
                 error.into_incoming().ignore();
             }
         }
-        Verdict::Ignore => incoming.ignore(),
+        GateVerdict::Ignore => incoming.ignore(),
     }
 }
 
@@ -58,7 +58,7 @@ async fn serve(connecting: Connecting, mut admission: Admission, shared: Arc<Sha
     };
     admission.end_handshake();
     let ending = session::serve(Arc::clone(&shared), connection).await;
-    if ending == Ending::LoginFailed {
+    if ending == ConnectionEnd::LoginFailed {
         admission.note_failed_login(shared.clock.now_ms());
     }
     metrics::counter!("mathia_connections_ended_total", "ending" => ending.word()).increment(1);

@@ -21,7 +21,7 @@ const BAN_MS: u64 = 60_000;
 
 /// What to do with a connection that somebody wants to open.
 #[derive(Debug)]
-pub(super) enum Verdict {
+pub(super) enum GateVerdict {
     /// Go on with the handshake.
     Accept(Admission),
     /// Let it prove that it can be reached at its address, and come again.
@@ -103,7 +103,7 @@ impl Gate {
     }
 
     /// Judges a connection attempt; `is_proven` says that the peer was reached at its address.
-    pub(super) fn judge(&self, remote: SocketAddr, is_proven: bool, now: TimeMs) -> Verdict {
+    pub(super) fn judge(&self, remote: SocketAddr, is_proven: bool, now: TimeMs) -> GateVerdict {
         let address = remote.ip().to_canonical();
         let mut state = self.lock();
         let opinion = state.judge(address, is_proven, now);
@@ -115,15 +115,15 @@ impl Gate {
                 *state.connections.entry(address).or_default() += 1;
                 drop(state);
                 let gate = self.clone();
-                Verdict::Accept(Admission { gate, address, is_handshaking: true })
+                GateVerdict::Accept(Admission { gate, address, is_handshaking: true })
             }
             Opinion::Retry => {
                 state.knocks.retried += 1;
-                Verdict::Retry
+                GateVerdict::Retry
             }
             Opinion::Ignore => {
                 state.knocks.ignored += 1;
-                Verdict::Ignore
+                GateVerdict::Ignore
             }
         }
     }
@@ -144,7 +144,7 @@ impl Gate {
     }
 }
 
-/// A [`Verdict`] before it is acted upon.
+/// A [`GateVerdict`] before it is acted upon.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Opinion {
     Accept,
@@ -239,8 +239,8 @@ mod tests {
 
     fn accepts(gate: &Gate, from: SocketAddr) -> Option<Admission> {
         match gate.judge(from, true, NOW) {
-            Verdict::Accept(admission) => Some(admission),
-            Verdict::Retry | Verdict::Ignore => None,
+            GateVerdict::Accept(admission) => Some(admission),
+            GateVerdict::Retry | GateVerdict::Ignore => None,
         }
     }
 
@@ -250,11 +250,11 @@ mod tests {
         for _ in 0..2 {
             assert!(accepts(&gate, home(1)).is_some());
         }
-        assert!(matches!(gate.judge(home(1), false, NOW), Verdict::Retry));
-        assert!(matches!(gate.judge(home(1), true, NOW), Verdict::Ignore));
+        assert!(matches!(gate.judge(home(1), false, NOW), GateVerdict::Retry));
+        assert!(matches!(gate.judge(home(1), true, NOW), GateVerdict::Ignore));
         assert!(accepts(&gate, home(2)).is_some(), "others are not concerned");
         let later = TimeMs(NOW.0 + 1_000);
-        assert!(matches!(gate.judge(home(1), true, later), Verdict::Accept(_)));
+        assert!(matches!(gate.judge(home(1), true, later), GateVerdict::Accept(_)));
     }
 
     #[test]
@@ -273,11 +273,11 @@ mod tests {
         let gate = gate(|limits| limits.handshakes_max = HANDSHAKES_UNPROVEN_MAX + 1);
         let mut open: Vec<_> =
             (0..HANDSHAKES_UNPROVEN_MAX).map(|_| accepts(&gate, home(1)).unwrap()).collect();
-        assert!(matches!(gate.judge(home(2), false, NOW), Verdict::Retry));
+        assert!(matches!(gate.judge(home(2), false, NOW), GateVerdict::Retry));
         open.push(accepts(&gate, home(2)).unwrap());
-        assert!(matches!(gate.judge(home(3), true, NOW), Verdict::Ignore));
+        assert!(matches!(gate.judge(home(3), true, NOW), GateVerdict::Ignore));
         open.iter_mut().for_each(Admission::end_handshake);
-        assert!(matches!(gate.judge(home(3), false, NOW), Verdict::Accept(_)));
+        assert!(matches!(gate.judge(home(3), false, NOW), GateVerdict::Accept(_)));
     }
 
     #[test]
@@ -308,6 +308,6 @@ mod tests {
         assert!(accepts(&gate, home(1)).is_none());
         assert!(accepts(&gate, home(2)).is_some());
         let later = TimeMs(NOW.0 + BAN_MS);
-        assert!(matches!(gate.judge(home(1), true, later), Verdict::Accept(_)));
+        assert!(matches!(gate.judge(home(1), true, later), GateVerdict::Accept(_)));
     }
 }

@@ -11,7 +11,7 @@ use mathia_protocol::wire::{BulkReply, BulkRequest, Fault, decode, encode_frame}
 use quinn::{RecvStream, SendStream, VarInt};
 use tokio::time::timeout;
 
-use super::Ending;
+use super::ConnectionEnd;
 use super::context::SessionContext;
 use super::frames::FrameReader;
 use super::session_loop::WRITE_TIMEOUT;
@@ -37,10 +37,10 @@ async fn serve(
     context: &Arc<SessionContext>,
     send: &mut SendStream,
     mut reader: FrameReader,
-) -> Result<(), Ending> {
+) -> Result<(), ConnectionEnd> {
     let body = timeout(FRAME_TIMEOUT, reader.next(FRAME_LEN_MAX_OPENING)).await;
-    let body = body.map_err(|_| Ending::TooSlow)??.ok_or(Ending::PeerLeft)?;
-    let request: BulkRequest = decode(&body).map_err(|_| Ending::Malformed)?;
+    let body = body.map_err(|_| ConnectionEnd::TooSlow)??.ok_or(ConnectionEnd::PeerLeft)?;
+    let request: BulkRequest = decode(&body).map_err(|_| ConnectionEnd::Malformed)?;
     let mut progress = Progress::Asked(request);
     let mut version = Some(VERSION_BYTE);
     loop {
@@ -52,13 +52,13 @@ async fn serve(
         };
         let mut chunks = [version.take().unwrap_or_default(), frame];
         let written = timeout(WRITE_TIMEOUT, send.write_all_chunks(&mut chunks)).await;
-        written.map_err(|_| Ending::TooSlow)??;
+        written.map_err(|_| ConnectionEnd::TooSlow)??;
         match next {
             Some(read) => progress = Progress::Reading(read),
             None => break,
         }
     }
-    send.finish().map_err(|_| Ending::PeerLeft)
+    send.finish().map_err(|_| ConnectionEnd::PeerLeft)
 }
 
 /// How far a bulk read has come.

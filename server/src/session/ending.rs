@@ -5,7 +5,7 @@ use quinn::{ConnectionError, VarInt};
 
 /// Why a connection ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Ending {
+pub enum ConnectionEnd {
     /// The peer left, or the network did.
     PeerLeft,
     /// What the peer sent is no frame, or none that makes sense there.
@@ -26,7 +26,7 @@ pub enum Ending {
     Internal,
 }
 
-impl Ending {
+impl ConnectionEnd {
     /// What the peer is told.
     pub fn close_code(self) -> CloseCode {
         match self {
@@ -62,7 +62,7 @@ impl Ending {
     }
 }
 
-impl From<super::frames::FrameError> for Ending {
+impl From<super::frames::FrameError> for ConnectionEnd {
     fn from(error: super::frames::FrameError) -> Self {
         match error {
             super::frames::FrameError::Broken(_) => Self::PeerLeft,
@@ -73,19 +73,19 @@ impl From<super::frames::FrameError> for Ending {
     }
 }
 
-impl From<ConnectionError> for Ending {
+impl From<ConnectionError> for ConnectionEnd {
     fn from(_: ConnectionError) -> Self {
         Self::PeerLeft
     }
 }
 
-impl From<quinn::WriteError> for Ending {
+impl From<quinn::WriteError> for ConnectionEnd {
     fn from(_: quinn::WriteError) -> Self {
         Self::PeerLeft
     }
 }
 
-impl From<crate::hub::SessionEnd> for Ending {
+impl From<crate::hub::SessionEnd> for ConnectionEnd {
     fn from(session_end: crate::hub::SessionEnd) -> Self {
         match session_end {
             crate::hub::SessionEnd::Expelled => Self::Expelled,

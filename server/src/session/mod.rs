@@ -19,7 +19,7 @@ use quinn::{Connection, VarInt};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-pub use ending::Ending;
+pub use ending::ConnectionEnd;
 pub use opening::VERSION;
 
 use crate::clock::Clock;
@@ -113,11 +113,11 @@ impl Shared {
 ///
 /// Ends by itself within its timeouts when the peer is gone, and soon after the hub ends sessions
 /// when the server stops.
-pub async fn serve(shared: Arc<Shared>, connection: Connection) -> Ending {
+pub async fn serve(shared: Arc<Shared>, connection: Connection) -> ConnectionEnd {
     // Boxed: what the opening needs is given back before the session begins to idle.
     let opened = tokio::select! {
         biased;
-        () = shared.stop.cancelled() => Err(Ending::Stopping),
+        () = shared.stop.cancelled() => Err(ConnectionEnd::Stopping),
         opened = Box::pin(opening::open(&shared, &connection)) => opened,
     };
     let ending = match opened {
@@ -132,7 +132,7 @@ async fn begin(
     shared: Arc<Shared>,
     connection: Connection,
     opened: opening::OpenedSession,
-) -> Ending {
+) -> ConnectionEnd {
     let opening::OpenedSession { account, device, chain_seq, n_expulsions, mut send, reader } =
         opened;
     let frame_queue = Arc::new(FrameQueue::new(QueueLimits::from(&shared.limits)));
@@ -140,13 +140,13 @@ async fn begin(
     let Ok(id) = shared.hub.enter(session) else {
         let rule = "too many connections of this account".to_owned();
         Box::pin(opening::send_refusal(&mut send, Fault::NotAllowed { rule })).await;
-        return Ending::Refused;
+        return ConnectionEnd::Refused;
     };
     // Dropped at every end of the session, a panic's too.
     let _present = HubEntry { shared: Arc::clone(&shared), id, account };
     let is_recheck_needed = shared.hub.n_expulsions() != n_expulsions;
     if is_recheck_needed && !Box::pin(opening::is_still_known(&shared, account, device)).await {
-        return Ending::Expelled;
+        return ConnectionEnd::Expelled;
     }
     raise_limits(&connection);
     // Messages leave before pages of history.

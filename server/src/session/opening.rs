@@ -23,7 +23,7 @@ use tokio::sync::oneshot;
 use tokio::time::{sleep, timeout};
 
 use super::frames::FrameReader;
-use super::{Ending, Shared};
+use super::{ConnectionEnd, Shared};
 use crate::rooms::Job;
 
 /// The newest version of the protocol that the server speaks.
@@ -55,9 +55,9 @@ pub(super) struct OpenedSession {
 pub(super) async fn open(
     shared: &Arc<Shared>,
     connection: &Connection,
-) -> Result<OpenedSession, Ending> {
+) -> Result<OpenedSession, ConnectionEnd> {
     let streams = timeout(HELLO_TIMEOUT, connection.accept_bi()).await;
-    let (send, recv) = streams.map_err(|_| Ending::NoHello)??;
+    let (send, recv) = streams.map_err(|_| ConnectionEnd::NoHello)??;
     let mut dialogue = Dialogue { shared, connection, send, reader: FrameReader::new(recv) };
     dialogue.send_version().await?;
     let n_expulsions = shared.hub.n_expulsions();
@@ -126,10 +126,10 @@ struct Login {
 
 enum OpeningError {
     With(Fault),
-    Silently(Ending),
+    Silently(ConnectionEnd),
 }
 
-impl<E: Into<Ending>> From<E> for OpeningError {
+impl<E: Into<ConnectionEnd>> From<E> for OpeningError {
     fn from(error: E) -> Self {
         Self::Silently(error.into())
     }
@@ -143,7 +143,7 @@ struct Dialogue<'a> {
 }
 
 impl Dialogue<'_> {
-    async fn send_version(&mut self) -> Result<(), Ending> {
+    async fn send_version(&mut self) -> Result<(), ConnectionEnd> {
         Ok(self.send.write_all(&[STREAM_VERSION]).await?)
     }
 
@@ -164,25 +164,25 @@ impl Dialogue<'_> {
                 Opening::Register(register) if !has_recovered => {
                     return self.register(register).await;
                 }
-                _ => return Err(Ending::Malformed.into()),
+                _ => return Err(ConnectionEnd::Malformed.into()),
             }
         }
-        Err(Ending::Malformed.into())
+        Err(ConnectionEnd::Malformed.into())
     }
 
-    async fn receive(&mut self) -> Result<Opening, Ending> {
+    async fn receive(&mut self) -> Result<Opening, ConnectionEnd> {
         let frame = timeout(HELLO_TIMEOUT, self.reader.next(FRAME_LEN_MAX_OPENING)).await;
-        let body = frame.map_err(|_| Ending::NoHello)??.ok_or(Ending::PeerLeft)?;
-        decode(&body).map_err(|_| Ending::Malformed)
+        let body = frame.map_err(|_| ConnectionEnd::NoHello)??.ok_or(ConnectionEnd::PeerLeft)?;
+        decode(&body).map_err(|_| ConnectionEnd::Malformed)
     }
 
-    async fn send(&mut self, reply: &OpeningReply) -> Result<(), Ending> {
+    async fn send(&mut self, reply: &OpeningReply) -> Result<(), ConnectionEnd> {
         // Replies here are far smaller than the window; the peer's credit is what may be missing.
         let written = timeout(HELLO_TIMEOUT, self.send.write_chunk(encode_frame(reply))).await;
-        Ok(written.map_err(|_| Ending::TooSlow)??)
+        Ok(written.map_err(|_| ConnectionEnd::TooSlow)??)
     }
 
-    async fn inform(&mut self) -> Result<(), Ending> {
+    async fn inform(&mut self) -> Result<(), ConnectionEnd> {
         let info = Info {
             realm: self.shared.realm,
             registration: self.shared.registration,
@@ -267,18 +267,18 @@ impl Dialogue<'_> {
         let context = scope.exporter_context();
         self.connection
             .export_keying_material(&mut value, EXPORTER_LABEL, &context.0)
-            .map_err(|_| Ending::Internal)?;
-        Ok(ExporterValue::new(value).map_err(|_| Ending::Internal)?)
+            .map_err(|_| ConnectionEnd::Internal)?;
+        Ok(ExporterValue::new(value).map_err(|_| ConnectionEnd::Internal)?)
     }
 
     /// Says why, and says how the connection ends.
-    async fn refuse(&mut self, fault: Fault) -> Ending {
+    async fn refuse(&mut self, fault: Fault) -> ConnectionEnd {
         let ending = match fault {
-            Fault::AuthFailed => Ending::LoginFailed,
-            Fault::Malformed => Ending::Malformed,
-            _ => Ending::Refused,
+            Fault::AuthFailed => ConnectionEnd::LoginFailed,
+            Fault::Malformed => ConnectionEnd::Malformed,
+            _ => ConnectionEnd::Refused,
         };
-        if ending == Ending::LoginFailed {
+        if ending == ConnectionEnd::LoginFailed {
             let pause = rand::rng().random_range(FAILURE_PAUSE_MS);
             sleep(Duration::from_millis(pause)).await;
         }

@@ -18,7 +18,7 @@ use tokio::time::{Instant, sleep_until, timeout};
 
 use super::context::SessionContext;
 use super::frames::FrameReader;
-use super::{Ending, bulk};
+use super::{ConnectionEnd, bulk};
 use crate::rate::{Bucket, Rate};
 
 /// A peer that takes nothing for so long is closed.
@@ -62,7 +62,7 @@ pub(super) struct SessionLoop {
     has_rung: bool,
     typing: Bucket,
     /// Set once the session is to end: it reads no more and goes when everything is said.
-    leaving: Option<Ending>,
+    leaving: Option<ConnectionEnd>,
 }
 
 impl SessionLoop {
@@ -89,19 +89,21 @@ impl SessionLoop {
 
     /// Serves the session until the peer leaves or misbehaves, the device is expelled, or the server
     /// stops.
-    pub(super) async fn run(mut self) -> Ending {
+    pub(super) async fn run(mut self) -> ConnectionEnd {
         let ending = match self.serve().await {
             Ok(never) => match never {},
             Err(ending) => ending,
         };
-        if matches!(ending, Ending::Stopping | Ending::Expelled) && self.send.finish().is_ok() {
+        if matches!(ending, ConnectionEnd::Stopping | ConnectionEnd::Expelled)
+            && self.send.finish().is_ok()
+        {
             // Everything was written; the peer gets a moment to take it before the close overtakes.
             drop(timeout(GOODBYE_TIMEOUT, self.send.stopped()).await);
         }
         ending
     }
 
-    async fn serve(&mut self) -> Result<std::convert::Infallible, Ending> {
+    async fn serve(&mut self) -> Result<std::convert::Infallible, ConnectionEnd> {
         let connection = self.connection.clone();
         let context = Arc::clone(&self.context);
         // Kept from turn to turn, so that a turn costs no registration anew.
@@ -110,7 +112,7 @@ impl SessionLoop {
         loop {
             self.write().await?;
             if let Some(ending) = self.leaving
-                && (ending == Ending::Expelled || self.has_said_all())
+                && (ending == ConnectionEnd::Expelled || self.has_said_all())
             {
                 return Err(ending);
             }
@@ -130,7 +132,7 @@ impl SessionLoop {
                 () = context.frame_queue().rung() => self.has_rung = true,
                 filled = self.reader.fill(), if may_read => {
                     if !filled? {
-                        return Err(Ending::PeerLeft);
+                        return Err(ConnectionEnd::PeerLeft);
                     }
                 }
                 stream = &mut streams => {
@@ -146,19 +148,19 @@ impl SessionLoop {
                     self.nudge();
                 }
                 () = sleep_until(deadline.unwrap_or_else(Instant::now)), if deadline.is_some() => {
-                    return Err(Ending::TooSlow);
+                    return Err(ConnectionEnd::TooSlow);
                 }
             }
         }
     }
 
     /// Hands on what was read, as long as calls may be opened.
-    fn answer_frames(&mut self) -> Result<(), Ending> {
+    fn answer_frames(&mut self) -> Result<(), ConnectionEnd> {
         while self.leaving.is_none() && self.context.frame_queue().may_open_call() {
             let Some(body) = self.reader.take(FRAME_LEN_MAX_COMMIT)? else { break };
-            let call: Call = decode(&body).map_err(|_| Ending::Malformed)?;
+            let call: Call = decode(&body).map_err(|_| ConnectionEnd::Malformed)?;
             if body.len() > FRAME_LEN_MAX && !matches!(call.request, Request::Commit { .. }) {
-                return Err(Ending::Malformed);
+                return Err(ConnectionEnd::Malformed);
             }
             self.context.frame_queue().open_call();
             if self.context.dispatch(call) {
@@ -170,7 +172,7 @@ impl SessionLoop {
 
     /// Takes what waits in the frame queue and gives the transport as much as it takes at once: what
     /// waits together leaves together.
-    async fn write(&mut self) -> Result<(), Ending> {
+    async fn write(&mut self) -> Result<(), ConnectionEnd> {
         if !self.has_rung {
             return Ok(());
         }

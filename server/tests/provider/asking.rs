@@ -1,6 +1,6 @@
 //! Servers that answer, each in its own way.
 
-use mathia_server::assistant::provider::{Ending, Provider as _};
+use mathia_server::assistant::provider::{FinishReason, Provider as _};
 use serde_json::json;
 
 use super::cast::{ask, openai, settings, usage};
@@ -20,7 +20,7 @@ async fn a_question_goes_out_once_and_its_answer_streams_back() {
 
     let finished = outcome.unwrap();
     assert_eq!(finished.text, "It is stuck.");
-    assert_eq!(finished.ending, Ending::Complete);
+    assert_eq!(finished.ending, FinishReason::Complete);
     assert_eq!(finished.model, "m-1");
     assert_eq!(finished.usage, usage(30, 3));
     assert!(call.head.starts_with("POST /v1/chat/completions HTTP/1.1\r\n"), "{}", call.head);
@@ -118,7 +118,7 @@ async fn a_server_that_does_not_stream_answers_as_well() {
     let (url, _questions) = ModelServer::answering(response).await;
     let finished = ask(&openai(&url)).await.unwrap();
     assert_eq!(finished.text, "All at once");
-    assert_eq!(finished.ending, Ending::CutOff);
+    assert_eq!(finished.ending, FinishReason::CutOff);
     assert_eq!(finished.usage, usage(4, 3));
 }
 
@@ -176,7 +176,7 @@ async fn reasoning_is_not_the_answer_and_a_tool_is_not_pretended() {
     let body = [delta(json!({"refusal": "I will not."})), ending("stop", 4, 3)].concat();
     let (url, _questions) = ModelServer::answering(until_closed(&body)).await;
     let finished = ask(&openai(&url)).await.unwrap();
-    assert_eq!((finished.text.as_str(), finished.ending), ("I will not.", Ending::Filtered));
+    assert_eq!((finished.text.as_str(), finished.ending), ("I will not.", FinishReason::Filtered));
 }
 
 #[tokio::test]

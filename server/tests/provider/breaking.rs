@@ -1,6 +1,6 @@
 //! Servers that break off: what came is kept, and the cause is true.
 
-use mathia_server::assistant::provider::{Ending, Trouble};
+use mathia_server::assistant::provider::{FinishReason, Trouble};
 use serde_json::json;
 
 use super::cast::{ask, openai, usage};
@@ -22,7 +22,10 @@ async fn breaks_off(whole: &[u8], finish: usize) {
         match outcome {
             Ok(finished) => {
                 assert!(finish <= n, "whole at {n}");
-                assert_eq!((finished.text.as_str(), finished.ending), (TEXT, Ending::Complete));
+                assert_eq!(
+                    (finished.text.as_str(), finished.ending),
+                    (TEXT, FinishReason::Complete)
+                );
             }
             Err(error) => {
                 assert!(n < finish, "{error} at {n}");
@@ -102,7 +105,7 @@ async fn an_answer_without_an_end_is_cut_off_and_the_server_let_go() {
     };
     let (outcome, ()) = within(async { tokio::join!(ask(&provider), serve) }).await;
     let finished = outcome.unwrap();
-    assert_eq!(finished.ending, Ending::CutOff);
+    assert_eq!(finished.ending, FinishReason::CutOff);
     assert_eq!(finished.text.len(), mathia_server::limits::PROVIDER_TEXT_LEN_MAX);
 }
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use mathia_protocol::id::TimeMs;
-use mathia_server::assistant::provider::error::Outcome;
+use mathia_server::assistant::provider::error::AnswerResult;
 use mathia_server::assistant::provider::openai::OpenAi;
 use mathia_server::assistant::provider::{Attached, Provider as _, Question, Usage};
 use mathia_server::config::{AssistantSettings, ProviderKind};
@@ -42,7 +42,7 @@ pub(crate) fn question() -> Question {
 }
 
 /// Asks; what the sink heard must be what is returned, whatever comes of it.
-pub(crate) async fn ask(provider: &OpenAi) -> Outcome {
+pub(crate) async fn ask(provider: &OpenAi) -> AnswerResult {
     let question = question();
     let mut heard = String::new();
     let mut sink = |piece: &str| {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use mathia_server::assistant::provider::openai::OpenAi;
-use mathia_server::assistant::provider::{Ending, Provider as _, Trouble};
+use mathia_server::assistant::provider::{FinishReason, Provider as _, Trouble};
 
 use super::cast::{ask, question, settings, usage};
 use crate::model::wire::{STREAM_HEAD, delta, ending, until_closed};
@@ -66,7 +66,7 @@ async fn an_answer_is_whole_though_its_connection_stays_open() {
         };
         let (outcome, ()) = within(async { tokio::join!(ask(&provider), serve) }).await;
         let finished = outcome.unwrap();
-        assert_eq!((finished.text.as_str(), finished.ending), ("Yes.", Ending::Complete));
+        assert_eq!((finished.text.as_str(), finished.ending), ("Yes.", FinishReason::Complete));
         assert_eq!(finished.usage == usage(4, 1), counted);
         assert_eq!(finished.usage.is_estimated, !counted);
     }

@@ -3,7 +3,7 @@
 use mathia_protocol::id::TimeMs;
 
 use super::{
-    Answering, Attached, Ending, Finished, Provider, Question, Sink, Source, Usage, prompt,
+    AnswerFuture, Attached, FinishReason, Finished, Provider, Question, Sink, Source, Usage, prompt,
 };
 
 /// The name where a model's would stand.
@@ -53,11 +53,11 @@ impl Provider for Builtin {
         &self.source
     }
 
-    fn answer<'a>(&'a self, question: &'a Question, sink: &'a mut dyn Sink) -> Answering<'a> {
+    fn answer<'a>(&'a self, question: &'a Question, sink: &'a mut dyn Sink) -> AnswerFuture<'a> {
         Box::pin(async move {
             let text = reply(question);
             sink.text(&text);
-            let (ending, model) = (Ending::Complete, NAME.to_owned());
+            let (ending, model) = (FinishReason::Complete, NAME.to_owned());
             Ok(Finished { text, ending, model, usage: Usage::default() })
         })
     }

@@ -204,7 +204,7 @@ pub enum SetupError {
 }
 
 /// An answer, or why there is none.
-pub type Outcome = Result<Finished, ProviderError>;
+pub type AnswerResult = Result<Finished, ProviderError>;
 
 #[cfg(test)]
 mod tests {

@@ -47,11 +47,12 @@ pub trait Provider: fmt::Debug + Send + Sync + 'static {
     /// # Cancel safety
     ///
     /// Dropping the future closes the connection to the model's server, which then stops.
-    fn answer<'a>(&'a self, question: &'a Question, sink: &'a mut dyn Sink) -> Answering<'a>;
+    fn answer<'a>(&'a self, question: &'a Question, sink: &'a mut dyn Sink) -> AnswerFuture<'a>;
 }
 
 /// An answer under way.
-pub type Answering<'a> = Pin<Box<dyn Future<Output = Result<Finished, ProviderError>> + Send + 'a>>;
+pub type AnswerFuture<'a> =
+    Pin<Box<dyn Future<Output = Result<Finished, ProviderError>> + Send + 'a>>;
 
 /// Takes an answer as it comes. Must not block: it runs between two reads of the network.
 pub trait Sink: Send {
@@ -91,7 +92,7 @@ pub struct Finished {
     /// All pieces, joined. Empty only when the provider filtered everything.
     pub text: String,
     /// Why it ended.
-    pub ending: Ending,
+    pub ending: FinishReason,
     /// The model that answered, by its own account where it gives one.
     pub model: String,
     /// What it took.
@@ -100,7 +101,7 @@ pub struct Finished {
 
 /// Why an answer ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Ending {
+pub enum FinishReason {
     /// The model had said all.
     Complete,
     /// The most tokens (or bytes) of an answer were reached.

@@ -16,16 +16,16 @@ use std::path::Path;
 use jiff::Timestamp;
 use reqwest::Url;
 
-use self::answer::Asked;
-use self::reading::Reading;
-use self::request::Terms;
-use super::error::Outcome;
+use self::answer::RequestFacts;
+use self::reading::ResponseReader;
+use self::request::RequestTerms;
+use super::error::AnswerResult;
 use super::guard::NotAllowed;
 use super::http::{HttpClient, Upstream, Waits};
 use super::key::ApiKey;
 use super::words::Cleaner;
 use super::{
-    Answering, Provider, ProviderError, Question, SetupError, Sink, Source, Trouble, estimate,
+    AnswerFuture, Provider, ProviderError, Question, SetupError, Sink, Source, Trouble, estimate,
     prompt, retry_after,
 };
 use crate::clock::{Clock as _, SystemClock};
@@ -37,7 +37,7 @@ use crate::model_address::{BaseUrl, is_public};
 pub struct OpenAi {
     source: Source,
     endpoint: Url,
-    terms: Terms,
+    terms: RequestTerms,
     instructions: String,
     key: Option<ApiKey>,
     http: HttpClient,
@@ -76,7 +76,7 @@ impl OpenAi {
                 is_local: url.is_local(),
             },
             endpoint: url.method("chat/completions"),
-            terms: Terms {
+            terms: RequestTerms {
                 model,
                 max_output_tokens: settings.max_output_tokens,
                 max_tokens_field: settings.max_tokens_field,
@@ -88,11 +88,13 @@ impl OpenAi {
         })
     }
 
-    async fn ask(&self, question: &Question, sink: &mut dyn Sink) -> Outcome {
+    async fn ask(&self, question: &Question, sink: &mut dyn Sink) -> AnswerResult {
         let conversation = prompt::conversation(&self.instructions, question);
         let text_lens = conversation.iter().map(|line| line.text.len());
-        let asked =
-            Asked { model: &self.terms.model, prompt_tokens: estimate::prompt_tokens(text_lens) };
+        let asked = RequestFacts {
+            model: &self.terms.model,
+            prompt_tokens: estimate::prompt_tokens(text_lens),
+        };
         let body = request::body(&self.terms, &conversation).to_string();
         let bearer = self.key.as_ref().and_then(ApiKey::bearer);
         let mut upstream =
@@ -100,7 +102,7 @@ impl OpenAi {
         if !upstream.is_success() {
             return Err(self.refusal(upstream).await);
         }
-        let mut reading = Reading::new(self.cleaner());
+        let mut reading = ResponseReader::new(self.cleaner());
         let trouble = loop {
             match upstream.next(reading.has_ended()).await {
                 Ok(Some(bytes)) => {
@@ -140,7 +142,7 @@ impl Provider for OpenAi {
         &self.source
     }
 
-    fn answer<'a>(&'a self, question: &'a Question, sink: &'a mut dyn Sink) -> Answering<'a> {
+    fn answer<'a>(&'a self, question: &'a Question, sink: &'a mut dyn Sink) -> AnswerFuture<'a> {
         Box::pin(self.ask(question, sink))
     }
 }

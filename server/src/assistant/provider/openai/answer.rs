@@ -1,10 +1,10 @@
 //! An answer as it grows: pieces go in, and in the end it says what it was.
 
-use super::chunk::{Counts, Piece, Why};
-use crate::assistant::provider::error::Outcome;
+use super::chunk::{StopReason, StreamPiece, TokenCounts};
+use crate::assistant::provider::error::AnswerResult;
 use crate::assistant::provider::words::Cleaner;
 use crate::assistant::provider::{
-    Arrived, Ending, Finished, ProviderError, Sink, Trouble, Usage, estimate,
+    Arrived, FinishReason, Finished, ProviderError, Sink, Trouble, Usage, estimate,
 };
 use crate::limits::PROVIDER_TEXT_LEN_MAX;
 
@@ -14,7 +14,7 @@ const TOOL_NOTE: &str =
 
 /// What is known of the question when its answer ends.
 #[derive(Debug, Clone, Copy)]
-pub struct Asked<'a> {
+pub struct RequestFacts<'a> {
     /// The model that was asked; it may call itself otherwise.
     pub model: &'a str,
     /// A guess of the question's tokens.
@@ -23,15 +23,15 @@ pub struct Asked<'a> {
 
 /// An answer under way.
 #[derive(Default)]
-pub struct Answer {
+pub struct PartialAnswer {
     text: String,
     model: Option<String>,
-    counts: Option<Counts>,
+    counts: Option<TokenCounts>,
     thought_len: usize,
     is_refusal: bool,
     calls_tool: bool,
     /// Why the model says that it is done.
-    why: Option<Why>,
+    why: Option<StopReason>,
     /// Why the rest is not read, if it is not.
     over: Option<Over>,
 }
@@ -45,7 +45,7 @@ enum Over {
     Cut,
 }
 
-impl Answer {
+impl PartialAnswer {
     /// Takes the next piece; text goes to the sink.
     ///
     /// # Errors
@@ -53,23 +53,23 @@ impl Answer {
     /// [`Trouble::Reported`] when the piece is the server's failure.
     pub fn take(
         &mut self,
-        piece: Piece,
+        piece: StreamPiece,
         cleaner: Cleaner<'_>,
         sink: &mut dyn Sink,
     ) -> Result<(), Trouble> {
         match piece {
-            Piece::Model(name) if self.model.is_none() => self.model = cleaner.model(&name),
-            Piece::Model(_) => {}
-            Piece::Text(text) => self.say(&text, sink),
-            Piece::Refusal(text) => {
+            StreamPiece::Model(name) if self.model.is_none() => self.model = cleaner.model(&name),
+            StreamPiece::Model(_) => {}
+            StreamPiece::Text(text) => self.say(&text, sink),
+            StreamPiece::Refusal(text) => {
                 self.is_refusal = true;
                 self.say(&text, sink);
             }
-            Piece::Thought(len) => self.thought_len = self.thought_len.saturating_add(len),
-            Piece::ToolCall => self.calls_tool = true,
-            Piece::Ended(why) => self.why = Some(why),
-            Piece::Usage(counts) => self.counts = Some(counts),
-            Piece::Failed(words) => {
+            StreamPiece::Thought(len) => self.thought_len = self.thought_len.saturating_add(len),
+            StreamPiece::ToolCall => self.calls_tool = true,
+            StreamPiece::Ended(why) => self.why = Some(why),
+            StreamPiece::Usage(counts) => self.counts = Some(counts),
+            StreamPiece::Failed(words) => {
                 let words = words.and_then(|words| cleaner.words(&words));
                 return Err(Trouble::Reported { words });
             }
@@ -96,9 +96,9 @@ impl Answer {
     pub fn conclude(
         mut self,
         trouble: Option<Trouble>,
-        asked: Asked<'_>,
+        asked: RequestFacts<'_>,
         sink: &mut dyn Sink,
-    ) -> Outcome {
+    ) -> AnswerResult {
         if !self.has_ended() {
             let began = !self.text.is_empty() || self.thought_len > 0 || self.calls_tool;
             let silence = if began { Trouble::Truncated } else { Trouble::NoAnswer };
@@ -108,13 +108,13 @@ impl Answer {
             };
             return Err(self.fail(trouble, asked));
         }
-        if self.calls_tool || self.why == Some(Why::Tool) {
+        if self.calls_tool || self.why == Some(StopReason::Tool) {
             let gap = if self.text.is_empty() { "" } else { "\n\n" };
             self.say(&format!("{gap}{TOOL_NOTE}"), sink);
         }
         let ending = self.ending();
-        if self.text.is_empty() && ending != Ending::Filtered {
-            let only_thought = ending == Ending::CutOff;
+        if self.text.is_empty() && ending != FinishReason::Filtered {
+            let only_thought = ending == FinishReason::CutOff;
             let trouble = if only_thought { Trouble::OnlyThought } else { Trouble::Empty };
             return Err(self.fail(trouble, asked));
         }
@@ -137,20 +137,20 @@ impl Answer {
         }
     }
 
-    fn ending(&self) -> Ending {
+    fn ending(&self) -> FinishReason {
         match self.why {
-            _ if self.is_refusal => Ending::Filtered,
-            Some(Why::Filter) => Ending::Filtered,
-            Some(Why::Length) => Ending::CutOff,
-            _ if self.over == Some(Over::Cut) => Ending::CutOff,
-            Some(Why::Stop | Why::Tool) | None => Ending::Complete,
+            _ if self.is_refusal => FinishReason::Filtered,
+            Some(StopReason::Filter) => FinishReason::Filtered,
+            Some(StopReason::Length) => FinishReason::CutOff,
+            _ if self.over == Some(Over::Cut) => FinishReason::CutOff,
+            Some(StopReason::Stop | StopReason::Tool) | None => FinishReason::Complete,
         }
     }
 
     /// What the server counted; what it left out follows from the rest, or is guessed.
-    fn usage(&self, asked: Asked<'_>) -> Usage {
+    fn usage(&self, asked: RequestFacts<'_>) -> Usage {
         // Some servers give zeros where they do not count.
-        let zeros = Counts { prompt: Some(0), completion: Some(0), total: Some(0) };
+        let zeros = TokenCounts { prompt: Some(0), completion: Some(0), total: Some(0) };
         let given = self.counts.filter(|counts| *counts != zeros).unwrap_or_default();
         let rest = |part: Option<u32>| Some(given.total?.saturating_sub(part?));
         let prompt = given.prompt.or_else(|| rest(given.completion));
@@ -163,7 +163,7 @@ impl Answer {
         Usage { prompt, completion, total, is_estimated }
     }
 
-    fn fail(self, trouble: Trouble, asked: Asked<'_>) -> ProviderError {
+    fn fail(self, trouble: Trouble, asked: RequestFacts<'_>) -> ProviderError {
         let took_something = !self.text.is_empty() || self.thought_len > 0 || self.counts.is_some();
         let usage = took_something.then(|| self.usage(asked));
         let arrived = Box::new(Arrived { text: self.text, model: self.model, usage });
@@ -171,9 +171,9 @@ impl Answer {
     }
 }
 
-impl std::fmt::Debug for Answer {
+impl std::fmt::Debug for PartialAnswer {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Answer({} bytes)", self.text.len())
+        write!(f, "PartialAnswer({} bytes)", self.text.len())
     }
 }
 
@@ -181,41 +181,42 @@ impl std::fmt::Debug for Answer {
 mod tests {
     use super::*;
 
-    const ASKED: Asked<'_> = Asked { model: "configured", prompt_tokens: 40 };
+    const ASKED: RequestFacts<'_> = RequestFacts { model: "configured", prompt_tokens: 40 };
 
     /// What comes of some pieces, and what the sink heard.
-    fn outcome(pieces: Vec<Piece>) -> (Outcome, String) {
+    fn outcome(pieces: Vec<StreamPiece>) -> (AnswerResult, String) {
         let mut heard = String::new();
         let mut sink = |text: &str| heard.push_str(text);
-        let mut answer = Answer::default();
+        let mut answer = PartialAnswer::default();
         let trouble = pieces
             .into_iter()
             .find_map(|piece| answer.take(piece, Cleaner::default(), &mut sink).err());
         (answer.conclude(trouble, ASKED, &mut sink), heard)
     }
 
-    fn text(text: &str) -> Piece {
-        Piece::Text(text.into())
+    fn text(text: &str) -> StreamPiece {
+        StreamPiece::Text(text.into())
     }
 
-    fn counts(prompt: Option<u32>, completion: Option<u32>, total: Option<u32>) -> Piece {
-        Piece::Usage(Counts { prompt, completion, total })
+    fn counts(prompt: Option<u32>, completion: Option<u32>, total: Option<u32>) -> StreamPiece {
+        StreamPiece::Usage(TokenCounts { prompt, completion, total })
     }
 
     #[test]
     fn an_answer_is_its_pieces_with_the_last_usage() {
         let (outcome, heard) = outcome(vec![
-            Piece::Model("m-2026".into()),
+            StreamPiece::Model("m-2026".into()),
             text("Hi "),
             counts(Some(2), Some(1), Some(3)),
-            Piece::Model("other".into()),
+            StreamPiece::Model("other".into()),
             text("there"),
-            Piece::Ended(Why::Stop),
+            StreamPiece::Ended(StopReason::Stop),
             counts(Some(2), Some(9), Some(11)),
         ]);
         let usage = Usage { prompt: 2, completion: 9, total: 11, is_estimated: false };
         let text = "Hi there".to_owned();
-        let expected = Finished { text, ending: Ending::Complete, model: "m-2026".into(), usage };
+        let expected =
+            Finished { text, ending: FinishReason::Complete, model: "m-2026".into(), usage };
         assert_eq!(outcome, Ok(expected));
         assert_eq!(heard, "Hi there");
     }
@@ -223,32 +224,43 @@ mod tests {
     #[test]
     fn endings_are_told_apart() {
         let ending = |pieces| outcome(pieces).0.unwrap().ending;
-        assert_eq!(ending(vec![text("a"), Piece::Ended(Why::Length)]), Ending::CutOff);
-        assert_eq!(ending(vec![text("a"), Piece::Ended(Why::Filter)]), Ending::Filtered);
-        assert_eq!(ending(vec![Piece::Ended(Why::Filter)]), Ending::Filtered);
-        let refusal = vec![Piece::Refusal("I may not.".into()), Piece::Ended(Why::Stop)];
+        assert_eq!(
+            ending(vec![text("a"), StreamPiece::Ended(StopReason::Length)]),
+            FinishReason::CutOff
+        );
+        assert_eq!(
+            ending(vec![text("a"), StreamPiece::Ended(StopReason::Filter)]),
+            FinishReason::Filtered
+        );
+        assert_eq!(ending(vec![StreamPiece::Ended(StopReason::Filter)]), FinishReason::Filtered);
+        let refusal =
+            vec![StreamPiece::Refusal("I may not.".into()), StreamPiece::Ended(StopReason::Stop)];
         let (outcome, heard) = outcome(refusal);
-        assert_eq!(outcome.unwrap().ending, Ending::Filtered);
+        assert_eq!(outcome.unwrap().ending, FinishReason::Filtered);
         assert_eq!(heard, "I may not.");
     }
 
     #[test]
     fn a_tool_call_is_said_in_the_answer() {
-        let (first, heard) =
-            outcome(vec![text("Let me look."), Piece::ToolCall, Piece::Ended(Why::Tool)]);
+        let (first, heard) = outcome(vec![
+            text("Let me look."),
+            StreamPiece::ToolCall,
+            StreamPiece::Ended(StopReason::Tool),
+        ]);
         assert_eq!(first.unwrap().text, heard);
         assert_eq!(heard, format!("Let me look.\n\n{TOOL_NOTE}"));
         // A server that calls it an ordinary stop, and one that sends no call.
-        for pieces in
-            [vec![Piece::ToolCall, Piece::Ended(Why::Stop)], vec![Piece::Ended(Why::Tool)]]
-        {
+        for pieces in [
+            vec![StreamPiece::ToolCall, StreamPiece::Ended(StopReason::Stop)],
+            vec![StreamPiece::Ended(StopReason::Tool)],
+        ] {
             assert_eq!(outcome(pieces).1, TOOL_NOTE);
         }
     }
 
     #[test]
     fn an_answer_that_ends_too_soon_fails_and_keeps_what_came() {
-        let (outcome, heard) = outcome(vec![text("The first"), Piece::Thought(11)]);
+        let (outcome, heard) = outcome(vec![text("The first"), StreamPiece::Thought(11)]);
         let error = outcome.unwrap_err();
         assert_eq!(error.trouble, Trouble::Truncated);
         assert_eq!(error.arrived.text, "The first");
@@ -259,7 +271,7 @@ mod tests {
 
     #[test]
     fn nothing_at_all_is_no_answer_and_costs_nothing() {
-        let error = outcome(vec![Piece::Model("m".into())]).0.unwrap_err();
+        let error = outcome(vec![StreamPiece::Model("m".into())]).0.unwrap_err();
         assert_eq!(error.trouble, Trouble::NoAnswer);
         assert_eq!(error.arrived.usage, None);
     }
@@ -267,26 +279,26 @@ mod tests {
     #[test]
     fn an_empty_answer_is_said_to_be_one() {
         let trouble = |pieces| outcome(pieces).0.unwrap_err().trouble;
-        assert_eq!(trouble(vec![Piece::Ended(Why::Stop)]), Trouble::Empty);
+        assert_eq!(trouble(vec![StreamPiece::Ended(StopReason::Stop)]), Trouble::Empty);
         assert_eq!(
-            trouble(vec![Piece::Thought(4_000), Piece::Ended(Why::Length)]),
+            trouble(vec![StreamPiece::Thought(4_000), StreamPiece::Ended(StopReason::Length)]),
             Trouble::OnlyThought
         );
     }
 
     #[test]
     fn a_failure_counts_unless_the_model_was_done() {
-        let failed = || Piece::Failed(Some("out of memory".into()));
+        let failed = || StreamPiece::Failed(Some("out of memory".into()));
         let error = outcome(vec![text("a"), failed()]).0.unwrap_err();
         assert_eq!(error.to_string(), "the model's server reports an error: out of memory");
         assert_eq!(error.arrived.text, "a");
-        assert!(outcome(vec![text("a"), Piece::Ended(Why::Stop), failed()]).0.is_ok());
+        assert!(outcome(vec![text("a"), StreamPiece::Ended(StopReason::Stop), failed()]).0.is_ok());
     }
 
     #[test]
     fn usage_is_what_was_counted_and_a_marked_guess_otherwise() {
-        let usage = |pieces: Vec<Piece>| {
-            let rest = [text("12345678"), Piece::Ended(Why::Stop)];
+        let usage = |pieces: Vec<StreamPiece>| {
+            let rest = [text("12345678"), StreamPiece::Ended(StopReason::Stop)];
             outcome(pieces.into_iter().chain(rest).collect()).0.unwrap().usage
         };
         let known =
@@ -309,12 +321,12 @@ mod tests {
     fn an_answer_without_an_end_is_cut_off_at_a_whole_character() {
         let mut n_heard = 0;
         let mut sink = |text: &str| n_heard += text.len();
-        let mut answer = Answer::default();
+        let mut answer = PartialAnswer::default();
         while !answer.is_over() {
             answer.take(text("äöü€"), Cleaner::default(), &mut sink).unwrap();
         }
         let finished = answer.conclude(None, ASKED, &mut sink).unwrap();
-        assert_eq!(finished.ending, Ending::CutOff);
+        assert_eq!(finished.ending, FinishReason::CutOff);
         assert!((PROVIDER_TEXT_LEN_MAX - 2..=PROVIDER_TEXT_LEN_MAX).contains(&finished.text.len()));
         assert_eq!(finished.text.len(), n_heard);
     }

@@ -1,6 +1,6 @@
 //! What one chunk of a chat completion says, whichever server wrote it.
 //!
-//! Pure: a JSON value in, [`Piece`]s out. Every field may be missing, null or of another kind than
+//! Pure: a JSON value in, [`StreamPiece`]s out. Every field may be missing, null or of another kind than
 //! documented; what is not understood is nothing. A whole completion, which servers send that do
 //! not stream, reads like a chunk whose `message` is its `delta`.
 
@@ -10,7 +10,7 @@ use super::reported;
 
 /// One thing that a chunk says.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Piece {
+pub enum StreamPiece {
     /// The model's name.
     Model(String),
     /// Text of the answer.
@@ -22,16 +22,16 @@ pub enum Piece {
     /// (A part of) a call of a tool, though none was offered.
     ToolCall,
     /// The model is done.
-    Ended(Why),
+    Ended(StopReason),
     /// Token counts so far; the last of them hold.
-    Usage(Counts),
+    Usage(TokenCounts),
     /// The server failed, in its own words where it has any.
     Failed(Option<String>),
 }
 
 /// Why a model is done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Why {
+pub enum StopReason {
     /// It had said all.
     Stop,
     /// Its tokens were used up.
@@ -44,7 +44,7 @@ pub enum Why {
 
 /// Token counts as the server gave them.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Counts {
+pub struct TokenCounts {
     /// Of the question.
     pub prompt: Option<u32>,
     /// Of the answer.
@@ -54,12 +54,12 @@ pub struct Counts {
 }
 
 /// What a chunk says, in the order in which it matters.
-pub fn pieces(chunk: &Value) -> Vec<Piece> {
+pub fn pieces(chunk: &Value) -> Vec<StreamPiece> {
     if let Some(words) = reported::error_in(chunk) {
-        return vec![Piece::Failed(words)];
+        return vec![StreamPiece::Failed(words)];
     }
     let mut pieces = Vec::new();
-    pieces.extend(text_of(&chunk["model"]).map(Piece::Model));
+    pieces.extend(text_of(&chunk["model"]).map(StreamPiece::Model));
     let choices = chunk["choices"].as_array().map(Vec::as_slice).unwrap_or_default();
     // Only one answer was asked for; a second is nobody's.
     let choice = choices.iter().find(|choice| choice["index"].as_u64().unwrap_or(0) == 0);
@@ -72,36 +72,38 @@ pub fn pieces(chunk: &Value) -> Vec<Piece> {
         choice.map_or(&Value::Null, |choice| &choice["usage"]),
         &chunk["x_groq"]["usage"],
     ];
-    pieces.extend(places.into_iter().find_map(counts).map(Piece::Usage));
+    pieces.extend(places.into_iter().find_map(counts).map(StreamPiece::Usage));
     pieces
 }
 
-fn said_by(choice: &Value, pieces: &mut Vec<Piece>) {
+fn said_by(choice: &Value, pieces: &mut Vec<StreamPiece>) {
     let said = [&choice["delta"], &choice["message"]].into_iter().find(|said| said.is_object());
     if let Some(said) = said {
         let thought = ["reasoning_content", "reasoning"].iter().find_map(|key| said[*key].as_str());
         let thought_len = thought.unwrap_or_default().len();
         if thought_len > 0 {
-            pieces.push(Piece::Thought(thought_len));
+            pieces.push(StreamPiece::Thought(thought_len));
         }
-        pieces.extend(content(&said["content"]).map(Piece::Text));
-        pieces.extend(text_of(&said["refusal"]).map(Piece::Refusal));
+        pieces.extend(content(&said["content"]).map(StreamPiece::Text));
+        pieces.extend(text_of(&said["refusal"]).map(StreamPiece::Refusal));
         let calls_tool = said["tool_calls"].as_array().is_some_and(|calls| !calls.is_empty())
             || said["function_call"].is_object();
         if calls_tool {
-            pieces.push(Piece::ToolCall);
+            pieces.push(StreamPiece::ToolCall);
         }
     } else {
-        pieces.extend(text_of(&choice["text"]).map(Piece::Text));
+        pieces.extend(text_of(&choice["text"]).map(StreamPiece::Text));
     }
     let reason = text_of(&choice["finish_reason"]);
     pieces.extend(reason.map(|reason| match reason.as_str() {
-        "length" | "max_tokens" | "MAX_TOKENS" => Piece::Ended(Why::Length),
-        "tool_calls" | "function_call" | "tool_use" => Piece::Ended(Why::Tool),
-        "content_filter" | "safety" | "SAFETY" | "refusal" => Piece::Ended(Why::Filter),
-        "error" | "abort" | "cancelled" => Piece::Failed(None),
+        "length" | "max_tokens" | "MAX_TOKENS" => StreamPiece::Ended(StopReason::Length),
+        "tool_calls" | "function_call" | "tool_use" => StreamPiece::Ended(StopReason::Tool),
+        "content_filter" | "safety" | "SAFETY" | "refusal" => {
+            StreamPiece::Ended(StopReason::Filter)
+        }
+        "error" | "abort" | "cancelled" => StreamPiece::Failed(None),
         // `stop`, and what others call it: `eos`, `end_turn`, `stop_sequence`, `STOP`.
-        _ => Piece::Ended(Why::Stop),
+        _ => StreamPiece::Ended(StopReason::Stop),
     }));
 }
 
@@ -121,7 +123,7 @@ fn text_of(value: &Value) -> Option<String> {
     value.as_str().filter(|text| !text.is_empty()).map(str::to_owned)
 }
 
-fn counts(usage: &Value) -> Option<Counts> {
+fn counts(usage: &Value) -> Option<TokenCounts> {
     let count = |key: &str| {
         let value = &usage[key];
         // A whole number, which some languages write as a float.
@@ -129,12 +131,12 @@ fn counts(usage: &Value) -> Option<Counts> {
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "saturates")]
         number.or_else(|| value.as_f64().filter(|n| *n >= 0.0).map(|n| n as u32))
     };
-    let counts = Counts {
+    let counts = TokenCounts {
         prompt: count("prompt_tokens"),
         completion: count("completion_tokens"),
         total: count("total_tokens"),
     };
-    (counts != Counts::default()).then_some(counts)
+    (counts != TokenCounts::default()).then_some(counts)
 }
 
 #[cfg(test)]
@@ -143,8 +145,8 @@ mod tests {
     use proptest::prelude::*;
     use serde_json::json;
 
-    fn text(text: &str) -> Piece {
-        Piece::Text(text.into())
+    fn text(text: &str) -> StreamPiece {
+        StreamPiece::Text(text.into())
     }
 
     #[test]
@@ -154,7 +156,7 @@ mod tests {
             "choices": [{"index": 0, "delta": {"content": "Hi"}, "finish_reason": null}],
             "timings": {"predicted_n": 1},
         });
-        assert_eq!(pieces(&chunk), [Piece::Model("m".into()), text("Hi")]);
+        assert_eq!(pieces(&chunk), [StreamPiece::Model("m".into()), text("Hi")]);
     }
 
     #[test]
@@ -199,26 +201,29 @@ mod tests {
     #[test]
     fn reasoning_refusals_and_tools_are_told_apart_from_text() {
         let of = |delta: Value| pieces(&json!({"choices": [{"index": 0, "delta": delta}]}));
-        assert_eq!(of(json!({"reasoning_content": "hmm", "content": null})), [Piece::Thought(3)]);
+        assert_eq!(
+            of(json!({"reasoning_content": "hmm", "content": null})),
+            [StreamPiece::Thought(3)]
+        );
         assert_eq!(
             of(json!({"reasoning": "hm", "content": "Hi"})),
-            [Piece::Thought(2), text("Hi")]
+            [StreamPiece::Thought(2), text("Hi")]
         );
-        assert_eq!(of(json!({"refusal": "No."})), [Piece::Refusal("No.".into())]);
+        assert_eq!(of(json!({"refusal": "No."})), [StreamPiece::Refusal("No.".into())]);
         let call = json!({"id": "c", "function": {"name": "f", "arguments": "{}"}});
-        assert_eq!(of(json!({"tool_calls": [call, call]})), [Piece::ToolCall]);
-        assert_eq!(of(json!({"function_call": {"name": "f"}})), [Piece::ToolCall]);
+        assert_eq!(of(json!({"tool_calls": [call, call]})), [StreamPiece::ToolCall]);
+        assert_eq!(of(json!({"function_call": {"name": "f"}})), [StreamPiece::ToolCall]);
     }
 
     #[test]
     fn endings_have_many_names() {
         for (name, expected) in [
-            ("stop", Piece::Ended(Why::Stop)),
-            ("eos", Piece::Ended(Why::Stop)),
-            ("length", Piece::Ended(Why::Length)),
-            ("tool_calls", Piece::Ended(Why::Tool)),
-            ("content_filter", Piece::Ended(Why::Filter)),
-            ("error", Piece::Failed(None)),
+            ("stop", StreamPiece::Ended(StopReason::Stop)),
+            ("eos", StreamPiece::Ended(StopReason::Stop)),
+            ("length", StreamPiece::Ended(StopReason::Length)),
+            ("tool_calls", StreamPiece::Ended(StopReason::Tool)),
+            ("content_filter", StreamPiece::Ended(StopReason::Filter)),
+            ("error", StreamPiece::Failed(None)),
         ] {
             assert_eq!(pieces(&json!({"choices": [{"finish_reason": name}]})), [expected]);
         }
@@ -227,8 +232,9 @@ mod tests {
     #[test]
     fn usage_is_found_whole_or_in_part() {
         let of = |chunk: Value| pieces(&chunk);
-        let counts =
-            |prompt, completion, total| [Piece::Usage(Counts { prompt, completion, total })];
+        let counts = |prompt, completion, total| {
+            [StreamPiece::Usage(TokenCounts { prompt, completion, total })]
+        };
         let usage = json!({"prompt_tokens": 2, "completion_tokens": 9, "total_tokens": 11});
         let whole = counts(Some(2), Some(9), Some(11));
         assert_eq!(of(json!({"choices": [], "usage": usage})), whole);
@@ -243,7 +249,7 @@ mod tests {
     fn an_error_is_all_that_a_chunk_says() {
         let chunk = json!({"error": {"message": "no memory", "code": 500}, "choices": [
             {"delta": {"content": "x"}}]});
-        assert_eq!(pieces(&chunk), [Piece::Failed(Some("no memory".into()))]);
+        assert_eq!(pieces(&chunk), [StreamPiece::Failed(Some("no memory".into()))]);
     }
 
     /// Any JSON, built of the names that are looked for.
@@ -291,7 +297,7 @@ mod tests {
         #[test]
         fn no_json_is_too_odd_to_be_read(chunk in any_json()) {
             for piece in pieces(&chunk) {
-                prop_assert_ne!(piece, Piece::Text(String::new()), "an empty piece says nothing");
+                prop_assert_ne!(piece, StreamPiece::Text(String::new()), "an empty piece says nothing");
             }
         }
     }

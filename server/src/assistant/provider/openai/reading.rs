@@ -3,10 +3,10 @@
 //! Pure, and therefore tested at every byte. The first byte that means something decides whether
 //! the server streams or sends one JSON document: content types are not to be relied on.
 
-use super::answer::{Answer, Asked};
-use super::chunk::{Piece, pieces};
+use super::answer::{PartialAnswer, RequestFacts};
+use super::chunk::{StreamPiece, pieces};
 use super::reported;
-use crate::assistant::provider::error::Outcome;
+use crate::assistant::provider::error::AnswerResult;
 use crate::assistant::provider::sse::{SseEvent, SseReader};
 use crate::assistant::provider::words::Cleaner;
 use crate::assistant::provider::{Sink, Trouble, json};
@@ -16,9 +16,9 @@ use crate::limits::{ANSWER_STREAM_LEN_MAX, ANSWER_WHOLE_LEN_MAX};
 const END_OF_STREAM: &str = "[DONE]";
 
 /// A response under way.
-pub struct Reading<'a> {
+pub struct ResponseReader<'a> {
     cleaner: Cleaner<'a>,
-    answer: Answer,
+    answer: PartialAnswer,
     shape: Shape,
     n_bytes: usize,
 }
@@ -33,10 +33,15 @@ enum Shape {
     Whole(Vec<u8>),
 }
 
-impl<'a> Reading<'a> {
+impl<'a> ResponseReader<'a> {
     /// A response of which nothing has come.
     pub fn new(cleaner: Cleaner<'a>) -> Self {
-        Self { cleaner, answer: Answer::default(), shape: Shape::Unknown(Vec::new()), n_bytes: 0 }
+        Self {
+            cleaner,
+            answer: PartialAnswer::default(),
+            shape: Shape::Unknown(Vec::new()),
+            n_bytes: 0,
+        }
     }
 
     /// Takes the next bytes; text goes to the sink as soon as its event is whole.
@@ -86,9 +91,9 @@ impl<'a> Reading<'a> {
     pub fn end(
         mut self,
         trouble: Option<Trouble>,
-        asked: Asked<'_>,
+        asked: RequestFacts<'_>,
         sink: &mut dyn Sink,
-    ) -> Outcome {
+    ) -> AnswerResult {
         let rest = match std::mem::replace(&mut self.shape, Shape::Unknown(Vec::new())) {
             Shape::Unknown(_) => Ok(()),
             // Half an event is none, so what is wrong with it does not matter.
@@ -117,7 +122,7 @@ impl<'a> Reading<'a> {
                 Some(value) => reported::error_in(&value).flatten(),
                 None => Some(event.data.clone()),
             };
-            return self.answer.take(Piece::Failed(words), self.cleaner, sink);
+            return self.answer.take(StreamPiece::Failed(words), self.cleaner, sink);
         }
         self.take_data(&event.data, sink)
     }
@@ -173,9 +178,9 @@ fn shape_of(lead: &[u8]) -> Result<Option<Shape>, Trouble> {
     })
 }
 
-impl std::fmt::Debug for Reading<'_> {
+impl std::fmt::Debug for ResponseReader<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Reading({} bytes, {:?})", self.n_bytes, self.answer)
+        write!(f, "ResponseReader({} bytes, {:?})", self.n_bytes, self.answer)
     }
 }
 

@@ -7,7 +7,7 @@ use crate::config::MaxTokensField;
 
 /// What every question to one server has in common.
 #[derive(Debug, Clone)]
-pub struct Terms {
+pub struct RequestTerms {
     /// The model.
     pub model: String,
     /// The most tokens of an answer.
@@ -17,7 +17,7 @@ pub struct Terms {
 }
 
 /// The body, streamed, with usage at the end. No tools are offered.
-pub fn body(terms: &Terms, conversation: &[Line]) -> Value {
+pub fn body(terms: &RequestTerms, conversation: &[Line]) -> Value {
     let messages: Vec<Value> = conversation
         .iter()
         .map(|line| json!({ "role": role(line.role), "content": line.text }))
@@ -45,20 +45,20 @@ mod tests {
 
     #[test]
     fn the_body_is_what_such_servers_expect() {
-        let mut terms = Terms {
+        let mut terms = RequestTerms {
             model: "m".into(),
             max_output_tokens: 64,
             max_tokens_field: MaxTokensField::MaxTokens,
         };
         let conversation = [
             Line { role: Role::System, text: "Be brief.".into() },
-            Line { role: Role::Asker, text: "Why?".into() },
+            Line { role: Role::Asker, text: "StopReason?".into() },
         ];
         let mut expected = json!({
             "model": "m",
             "messages": [
                 { "role": "system", "content": "Be brief." },
-                { "role": "user", "content": "Why?" },
+                { "role": "user", "content": "StopReason?" },
             ],
             "stream": true,
             "stream_options": { "include_usage": true },

@@ -3,10 +3,10 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::assistant::provider::{Ending, Usage};
+use crate::assistant::provider::{FinishReason, Usage};
 use crate::limits::{EVENT_LINE_LEN_MAX, PROVIDER_TEXT_LEN_MAX};
 
-const ASKED: Asked<'_> = Asked { model: "configured", prompt_tokens: 40 };
+const ASKED: RequestFacts<'_> = RequestFacts { model: "configured", prompt_tokens: 40 };
 
 /// One stream with most oddities: a byte order mark, comments, all line ends, `data:` without a
 /// space, null content, reasoning, no choices, usage in every chunk, a torn surrogate pair, raw
@@ -26,16 +26,16 @@ const STREAM_TEXT: &str = "Grüße \u{fffd}\u{1b}[1m\0\u{202e}😀";
 const STREAM_USAGE: Usage = Usage { prompt: 5, completion: 9, total: 14, is_estimated: false };
 
 /// What comes of a response in some pieces, and what the sink heard, piece by piece.
-fn read(pieces: &[&[u8]], trouble: Option<Trouble>) -> (Outcome, Vec<String>) {
+fn read(pieces: &[&[u8]], trouble: Option<Trouble>) -> (AnswerResult, Vec<String>) {
     let mut heard = Vec::new();
     let mut sink = |text: &str| heard.push(text.to_owned());
-    let mut reading = Reading::new(Cleaner::default());
+    let mut reading = ResponseReader::new(Cleaner::default());
     let own = pieces.iter().find_map(|piece| reading.feed(piece, &mut sink).err());
     let outcome = reading.end(own.or(trouble), ASKED, &mut sink);
     (outcome, heard)
 }
 
-fn outcome(response: &str) -> Outcome {
+fn outcome(response: &str) -> AnswerResult {
     read(&[response.as_bytes()], None).0
 }
 
@@ -50,7 +50,7 @@ fn a_stream_with_every_oddity_is_understood() {
     let (outcome, heard) = read(&[STREAM.as_bytes()], None);
     let finished = outcome.unwrap();
     assert_eq!(finished.text, STREAM_TEXT);
-    assert_eq!(finished.ending, Ending::Complete);
+    assert_eq!(finished.ending, FinishReason::Complete);
     assert_eq!(finished.model, "m-1");
     assert_eq!(finished.usage, STREAM_USAGE);
     assert_eq!(heard, ["Grüße ", "\u{fffd}", "\u{1b}[1m\0\u{202e}😀"]);
@@ -187,7 +187,7 @@ fn a_server_that_does_not_end_is_cut_off() {
         "data: {{\"choices\":[{{\"delta\":{{\"content\":\"{}\"}}}}]}}\n\n",
         "x".repeat(10_000)
     );
-    let mut reading = Reading::new(Cleaner::default());
+    let mut reading = ResponseReader::new(Cleaner::default());
     let mut n_fed = 0;
     while !reading.is_over() {
         reading.feed(chunk.as_bytes(), &mut |_: &str| ()).unwrap();
@@ -195,13 +195,16 @@ fn a_server_that_does_not_end_is_cut_off() {
     }
     assert!(n_fed <= PROVIDER_TEXT_LEN_MAX / 10_000 + 1);
     let finished = reading.end(None, ASKED, &mut |_: &str| ()).unwrap();
-    assert_eq!((finished.text.len(), finished.ending), (PROVIDER_TEXT_LEN_MAX, Ending::CutOff));
+    assert_eq!(
+        (finished.text.len(), finished.ending),
+        (PROVIDER_TEXT_LEN_MAX, FinishReason::CutOff)
+    );
 }
 
 #[test]
 fn floods_that_hold_no_text_are_refused() {
     let refused = |block: Vec<u8>| {
-        let mut reading = Reading::new(Cleaner::default());
+        let mut reading = ResponseReader::new(Cleaner::default());
         let n_blocks = ANSWER_STREAM_LEN_MAX / block.len() + 2;
         (0..n_blocks).find_map(|_| reading.feed(&block, &mut |_: &str| ()).err())
     };
