@@ -12,7 +12,7 @@ use mathia_protocol::id::{
 use mathia_protocol::wire::{
     BulkReply, BulkRequest, Call, ChainHeadLine, ClientDatagram, Cursor, DeliveredMark,
     DeviceGrant, DropCause, EntryBody, Event, Fault, Frame, Hello, Info, InviteLine, JoinLine,
-    KeyAnswer, LobbyLine, LogEntry, MarkStep, Opening, OpeningReply, PresenceLine, PresenceState,
+    KeyAnswer, LobbyLine, LogEntry, MarkBucket, Opening, OpeningReply, PresenceLine, PresenceState,
     Recover, Register, Registration, Reply, Request, RoomHead, ScheduleLine, ServerDatagram,
     ServerFrame, SessionLimits, SignedTick, Welcome, Wrap, decode, encode_body,
 };
@@ -235,7 +235,7 @@ fn room_head() -> RoomHead {
         delivered_upto: Seq(9),
         read_upto: Seq(8),
         n_unread: 1,
-        delivered: vec![MarkStep { upto: Seq(9), n_accounts: 2 }],
+        delivered: vec![MarkBucket { upto: Seq(9), n_accounts: 2 }],
         read: vec![],
     }
 }
@@ -389,7 +389,7 @@ fn events() -> Vec<Event> {
         Event::Lagged { room: RoomNumber(4), next_seq: Seq(11) },
         Event::Marks {
             room: RoomNumber(4),
-            delivered: vec![MarkStep { upto: Seq(9), n_accounts: 2 }],
+            delivered: vec![MarkBucket { upto: Seq(9), n_accounts: 2 }],
             read: vec![],
         },
         Event::Ticks { room: RoomNumber(4), ticks: vec![tick()] },

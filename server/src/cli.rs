@@ -19,7 +19,7 @@ pub struct Cli {
 /// What the server's program can do.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Serves until told to stop.
+    /// Serves until stopped.
     Serve(ServeArgs),
     /// Runs the assistant alone, on another host or under another user; `serve` starts its own.
     Assistant(AssistantArgs),
@@ -176,7 +176,7 @@ pub enum UserVerb {
         #[command(flatten)]
         place: DataArgs,
     },
-    /// Ends an account's right to log in; what it said stays.
+    /// Ends an account's right to log in; what it wrote stays.
     Remove {
         /// Its name.
         name: String,

@@ -24,7 +24,7 @@ impl Clock for SystemClock {
     }
 }
 
-/// A clock that moves only when told to: for tests.
+/// A clock that moves only when a test moves it: for tests.
 #[derive(Debug, Default)]
 pub struct ManualClock(AtomicU64);
 

@@ -1,4 +1,4 @@
-//! Damage that is found in stored data: told to whoever asked, logged, counted, and never fatal.
+//! Damage that is found in stored data: reported to the caller, logged, counted, and never fatal.
 //!
 //! One page that has rotted takes nothing from anybody who does not ask for it, and a restart mends
 //! nothing: so the read is refused and the server goes on. What SQLite itself calls corrupt, and a
@@ -12,7 +12,7 @@ use mathia_protocol::wire::Fault;
 use crate::error_text::with_causes;
 use crate::store::StoreError;
 
-/// A member may ask for the same damaged page over and over: the log hears of it this often.
+/// A member may ask for the same damaged page over and over: it is logged this often.
 const LOG_PAUSE_MS: u64 = 1_000;
 
 /// What was found since the start. Shared by the writer, the readers and the operator.
@@ -24,7 +24,7 @@ pub struct Damage {
 }
 
 impl Damage {
-    /// Counts and logs one find, and says what whoever asked is told.
+    /// Counts and logs one find, and returns the fault for the caller.
     pub fn found(&self, error: &StoreError, now: TimeMs) -> Fault {
         let n_found = self.n_found.fetch_add(1, Ordering::Relaxed) + 1;
         metrics::counter!("mathia_damage_found_total").increment(1);

@@ -1,7 +1,8 @@
 //! The mathia server: orders, stores and enforces; never an authority over who is in a room or who
 //! said what.
 //!
-//! Arrows point one way: `serve` → `session` → `rooms` → {`hub`, `store`} → the protocol crate.
+//! Arrows point one way: `program` → `admin` → `serve` → `session` → `rooms` → `accounts`, `hub`,
+//! `store` → the protocol crate. `tests/layers.rs` has every arrow, and fails on any other.
 
 pub mod accounts;
 pub mod admin;

@@ -27,7 +27,7 @@ fn main() -> ExitCode {
 fn end(result: Result<(), CommandError>) -> ExitCode {
     let Err(CommandError { code, error, hint }) = result else { return ExitCode::SUCCESS };
     let mut err = io::stderr().lock();
-    // Nobody is left to hear that standard error is closed.
+    // Nobody is left to report to that standard error is closed.
     drop(writeln!(err, "error: {error}"));
     if !hint.is_empty() {
         drop(writeln!(err, "hint: {hint}"));

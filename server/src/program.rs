@@ -39,7 +39,7 @@ const ASSISTANT_PATIENCE: Duration = Duration::from_secs(5);
 /// Where to listen when neither the command line nor the configuration says.
 const DEFAULT_PORT: u16 = 4433;
 
-/// Serves until told to stop.
+/// Serves until stopped.
 ///
 /// # Errors
 ///
@@ -127,7 +127,7 @@ pub fn serve_config(config: &Config, dir: &DataDir, listen: SocketAddr) -> Serve
     }
 }
 
-/// A server and what people are told about it.
+/// A running server and what is printed about it.
 struct Running {
     server: Server,
     address: String,
@@ -233,7 +233,7 @@ impl Running {
         listening.to_string()
     }
 
-    /// Prints where the server listens, last of all, and tells the service manager.
+    /// Prints where the server listens, last of all, and notifies the service manager.
     fn announce(&self) -> Result<(), CommandError> {
         let listening = self.server.local_addr().to_string();
         let as_json = json!({"v": 1, "type": "listening", "address": listening});

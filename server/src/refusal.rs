@@ -1,4 +1,4 @@
-//! Why a job was not done: a refusal that its caller is told, or a failure of the store.
+//! Why a job was not done: a refusal that is sent to its caller, or a failure of the store.
 //!
 //! Owns the mapping of rule errors to what goes over the wire. Never holds content.
 
@@ -14,7 +14,7 @@ use crate::store::StoreError;
 /// whole batch back.
 #[derive(Debug, thiserror::Error)]
 pub enum Refusal {
-    /// The caller is told this. Whether retrying helps is said at each [`Fault`].
+    /// This is sent to the caller. Whether retrying helps is said at each [`Fault`].
     #[error("refused: {0}")]
     Fault(#[from] Fault),
     /// The store failed. Retrying helps only after [`StoreError::Full`].
@@ -32,7 +32,7 @@ pub(crate) fn invalid(rule: &impl ToString) -> Refusal {
     Refusal::Fault(Fault::Invalid { rule: rule.to_string() })
 }
 
-/// What the author of a link is told that does not continue its chain, which ends at `head_seq`.
+/// The fault for a link that does not continue its chain, which ends at `head_seq`.
 pub(crate) fn link_fault(error: ChainError, head_seq: u32) -> Fault {
     match error {
         ChainError::Seq { .. } | ChainError::Prev => Fault::ChainMoved { seq: head_seq },
@@ -41,7 +41,7 @@ pub(crate) fn link_fault(error: ChainError, head_seq: u32) -> Fault {
     }
 }
 
-/// What the author of a commit is told that breaks a rule.
+/// The fault for a commit that breaks a rule.
 pub(crate) fn commit_fault(fault: CommitFault) -> Fault {
     match fault {
         CommitFault::HeadMoved { head, .. } => Fault::HeadMoved { commit: head },

@@ -4,7 +4,7 @@ use mathia_protocol::client::{EntryContent, EntryView, MarkCounts, RoomView, Sea
 use mathia_protocol::crypto::commit::{AgentScope, HistoryRule, Role, RoomKind, RoomMode};
 use mathia_protocol::crypto::content::Content;
 use mathia_protocol::id::{AccountId, DeviceId, Epoch, Hash, RoomId, Seq, TimeMs};
-use mathia_protocol::wire::MarkStep;
+use mathia_protocol::wire::MarkBucket;
 
 /// 2026-11-20T17:00:00Z.
 pub(crate) const NOON: TimeMs = TimeMs(1_795_194_000_000);
@@ -53,6 +53,6 @@ pub(crate) fn said(seq: u64, handle: &str, text: &str) -> EntryView {
 
 /// Marks of `n_others`, where so many accounts (oneself included) have everything up to 12.
 pub(crate) fn marks(n_others: u32, n_delivered: u32, n_read: u32) -> MarkCounts {
-    let step = |n_accounts| MarkStep { upto: Seq(12), n_accounts };
+    let step = |n_accounts| MarkBucket { upto: Seq(12), n_accounts };
     MarkCounts { n_others, delivered: vec![step(n_delivered)], read: vec![step(n_read)] }
 }

@@ -9,7 +9,7 @@ use mathia_protocol::crypto::commit::{
 };
 use mathia_protocol::crypto::content::Content;
 use mathia_protocol::id::{AccountId, DeviceId, Epoch, Hash, RoomId, Seq, TimeMs};
-use mathia_protocol::wire::{MarkStep, PresenceState};
+use mathia_protocol::wire::{MarkBucket, PresenceState};
 
 /// Thursday 19 November 2026, 17:00 UTC.
 pub(crate) const THURSDAY_17: u64 = 1_795_107_600_000;
@@ -187,6 +187,6 @@ pub(crate) fn conversation() -> Vec<EntryView> {
 /// Marks of a room of three, the own person included: everybody has it up to `delivered` and read
 /// it up to `read`.
 pub(crate) fn marks(delivered: u64, read: u64) -> MarkCounts {
-    let step = |upto| vec![MarkStep { upto: Seq(upto), n_accounts: 3 }];
+    let step = |upto| vec![MarkBucket { upto: Seq(upto), n_accounts: 3 }];
     MarkCounts { n_others: 2, delivered: step(delivered), read: step(read) }
 }

@@ -9,7 +9,7 @@ use crate::crypto::card::AgentCard;
 use crate::crypto::commit::{AgentScope, HistoryRule, Role, RoomKind, RoomMode};
 use crate::crypto::content::Content;
 use crate::id::{AccountId, DeviceId, Epoch, RoomId, Seq, TimeMs};
-use crate::wire::MarkStep;
+use crate::wire::MarkBucket;
 
 /// Something a face should know.
 #[derive(Debug, Clone)]
@@ -369,9 +369,9 @@ pub struct MarkCounts {
     /// How many human members there are besides oneself.
     pub n_others: u32,
     /// Delivered, newest step first (all human members counted, oneself included).
-    pub delivered: Vec<MarkStep>,
+    pub delivered: Vec<MarkBucket>,
     /// Read, newest step first.
-    pub read: Vec<MarkStep>,
+    pub read: Vec<MarkBucket>,
 }
 
 impl MarkCounts {
@@ -379,7 +379,7 @@ impl MarkCounts {
     ///
     /// The steps include the own person, whose marks cover what it wrote itself.
     pub fn reached(&self, seq: Seq) -> (u32, u32) {
-        let others = |steps: &[MarkStep]| {
+        let others = |steps: &[MarkBucket]| {
             let counts = steps.iter().filter(|step| step.upto >= seq).map(|step| step.n_accounts);
             counts.max().unwrap_or(0).saturating_sub(1).min(self.n_others)
         };

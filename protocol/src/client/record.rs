@@ -15,7 +15,7 @@ use crate::id::{
     AccountId, Counter, DeviceId, Hash, InviteToken, Realm, RoomId, RoomNumber, Seq, TimeMs,
     WorkspaceId,
 };
-use crate::wire::{EntryBody, MarkStep};
+use crate::wire::{EntryBody, MarkBucket};
 
 /// Where a pin of a server's key came from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -105,9 +105,9 @@ pub struct RoomFacts {
     /// When the newest entry was stored.
     pub active_at: TimeMs,
     /// How many accounts have received how far.
-    pub delivered: Vec<MarkStep>,
+    pub delivered: Vec<MarkBucket>,
     /// How many accounts have read how far.
-    pub read: Vec<MarkStep>,
+    pub read: Vec<MarkBucket>,
     /// The first entry from which the log is kept without a hole up to the cursor.
     pub held_from: Seq,
     /// Why sending is stopped here for good, after an alarm; survives restarts.

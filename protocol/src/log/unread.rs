@@ -6,7 +6,7 @@
 
 use crate::crypto::message::{Flags, MessageHeader};
 use crate::id::Seq;
-use crate::wire::MarkStep;
+use crate::wire::MarkBucket;
 
 /// How far an account has a room.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -74,9 +74,14 @@ pub enum Tick {
 
 /// Says how far an own message has come.
 ///
-/// `seq` is its place, `None` while it is queued. The staircases count all people in the room, the
+/// `seq` is its place, `None` while it is queued. The mark histograms count all people in the room, the
 /// author included, whose own marks cover what it sends. Alone in a room nothing is ever delivered.
-pub fn tick(seq: Option<Seq>, n_others: u32, delivered: &[MarkStep], read: &[MarkStep]) -> Tick {
+pub fn tick(
+    seq: Option<Seq>,
+    n_others: u32,
+    delivered: &[MarkBucket],
+    read: &[MarkBucket],
+) -> Tick {
     let Some(seq) = seq else { return Tick::Queued };
     let all = |steps| n_others > 0 && n_at(steps, seq) > n_others;
     if all(read) {
@@ -88,23 +93,23 @@ pub fn tick(seq: Option<Seq>, n_others: u32, delivered: &[MarkStep], read: &[Mar
     }
 }
 
-/// How many accounts have the log up to `seq` or further, by a staircase of marks.
-pub fn n_at(steps: &[MarkStep], seq: Seq) -> u32 {
+/// How many accounts have the log up to `seq` or further, by a mark histogram.
+pub fn n_at(steps: &[MarkBucket], seq: Seq) -> u32 {
     steps.iter().filter(|step| step.upto >= seq).map(|step| step.n_accounts).max().unwrap_or(0)
 }
 
-/// Builds the staircase of all marks, newest step first, of at most `n_steps_max` steps.
+/// Builds the mark histogram of all marks, newest step first, of at most `n_steps_max` steps.
 ///
 /// If there are more, the newest are kept and the lowest, where everyone is: the answers in between
 /// are too small then, never too large.
-pub fn staircase(marks: impl IntoIterator<Item = Seq>, n_steps_max: usize) -> Vec<MarkStep> {
+pub fn mark_histogram(marks: impl IntoIterator<Item = Seq>, n_steps_max: usize) -> Vec<MarkBucket> {
     let mut marks: Vec<Seq> = marks.into_iter().collect();
     marks.sort_unstable_by(|left, right| right.cmp(left));
-    let mut steps: Vec<MarkStep> = Vec::new();
+    let mut steps: Vec<MarkBucket> = Vec::new();
     for (n_accounts, upto) in (1..).zip(marks) {
         match steps.last_mut() {
             Some(step) if step.upto == upto => step.n_accounts = n_accounts,
-            _ => steps.push(MarkStep { upto, n_accounts }),
+            _ => steps.push(MarkBucket { upto, n_accounts }),
         }
     }
     if steps.len() > n_steps_max {
@@ -121,8 +126,8 @@ mod tests {
 
     use super::*;
 
-    fn step(upto: u64, n_accounts: u32) -> MarkStep {
-        MarkStep { upto: Seq(upto), n_accounts }
+    fn step(upto: u64, n_accounts: u32) -> MarkBucket {
+        MarkBucket { upto: Seq(upto), n_accounts }
     }
 
     #[test]
@@ -138,9 +143,9 @@ mod tests {
     #[test]
     fn ticks_follow_the_slowest_of_the_others() {
         // Four people with the author: marks 9 (author), 9, 7, 4.
-        let marks = staircase([Seq(9), Seq(4), Seq(9), Seq(7)], 10);
+        let marks = mark_histogram([Seq(9), Seq(4), Seq(9), Seq(7)], 10);
         assert_eq!(marks, [step(9, 2), step(7, 3), step(4, 4)]);
-        let read = staircase([Seq(9), Seq(3), Seq(3), Seq(3)], 10);
+        let read = mark_histogram([Seq(9), Seq(3), Seq(3), Seq(3)], 10);
         let tick_at = |seq| tick(Some(Seq(seq)), 3, &marks, &read);
         assert_eq!(
             [3, 4, 5, 9].map(tick_at),
@@ -189,14 +194,14 @@ mod tests {
             prop_assert_eq!(fold(&reports), marks);
         }
 
-        /// A short staircase never claims that more people have a message than do.
+        /// A short mark histogram never claims that more people have a message than do.
         #[test]
-        fn a_staircase_never_overstates(
+        fn a_mark_histogram_never_overstates(
             marks in prop::collection::vec(0u64..30, 1..40),
             n_steps_max in 1usize..10,
             seq in 0u64..32,
         ) {
-            let steps = staircase(marks.iter().map(|mark| Seq(*mark)), n_steps_max);
+            let steps = mark_histogram(marks.iter().map(|mark| Seq(*mark)), n_steps_max);
             prop_assert!(steps.len() <= n_steps_max);
             let truly = u32::try_from(marks.iter().filter(|mark| **mark >= seq).count()).unwrap();
             let claimed = n_at(&steps, Seq(seq));

@@ -2,7 +2,7 @@
 
 use bincode::{Decode, Encode};
 
-use super::{DropCause, Fault, MarkStep, Reply, RoomHead};
+use super::{DropCause, Fault, MarkBucket, Reply, RoomHead};
 use crate::id::{AccountId, DeviceId, Epoch, Hash, InviteToken, RoomId, RoomNumber, Seq, TimeMs};
 
 /// A frame from the server on the session stream after login.
@@ -61,9 +61,9 @@ pub enum Event {
         /// The room.
         room: RoomNumber,
         /// Delivered, newest step first.
-        delivered: Vec<MarkStep>,
+        delivered: Vec<MarkBucket>,
         /// Read, newest step first.
-        read: Vec<MarkStep>,
+        read: Vec<MarkBucket>,
     },
     /// Signed read ticks: all of a small room, a sample of a large one.
     Ticks {

@@ -32,6 +32,6 @@ pub use opening::{
     Hello, Info, Opening, OpeningReply, Recover, Register, Registration, SessionLimits, Welcome,
 };
 pub use reply::{
-    ChainHeadLine, InviteLine, JoinLine, LobbyLine, MarkStep, Reply, RoomHead, ScheduleLine,
+    ChainHeadLine, InviteLine, JoinLine, LobbyLine, MarkBucket, Reply, RoomHead, ScheduleLine,
 };
 pub use request::{Call, Cursor, DeliveredMark, DeviceGrant, KeyAnswer, Request, Wrap};

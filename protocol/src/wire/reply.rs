@@ -128,14 +128,14 @@ pub struct RoomHead {
     /// Countable entries above the read mark.
     pub n_unread: u32,
     /// How many accounts have received how far.
-    pub delivered: Vec<MarkStep>,
+    pub delivered: Vec<MarkBucket>,
     /// How many accounts have read how far.
-    pub read: Vec<MarkStep>,
+    pub read: Vec<MarkBucket>,
 }
 
-/// One step of a staircase: this many accounts have the log up to here or further.
+/// One step of a mark histogram: this many accounts have the log up to here or further.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode)]
-pub struct MarkStep {
+pub struct MarkBucket {
     /// The position.
     pub upto: Seq,
     /// Human members whose mark is there or further.

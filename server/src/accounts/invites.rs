@@ -16,7 +16,7 @@ const USES_MAX: u32 = 1_000;
 const ROOMS_MAX: usize = 64;
 /// How far ahead an invite may end, in milliseconds: a year.
 const EXPIRES_MAX_MS: u64 = 366 * 24 * 3_600 * 1_000;
-/// How often one invite tells that a name is taken (CRYPTO B7).
+/// How often one invite reports that a name is taken (CRYPTO B7).
 const NAMES_MAX: u32 = 5;
 
 /// What names an invite in the database: SHA-256 of its token, so a stolen copy invites nobody.

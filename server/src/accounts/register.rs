@@ -31,7 +31,7 @@ pub(crate) struct RegistrationTerms {
     pub(crate) registration: Registration,
 }
 
-/// Makes an account; also says whom to tell that somebody joined by their invite.
+/// Makes an account; also returns whom to notify that somebody joined by their invite.
 ///
 /// The same registration again gives the same answer, so a lost answer burns nothing.
 pub(crate) fn register(

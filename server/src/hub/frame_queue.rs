@@ -1,8 +1,8 @@
-//! One session's bounded queue of what it is about to be told.
+//! One session's bounded queue of what is to be sent to it.
 //!
 //! Never waits and never grows past its bounds: whoever has deliveries puts it here and goes on, and a
-//! session that reads too slowly loses events, is told where, and pulls them from the log. Replies
-//! have a lane of their own and are never dropped.
+//! session that reads too slowly loses events, is sent where, and pulls them from the log. Replies
+//! have a queue of their own and are never dropped.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -129,7 +129,7 @@ impl FrameQueue {
     }
 
     /// Queues a log entry. Over the bounds all queued entries are dropped and the session will be
-    /// told from where to pull them.
+    /// sent from where to pull them.
     pub fn entry(&self, room: RoomNumber, seq: Seq, frame: &Bytes) {
         self.lock().push_entries(
             self.bounds,
@@ -137,7 +137,7 @@ impl FrameQueue {
         );
     }
 
-    /// Queues an event; over the bounds it is dropped, since `Resume` tells all such facts again.
+    /// Queues an event; over the bounds it is dropped, since `Resume` sends all such facts again.
     pub fn event(&self, frame: &Bytes) {
         self.lock().push_event(self.bounds, frame);
     }

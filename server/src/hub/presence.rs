@@ -1,7 +1,7 @@
-//! Who is there: told to those who share a room, at most about once a second.
+//! Who is online: sent to those who share a room, at most about once a second.
 //!
 //! Derived from sessions and never stored, but for the time an account was last seen. In rooms that
-//! more than [`SUBSCRIBERS_MAX`] people hear, presence and typing are not told: what everybody tells
+//! more than [`SUBSCRIBERS_MAX`] people are subscribed to, presence and typing are not sent: what everybody sends
 //! everybody grows with the square.
 
 use std::collections::BTreeSet;
@@ -13,13 +13,13 @@ use mathia_protocol::wire::{Event, PresenceLine, PresenceState};
 use super::registry::Registry;
 use super::{EphemeralKey, FrameQueue, SessionId, event_frame};
 
-/// Accounts that hear a room up to which its people see each other's presence.
+/// Sessions subscribed to a room up to which its people see each other's presence.
 pub(super) const SUBSCRIBERS_MAX: usize = 256;
 /// Lines of one presence event: 42 bytes each, far within a frame.
 const LINES_MAX: usize = 1_000;
 
 impl Registry {
-    /// Tells a session that just came which of the people it shares rooms with are there.
+    /// Sends a session that was just subscribed which of the people it shares rooms with are there.
     pub(super) fn send_snapshot(&self, id: SessionId, now: TimeMs) {
         let Some(session) = self.session(id) else { return };
         let lines: Vec<_> = self
@@ -43,7 +43,7 @@ impl Registry {
         for account in std::mem::take(&mut self.changed) {
             let Some(line) = self.line(account, now) else { continue };
             let is_news = match self.accounts.get_mut(&account) {
-                Some(online) => online.told.replace(line.state) != Some(line.state),
+                Some(online) => online.emitted.replace(line.state) != Some(line.state),
                 None => false,
             };
             if is_news {
@@ -55,7 +55,7 @@ impl Registry {
         }
     }
 
-    /// Tells newcomers who of a room is there, and the others in it of the newcomers.
+    /// Sends newcomers who of a room is there, and the others in it of the newcomers.
     fn introduce(
         &self,
         room: RoomNumber,

@@ -1,4 +1,4 @@
-//! Which sessions there are and which rooms they hear. Pure bookkeeping: queues nothing itself.
+//! Which sessions there are and which rooms they are subscribed to. Pure bookkeeping: queues nothing itself.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
@@ -8,8 +8,8 @@ use mathia_protocol::wire::PresenceState;
 
 use super::{FrameQueue, Session, SessionId, SessionRemoval, TooManySessions};
 
-/// Rooms whose changes are noted for an account that hears nothing yet. If there are more, what the
-/// account reads as its rooms is no longer trusted: it hears nothing live until it connects again.
+/// Rooms whose changes are noted for an account that is not subscribed yet. If there are more, what the
+/// account reads as its rooms is no longer trusted: it gets nothing live until it connects again.
 const CHANGES_MAX: usize = 1_024;
 
 /// One session in a room's list.
@@ -30,13 +30,13 @@ pub(super) struct Registry {
     devices: BTreeSet<(DeviceId, SessionId)>,
     pub(super) accounts: HashMap<AccountId, OnlineAccount>,
     rooms: HashMap<RoomNumber, Audience>,
-    /// Accounts whose presence may have changed since it was last told.
+    /// Accounts whose presence may have changed since it was last emitted.
     pub(super) changed: BTreeSet<AccountId>,
     /// Who came into which room since then: people there and they have yet to learn of each other.
     pub(super) newcomers: BTreeMap<RoomNumber, BTreeSet<AccountId>>,
     /// When accounts without sessions were last seen, as far as somebody asked.
     last_seen: HashMap<AccountId, TimeMs>,
-    /// Rooms with more members than the absent are told of.
+    /// Rooms with too many members to list the absent.
     pub(super) large_rooms: HashSet<RoomNumber>,
     sessions_per_account_max: u32,
     next_session: u64,
@@ -55,18 +55,18 @@ struct RegistryEntry {
 #[derive(Debug, Default)]
 pub(super) struct OnlineAccount {
     sessions: Vec<SessionId>,
-    /// The rooms the account is in, once one of its sessions hears.
+    /// The rooms the account is in, once one of its sessions is subscribed.
     pub(super) rooms: BTreeSet<RoomNumber>,
     knows_rooms: bool,
     /// What changed before the rooms were known: joined (`true`) and left.
     changes: BTreeMap<RoomNumber, bool>,
     has_lost_changes: bool,
-    /// What the others believe.
-    pub(super) told: Option<PresenceState>,
+    /// The state that the others were sent last.
+    pub(super) emitted: Option<PresenceState>,
     pub(super) last_seen: TimeMs,
 }
 
-/// Who hears a room.
+/// Who is subscribed to a room.
 #[derive(Debug, Default)]
 struct Audience {
     accounts: Vec<AccountId>,
@@ -160,7 +160,7 @@ impl Registry {
                 audience.subscribers = None;
             }
         }
-        // The account itself stays until everybody was told that it went.
+        // The account itself stays until everybody was sent that it went.
         SessionRemoval { was_last: online.sessions.is_empty() }
     }
 
@@ -223,7 +223,7 @@ impl Registry {
         }
     }
 
-    /// The sessions that hear a room: a shared list, made anew only after somebody came or went.
+    /// The sessions subscribed to a room: a shared list, built again only after somebody came or went.
     pub(super) fn subscribers(&mut self, room: RoomNumber) -> Arc<[Subscriber]> {
         let Some(audience) = self.rooms.get_mut(&room) else { return Arc::clone(&self.nobody) };
         let Audience { accounts, subscribers } = audience;
@@ -259,7 +259,7 @@ impl Registry {
         entries.filter(|entry| entry.is_subscribed).map(RegistryEntry::subscriber).collect()
     }
 
-    /// The sessions of an account, or only those of one device, whether they hear or not.
+    /// The sessions of an account, or only those of one device, subscribed or not.
     pub(super) fn expelled(
         &mut self,
         account: AccountId,

@@ -1,6 +1,6 @@
 //! Jobs about accounts: links, invites, registrations, and what the operator asks.
 //!
-//! Owns who hears of a changed account. The rules are in [`crate::accounts`].
+//! Owns who is sent that an account has changed. The rules are in [`crate::accounts`].
 
 use std::collections::HashSet;
 
@@ -174,7 +174,7 @@ impl BatchOutput {
     }
 }
 
-/// Tells a grown chain to the account itself and to everybody who shares a room with it.
+/// Emits a grown chain to the account itself and to everybody who shares a room with it.
 fn emit_growth(
     b: &mut Batch<'_>,
     account: AccountId,

@@ -26,7 +26,7 @@ use crate::refusal::{Refusal, not_allowed};
 use crate::store::{Read, StoreError};
 
 impl RoomWriter {
-    /// Stores a message and tells the room.
+    /// Stores a message and emits it to the room.
     pub(super) fn append(
         &mut self,
         b: &mut Batch<'_>,
@@ -124,7 +124,7 @@ pub(super) fn has_key(
     Ok(!read.wraps(room.row.number, caller.device, epoch)?.is_empty())
 }
 
-/// What the sender of a message is told that is not taken in.
+/// The refusal of a message by the rules.
 pub(super) fn message_fault(fault: MessageFault) -> Refusal {
     let fault = match fault {
         MessageFault::CtrConflict { last } => Fault::CtrConflict { last },

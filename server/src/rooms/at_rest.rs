@@ -89,7 +89,7 @@ impl MasterKey {
     }
 
     /// Tags a room name: equal names of a workspace have equal tags, and without the key a tag
-    /// tells nothing, not even to somebody with a list of likely names.
+    /// reveals nothing, not even to somebody with a list of likely names.
     pub fn name_tag(&self, workspace: WorkspaceId, name: &str) -> Hash {
         let key = expand::<32>(&self.0, labels::NAME_TAG, &[&workspace.0]);
         mac(key.as_slice(), &[name.as_bytes()])

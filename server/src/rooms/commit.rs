@@ -225,7 +225,7 @@ impl RoomWriter {
         Ok(())
     }
 
-    /// Stores a judged commit with its wraps, and tells whom it concerns.
+    /// Stores a judged commit with its wraps, and emits it to those it concerns.
     fn apply(
         &mut self,
         b: &mut Batch<'_>,

@@ -1,7 +1,7 @@
-//! What follows from a commit: who hears the room from now on, who no more, and what each is told.
+//! The effects of a commit: who gets the room from now on, who no more, and what each is sent.
 //!
-//! Owns the order of that news. A newcomer learns of the room before its first entry; who is gone
-//! hears nothing after it.
+//! Owns the order of these deliveries. A newcomer learns of the room before its first entry; an
+//! account that is gone gets nothing after it.
 
 use mathia_protocol::crypto::commit::Role;
 use mathia_protocol::crypto::user_chain::Device;
@@ -29,7 +29,7 @@ pub(super) struct JudgedCommit {
     pub(super) is_create: bool,
 }
 
-/// Writes and tells what follows from a commit that has its place.
+/// Writes and emits what follows from a commit that has its place.
 pub(super) fn apply_effects(
     b: &mut Batch<'_>,
     chains: &BatchChains,
@@ -62,7 +62,7 @@ pub(super) fn apply_effects(
     Ok(())
 }
 
-/// Lets a newcomer hear the room, with nothing unread: what was before is not theirs to catch up on.
+/// Adds a newcomer to the room, with nothing unread: what was before is not theirs to catch up on.
 fn welcome(
     b: &mut Batch<'_>,
     chains: &BatchChains,

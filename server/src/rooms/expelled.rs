@@ -2,7 +2,7 @@
 //! devices that sign their messages wrongly.
 //!
 //! Owns what is remembered of them, in memory only: a revoked device or a removed account cannot log
-//! in again, and a device that signs wrongly is trusted anew after a restart.
+//! in again, and a device that signs wrongly is trusted again after a restart.
 
 use std::collections::HashSet;
 

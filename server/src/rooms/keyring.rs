@@ -130,7 +130,7 @@ impl RoomKeys {
         self.open_with_any(|key| key.open_schedule(id, sealed))
     }
 
-    /// What has no place in the log says nothing about its key: sealing tells.
+    /// What has no place in the log does not determine its key: opening does.
     fn open_with_any(
         &self,
         open: impl Fn(&OpenRoomKey) -> Result<Vec<u8>, OpenError>,

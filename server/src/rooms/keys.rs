@@ -24,7 +24,7 @@ const EPOCHS_MAX: usize = 256;
 const GRANT_LEN_MAX: usize = 40 * 1024;
 
 impl RoomWriter {
-    /// Notes that a device lacks epoch keys, and tells the room.
+    /// Notes that a device lacks epoch keys, and emits that to the room.
     pub(super) fn ask_keys(
         &mut self,
         b: &mut Batch<'_>,

@@ -1,8 +1,8 @@
-//! Moving marks: what sessions say about how far they are, and how a room is told of it.
+//! Moving marks: how far sessions report to be, and how a room learns of it.
 //!
 //! Owns when marks reach the disk and the room: a read mark with the batch that answers it, all
 //! others with the room's next flush. Losing the last moments of delivered marks costs nothing: they
-//! are said again on the next entry.
+//! are reported again on the next entry.
 
 use std::cmp::Reverse;
 
@@ -110,7 +110,7 @@ impl RoomWriter {
     }
 }
 
-/// Tells a room how far its people are, and each mover's own sessions what is left unread.
+/// Emits to a room how far its people are, and each mover's own sessions what is left unread.
 fn emit_marks(b: &mut Batch<'_>, room: &Room, moved: &[MovedMark]) -> Result<(), StoreError> {
     let number = room.number();
     let (delivered, read) = room.marks.histograms();

@@ -4,7 +4,7 @@
 //! out makes a histogram coarser, never wrong.
 
 use mathia_protocol::id::Seq;
-use mathia_protocol::wire::MarkStep;
+use mathia_protocol::wire::MarkBucket;
 
 /// Steps of one histogram: enough for the tail of a busy room, and small on the wire.
 pub(super) const BUCKETS_MAX: usize = 8;
@@ -13,14 +13,14 @@ pub(super) const BUCKETS_MAX: usize = 8;
 ///
 /// Positions of 0 ("nothing yet") make no step. The newest and the last step ("all of them") are
 /// always there; of those between, evenly spread ones.
-pub(super) fn mark_histogram(mut marks: Vec<Seq>) -> Vec<MarkStep> {
+pub(super) fn mark_histogram(mut marks: Vec<Seq>) -> Vec<MarkBucket> {
     marks.sort_unstable_by(|left, right| right.cmp(left));
-    let mut steps: Vec<MarkStep> = Vec::new();
+    let mut steps: Vec<MarkBucket> = Vec::new();
     for (index, upto) in marks.into_iter().enumerate().take_while(|(_, upto)| upto.0 > 0) {
         let n_accounts = u32::try_from(index + 1).unwrap_or(u32::MAX);
         match steps.last_mut() {
             Some(last) if last.upto == upto => last.n_accounts = n_accounts,
-            _ => steps.push(MarkStep { upto, n_accounts }),
+            _ => steps.push(MarkBucket { upto, n_accounts }),
         }
     }
     let n_steps = steps.len();
@@ -47,7 +47,7 @@ mod tests {
     }
 
     #[test]
-    fn a_long_staircase_keeps_its_ends_and_stays_true() {
+    fn a_long_mark_histogram_keeps_its_ends_and_stays_true() {
         let marks: Vec<u64> = (1..=100).collect();
         let steps = built(&marks);
         assert_eq!(steps.len(), BUCKETS_MAX);

@@ -1,18 +1,18 @@
 //! Marks: how far each person has a room, delivered and read.
 //!
-//! Owns the water marks of one room in memory and what of them is still to be told. Marks only rise.
+//! Owns the water marks of one room in memory and what of them is still to be emitted. Marks only rise.
 //! Agents have none: nobody waits for a program to read.
 
 use std::collections::HashMap;
 
 use mathia_protocol::id::{AccountId, DeviceId, Seq, TimeMs};
 use mathia_protocol::limits::MARKS_INTERVAL;
-use mathia_protocol::wire::{MarkStep, SignedTick};
+use mathia_protocol::wire::{MarkBucket, SignedTick};
 
 use super::mark_histogram::mark_histogram;
 use crate::store::MarkRow;
 
-/// How long the first mark waits for others of the same moment before it is told.
+/// How long the first mark waits for others of the same moment before it is emitted.
 const SETTLE_MS: u64 = 50;
 
 /// The marks of one room.
@@ -183,7 +183,7 @@ impl RoomMarks {
     }
 
     /// The histograms: how many people have received and read how far.
-    pub(crate) fn histograms(&self) -> (Vec<MarkStep>, Vec<MarkStep>) {
+    pub(crate) fn histograms(&self) -> (Vec<MarkBucket>, Vec<MarkBucket>) {
         let marks = || self.by_account.values();
         let delivered = mark_histogram(marks().map(|mark| mark.delivered).collect());
         (delivered, mark_histogram(marks().map(|mark| mark.read).collect()))
@@ -243,6 +243,6 @@ mod tests {
         marks.raise_read(BOB, Seq(2), None);
         marks.forget(ANN);
         assert_eq!(marks.flush(TimeMs(0)).len(), 1);
-        assert_eq!(marks.histograms().1, [MarkStep { upto: Seq(2), n_accounts: 1 }]);
+        assert_eq!(marks.histograms().1, [MarkBucket { upto: Seq(2), n_accounts: 1 }]);
     }
 }

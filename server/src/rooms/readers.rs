@@ -96,7 +96,7 @@ impl Drop for Readers {
     fn drop(&mut self) {
         self.queue = None;
         for thread in self.threads.drain(..) {
-            // A panic there ended one read; its session was told that the server is busy.
+            // A panic there ended one read; its session was answered that the server is busy.
             drop(thread.join());
         }
     }

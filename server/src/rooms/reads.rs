@@ -226,7 +226,7 @@ fn find_account(read: &dyn Read, handle: &str) -> Result<Reply, Refusal> {
     Ok(Reply::Found { account: row.ok_or(Fault::NotFound)?.account })
 }
 
-/// The room, if the account is in it. Others are told that there is no such room.
+/// The room, if the account is in it. For others there is no such room.
 pub(super) fn own_room(
     read: &dyn Read,
     account: AccountId,

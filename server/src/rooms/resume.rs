@@ -1,6 +1,6 @@
-//! Taking a session up again: where the server has each room, page by page.
+//! Resuming a session: where the server has each room, page by page.
 //!
-//! Owns what a client is told that was away: heads, rooms that are gone, and every fact whose event
+//! Owns what a client is sent that was away: heads, rooms that are gone, and every fact whose event
 //! it may have missed (keys that are asked for, people who joined by its invites).
 
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -8,7 +8,7 @@ use std::sync::{MutexGuard, PoisonError};
 
 use mathia_protocol::id::{AccountId, DeviceId, Epoch, RoomId, RoomNumber, Seq, TimeMs};
 use mathia_protocol::limits::{HEADS_PAGE_MAX, RESUME_PAGE_MAX, SMALL_ROOM_MEMBERS_MAX};
-use mathia_protocol::wire::{Cursor, Event, MarkStep, Reply, RoomHead};
+use mathia_protocol::wire::{Cursor, Event, MarkBucket, Reply, RoomHead};
 
 use super::caller::Caller;
 use super::mark_histogram::{BUCKETS_MAX, mark_histogram};
@@ -24,7 +24,7 @@ const BUCKET_LEN: usize = 14;
 /// A head with two full histograms.
 const HEAD_LEN_MAX: usize = HEAD_LEN + 2 * BUCKETS_MAX * BUCKET_LEN;
 
-/// How long the histograms of a large room are told again without counting anew.
+/// How long the histograms of a large room are sent again without counting them again.
 const HISTOGRAMS_KEPT_MS: u64 = 1_000;
 /// Large rooms whose histograms are kept.
 const HISTOGRAMS_MAX: usize = 1_024;
@@ -60,7 +60,7 @@ pub struct ResumePage {
 }
 
 impl Reads {
-    /// Answers one page. The session must hear its rooms before this reads, so that nothing falls
+    /// Answers one page. The session must be subscribed before this reads, so that nothing falls
     /// between.
     ///
     /// Heads of named rooms that do not fit come with the last page and those behind it.
@@ -90,7 +90,7 @@ impl Reads {
             }
         }
         let named = cursors.iter().filter_map(|cursor| by_id.get(&cursor.room).copied());
-        // Live events begin before the heads are read, so a head may be told twice, never too late.
+        // Live events begin before the heads are read, so a head may be sent twice, never too late.
         let rest = rooms.iter().filter(|_| is_last);
         let mut more = false;
         for row in named.chain(rest) {
@@ -228,6 +228,6 @@ impl Reads {
 #[derive(Debug, Clone)]
 pub(super) struct MarkHistograms {
     made: TimeMs,
-    delivered: Vec<MarkStep>,
-    read: Vec<MarkStep>,
+    delivered: Vec<MarkBucket>,
+    read: Vec<MarkBucket>,
 }

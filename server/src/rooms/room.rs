@@ -65,7 +65,7 @@ pub(crate) struct NewEntry {
     pub(crate) ctr: Counter,
 }
 
-/// An entry in its place, ready to be told.
+/// An entry in its place, ready to be emitted.
 #[derive(Debug)]
 pub(crate) struct StoredEntry {
     /// The place.

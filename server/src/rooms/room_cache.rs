@@ -132,7 +132,7 @@ impl RoomCache {
         }
     }
 
-    /// The batch was rolled back: whatever it touched is read anew when it is needed.
+    /// The batch was rolled back: whatever it touched is loaded again when it is needed.
     pub(crate) fn forget_touched(&mut self) {
         for id in std::mem::take(&mut self.touched) {
             self.remove(id);

@@ -37,7 +37,7 @@ use crate::store::StoreError;
 use gate::Gate;
 use stateless_reset::StatelessReset;
 
-/// How often changes of presence and counts are told.
+/// How often changes of presence and counts are emitted.
 const TICK_INTERVAL: Duration = Duration::from_secs(1);
 /// When clients may come back after a stop: a restart takes less.
 const RETRY_AFTER_STOP_MS: u32 = 1_000;
@@ -182,7 +182,7 @@ impl Server {
         Ok(())
     }
 
-    /// Stops: takes no more connections, tells every session, lets what was asked be answered for at
+    /// Stops: takes no more connections, notifies every session, lets what was asked be answered for at
     /// most `drain`, then closes what is left and makes everything durable.
     pub async fn stop(self, drain: Duration) {
         let Self { endpoint, services: Services { shared, .. }, .. } = self;

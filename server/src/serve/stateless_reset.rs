@@ -1,6 +1,6 @@
-//! What a server says to connections of the server it was before a crash: that they are gone.
+//! Stateless resets: how connections of the server's life before a crash are ended at once.
 //!
-//! QUIC calls it a stateless reset (RFC 9000, 10.3). A server that dies says nothing, and its peers
+//! See RFC 9000, 10.3. A server that dies sends nothing, and its peers
 //! would wait for their idle timeout; the next one, with the same keys, ends these connections at
 //! their next packet. Owns the two keys that make it possible, both made from the storage key.
 
@@ -16,14 +16,14 @@ use quinn::crypto::{CryptoError, HmacKey};
 use quinn_proto::HashedConnectionIdGenerator;
 use zeroize::Zeroizing;
 
-/// Resets leave at most this often: after a crash everybody is to be told within seconds, and a
+/// Resets leave at most this often: after a crash all connections are to end within seconds, and a
 /// thousand small packets a second cost nothing.
 const INTERVAL_MIN: Duration = Duration::from_millis(1);
 
 /// The keys, the same after every restart. `Debug` hides them.
 pub(super) struct StatelessReset {
     tokens: Zeroizing<[u8; 32]>,
-    /// Marks connection numbers as ours. Found out by patience, it tells nothing of the other key.
+    /// Marks connection numbers as ours. Found out by patience, it reveals nothing of the other key.
     ids: u64,
 }
 

@@ -52,7 +52,7 @@ impl Supervisor {
         Self { stop, is_ready, task }
     }
 
-    /// Waits until the child has said that it is there; `false` if it has not in time.
+    /// Waits until the child has reported that it is ready; `false` if it has not in time.
     pub async fn ready_within(&self, patience: Duration) -> bool {
         let mut is_ready = self.is_ready.clone();
         matches!(timeout(patience, is_ready.wait_for(|ready| *ready)).await, Ok(Ok(_)))
@@ -96,7 +96,7 @@ fn spawn(plan: &ChildPlan) -> std::io::Result<Child> {
     }
     // Its log lines are the service's.
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::inherit());
-    // What is told to the service manager, this process alone tells.
+    // Only this process notifies the service manager.
     command.env_remove("NOTIFY_SOCKET").env_remove("WATCHDOG_USEC").env_remove("WATCHDOG_PID");
     command.kill_on_drop(true).spawn()
 }

@@ -35,7 +35,7 @@ pub enum TlsSource {
         /// The private key.
         key: PathBuf,
     },
-    /// A key made once, kept with mode 0600; the certificate around it is made anew at each start.
+    /// A key made once, kept with mode 0600; the certificate around it is made at each start.
     Own {
         /// The data directory.
         data_dir: PathBuf,

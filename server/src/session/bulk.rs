@@ -1,7 +1,7 @@
 //! Bulk streams: long reads, each on a stream and in a task of its own, never in a message's way.
 //!
 //! Owns how pages leave: one after the other, as the peer takes them, a few at most per session on
-//! the way. A peer that resets its stream is heard with the next page.
+//! the way. A reset by the peer is noticed with the next page.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! How connections end, and what the peer and the log are told about it.
+//! How connections end, and what the peer and the log get to know about it.
 
 use mathia_protocol::wire::CloseCode;
 use quinn::{ConnectionError, VarInt};
@@ -14,7 +14,7 @@ pub enum ConnectionEnd {
     NoHello,
     /// The device, its signature or the account is not known. Counted against the peer's network.
     LoginFailed,
-    /// Registration, recovery or login was refused for another reason, which the peer was told.
+    /// Registration, recovery or login was refused for another reason, which was sent to the peer.
     Refused,
     /// The peer took nothing, or left a frame unfinished, for too long.
     TooSlow,
@@ -27,7 +27,7 @@ pub enum ConnectionEnd {
 }
 
 impl ConnectionEnd {
-    /// What the peer is told.
+    /// The code that the peer is sent.
     pub fn close_code(self) -> CloseCode {
         match self {
             Self::PeerLeft => CloseCode::Bye,

@@ -40,7 +40,7 @@ pub(crate) const SEND_WINDOW_AFTER_LOGIN: u64 = 512 * 1024;
 /// Above the 0 of bulk streams.
 const SESSION_STREAM_PRIORITY: i32 = 1;
 
-/// What a caller is told when a queue is full; a second later there is room, or nothing helps.
+/// The answer when a queue is full; a second later there is room, or nothing helps.
 pub(crate) const BUSY: Fault = Fault::ServerBusy { retry_after_ms: 1_000 };
 
 /// Everything that all sessions share.
@@ -92,7 +92,7 @@ impl Shared {
         *self.pins.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// What a caller is told about a refusal. A database that failed ends the process; one damaged
+    /// The answer for a refusal. A database that failed ends the process; one damaged
     /// place in it does not.
     fn fault_of(&self, refusal: Refusal) -> Fault {
         match refusal {

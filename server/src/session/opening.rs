@@ -1,4 +1,4 @@
-//! The first words on a connection: who is there, who are you (CRYPTO B7).
+//! The opening of a connection: information, registration, recovery, login (CRYPTO B7).
 //!
 //! Owns the dialogue before login and everything a stranger may ask. Whatever is wrong with a login
 //! gets the same answer after the same kind of pause: unknown, revoked and forged look alike.
@@ -30,7 +30,7 @@ use crate::rooms::Job;
 pub const VERSION: u16 = 1;
 /// Optional features of the protocol that the server has; none are defined yet.
 const FEATURES: u64 = 0;
-/// How long a failed login is left without an answer, so that timing tells nothing.
+/// How long a failed login is left without an answer, so that timing reveals nothing.
 const FAILURE_PAUSE_MS: std::ops::Range<u64> = 100..300;
 /// How long the writer may take for a registration.
 const WRITER_TIMEOUT: Duration = Duration::from_secs(10);
@@ -51,7 +51,7 @@ pub(super) struct OpenedSession {
     pub(super) reader: FrameReader,
 }
 
-/// Leads the dialogue up to a login that is proven but not yet answered.
+/// Runs the dialogue up to a login that is proven but not yet answered.
 pub(super) async fn open(
     shared: &Arc<Shared>,
     connection: &Connection,

@@ -31,7 +31,7 @@ const KEPT_SLOTS: usize = 64;
 const TYPING_PER_SECOND: u32 = 2;
 const TYPING_BURST: u32 = 8;
 
-/// What breaks a silence need not tell what was lost, and the answer to one nudge may be lost too.
+/// What breaks a silence need not show what was lost, and the answer to one nudge may be lost too.
 const NUDGES_AFTER_SILENCE: u8 = 2;
 
 /// Asking a peer for a sign of life.
@@ -61,7 +61,7 @@ pub(super) struct SessionLoop {
     /// The bell rang and the frame queue was not yet emptied, perhaps because frames still wait.
     has_rung: bool,
     typing: Bucket,
-    /// Set once the session is to end: it reads no more and goes when everything is said.
+    /// Set once the session is to end: it reads no more and ends when everything is sent.
     leaving: Option<ConnectionEnd>,
 }
 
@@ -106,7 +106,7 @@ impl SessionLoop {
     async fn serve(&mut self) -> Result<std::convert::Infallible, ConnectionEnd> {
         let connection = self.connection.clone();
         let context = Arc::clone(&self.context);
-        // Kept from turn to turn, so that a turn costs no registration anew.
+        // Kept from turn to turn, so that a turn does not register again.
         let mut streams = pin!(connection.accept_bi());
         let mut datagrams = pin!(connection.read_datagram());
         loop {

@@ -24,9 +24,9 @@ pub const LANE_LEN: usize = 16;
 pub mod tag {
     /// A membership change.
     pub const COMMIT: u8 = 1;
-    /// Something said.
+    /// A message.
     pub const MESSAGE: u8 = 2;
-    /// Something said, appended when it was due.
+    /// A message, appended when it was due.
     pub const SCHEDULED: u8 = 3;
 }
 
@@ -153,7 +153,7 @@ pub trait Read {
     ) -> Result<Vec<RoomRow>, StoreError>;
     /// Where the room's log stands.
     fn head(&self, room: RoomNumber) -> Result<HeadRow, StoreError>;
-    /// The last place of the room's log and `H` there: what of [`Self::head`] tells whether somebody
+    /// The last place of the room's log and `H` there: the part of [`Self::head`] that shows whether somebody
     /// has appended.
     fn log_end(&self, room: RoomNumber) -> Result<(Seq, Hash), StoreError>;
 

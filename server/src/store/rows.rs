@@ -50,7 +50,7 @@ pub struct RoomRow {
     pub mode: u8,
     /// When it was made.
     pub created: TimeMs,
-    /// Keyed tag of the name (open rooms): unique per workspace, tells nothing without the key.
+    /// Keyed tag of the name (open rooms): unique per workspace, reveals nothing without the key.
     pub name_tag: Option<Hash>,
     /// Sealed name and topic (open rooms).
     pub sealed_name: Option<Vec<u8>>,
@@ -204,7 +204,7 @@ pub struct InviteRow {
     pub maker: Option<AccountId>,
     /// How many more may use it.
     pub uses_left: u32,
-    /// How many taken names it may still be told about.
+    /// How many answers about taken names are left.
     pub names_left: u32,
     /// When it was made.
     pub created: TimeMs,

@@ -1,7 +1,7 @@
 //! How far everybody is: told to the room in few words, and never backwards.
 
 use mathia_protocol::id::{RoomId, Seq};
-use mathia_protocol::wire::{DeliveredMark, Event, MarkStep, Reply, Request, SignedTick};
+use mathia_protocol::wire::{DeliveredMark, Event, MarkBucket, Reply, Request, SignedTick};
 
 use super::cast::{Person, Town};
 
@@ -34,7 +34,7 @@ fn many_marks_of_one_moment_are_told_once() {
     town.time_passes(MOMENT_MS);
     let event = ann.hears("marks", |event| matches!(event, Event::Marks { .. }));
     let Event::Marks { delivered: stairs, .. } = event else { panic!() };
-    let step = |upto, n_accounts| MarkStep { upto: Seq(upto), n_accounts };
+    let step = |upto, n_accounts| MarkBucket { upto: Seq(upto), n_accounts };
     assert_eq!(stairs, [step(4, 2), step(3, 3)], "Ann has her own by sending");
     assert_eq!(n_marks(&mut ann), 0, "and only once");
     eve.calls(&town, delivered(room, 1)).unwrap();
@@ -94,7 +94,7 @@ fn a_graceful_stop_keeps_every_mark() {
     town.restarts();
     let Reply::Resumed { heads, .. } = bob.resumes(&town).0 else { panic!() };
     assert_eq!((heads[0].delivered_upto, heads[0].n_unread), (Seq(2), 1));
-    let step = |upto, n_accounts| MarkStep { upto: Seq(upto), n_accounts };
+    let step = |upto, n_accounts| MarkBucket { upto: Seq(upto), n_accounts };
     assert_eq!(heads[0].delivered, [step(2, 2), step(1, 3)]);
     let Reply::Resumed { heads, .. } = ann.resumes(&town).0 else { panic!() };
     assert_eq!((heads[0].read_upto, heads[0].n_unread), (Seq(2), 0), "sending is reading");
@@ -112,5 +112,5 @@ fn a_mark_beyond_the_head_is_not_believed() {
     town.time_passes(MOMENT_MS);
     let event = ann.hears("marks", |event| matches!(event, Event::Marks { .. }));
     let Event::Marks { delivered: stairs, .. } = event else { panic!() };
-    assert_eq!(stairs[0], MarkStep { upto: Seq(2), n_accounts: 1 });
+    assert_eq!(stairs[0], MarkBucket { upto: Seq(2), n_accounts: 1 });
 }

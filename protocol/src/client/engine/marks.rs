@@ -16,7 +16,7 @@ use crate::crypto::tick::ReadTick;
 use crate::id::{RoomId, RoomNumber, Seq};
 use crate::limits::MARKS_INTERVAL;
 use crate::wire::{
-    ClientDatagram, DeliveredMark, MarkStep, PresenceLine, Reply, Request, ServerDatagram,
+    ClientDatagram, DeliveredMark, MarkBucket, PresenceLine, Reply, Request, ServerDatagram,
     SignedTick,
 };
 
@@ -146,8 +146,8 @@ impl Engine {
     pub(super) fn hear_marks(
         &self,
         number: RoomNumber,
-        delivered: Vec<MarkStep>,
-        read: Vec<MarkStep>,
+        delivered: Vec<MarkBucket>,
+        read: Vec<MarkBucket>,
     ) {
         let Some(id) = self.by_number(number) else { return };
         let marks = {

@@ -6,13 +6,13 @@ use crate::client::RoomFacts;
 use crate::crypto::ce::{CeError, Reader, Writer};
 use crate::crypto::commit::{RoomKind, RoomMode};
 use crate::id::{RoomNumber, Seq, TimeMs, WorkspaceId};
-use crate::wire::MarkStep;
+use crate::wire::MarkBucket;
 
 /// The layout written now. Another number is another client's file.
 const VERSION: u8 = 1;
 /// Longest text in the facts, in bytes: far above names, topics and causes.
 const TEXT_LEN_MAX: usize = 64 * 1024;
-/// Most steps of a mark staircase: one per member of the largest room, and some.
+/// Most steps of a mark histogram: one per member of the largest room, and some.
 const STEPS_MAX: usize = 10_000;
 
 pub(super) fn encode(facts: &RoomFacts) -> Vec<u8> {
@@ -88,7 +88,7 @@ pub(super) fn decode(bytes: &[u8]) -> Result<RoomFacts, CeError> {
     })
 }
 
-fn steps(r: &mut Reader<'_>) -> Result<Vec<MarkStep>, CeError> {
+fn steps(r: &mut Reader<'_>) -> Result<Vec<MarkBucket>, CeError> {
     let n_steps = r.count(STEPS_MAX)?;
-    (0..n_steps).map(|_| Ok(MarkStep { upto: Seq(r.u64()?), n_accounts: r.u32()? })).collect()
+    (0..n_steps).map(|_| Ok(MarkBucket { upto: Seq(r.u64()?), n_accounts: r.u32()? })).collect()
 }

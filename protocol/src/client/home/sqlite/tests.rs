@@ -6,7 +6,7 @@ use crate::client::TrustState;
 use crate::crypto::hash::sha256;
 use crate::crypto::user_chain::ChainHead;
 use crate::id::{Realm, RoomNumber};
-use crate::wire::{EntryBody, MarkStep};
+use crate::wire::{EntryBody, MarkBucket};
 use zeroize::Zeroizing;
 
 use super::*;
@@ -29,7 +29,7 @@ fn facts(name: &str) -> RoomFacts {
         delivered_upto: Seq(4),
         n_unread: 2,
         active_at: TimeMs(1_000),
-        delivered: vec![MarkStep { upto: Seq(9), n_accounts: 2 }],
+        delivered: vec![MarkBucket { upto: Seq(9), n_accounts: 2 }],
         ..RoomFacts::unknown()
     }
 }
