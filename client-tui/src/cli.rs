@@ -1,26 +1,24 @@
-//! The command line: every command, its arguments and its help. Parses, never acts.
+//! The command line: the options of every command, and the verb of the table that was chosen.
+//!
+//! Parses, never acts. The subcommands, their arguments and their help are in [`crate::verbs`].
 
 use std::path::PathBuf;
-use std::time::Duration;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
-use clap_complete::Shell;
-use mathia_protocol::crypto::commit::Role;
-use mathia_protocol::name::{Handle, RoomName};
+use clap::{ArgMatches, Args, CommandFactory, FromArgMatches, Parser};
 
-use crate::clock::parse_span;
+use crate::verbs::{self, Invocation};
 
-/// Private chat for teams, from a terminal. Without a command: the interactive client.
-#[derive(Debug, Parser)]
-#[command(name = "mathia-tui", version = VERSION, after_help = EXIT_STATUS, propagate_version = true)]
+/// A command line, read.
+#[derive(Debug)]
 pub struct Cli {
     /// Options that every command takes.
-    #[command(flatten)]
     pub global: GlobalOptions,
     /// What to do; nothing opens the interactive client.
-    #[command(subcommand)]
-    pub verb: Option<Verb>,
+    pub invocation: Option<Invocation>,
 }
+
+const ABOUT: &str =
+    "Private chat for teams, from a terminal. Without a command: the interactive client";
 
 /// The release, and what it speaks: both sides of a bug report need it.
 const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), " (protocol mathia/1)");
@@ -50,313 +48,38 @@ pub struct GlobalOptions {
     pub config: Option<PathBuf>,
 }
 
-/// What to do.
-#[derive(Debug, Subcommand)]
-pub enum Verb {
-    /// Make an account by an invite link (or a plain server address where that is allowed).
-    Join {
-        /// The link; `-` reads it from stdin, so that it stays out of process lists.
-        link: String,
-        /// The name others will see.
-        #[arg(long)]
-        name: Handle,
-    },
-    /// Make an invite link. Whoever has it may join: hand it over privately.
-    Invite {
-        /// Add whoever joins to this room (repeatable).
-        #[arg(long = "room", value_name = "ROOM")]
-        rooms: Vec<String>,
-        /// How many people may use it.
-        #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1_000))]
-        uses: u32,
-        /// How long it lives, such as 12h or 7d.
-        #[arg(long, default_value = "7d", value_parser = span)]
-        expires: Duration,
-    },
-    /// Tell who and where this profile is.
-    Whoami,
-    /// List everybody who shares a room with you.
-    People,
-    /// List your rooms.
-    Rooms,
-    /// List the open rooms of the server.
-    Lobby,
-    /// List your devices.
-    Devices,
-    /// The account's keys.
-    #[command(subcommand)]
-    Key(KeyVerb),
-    /// Wipe this profile's keys and history from this machine.
-    Logout,
-    /// Rooms and who is in them.
-    #[command(subcommand)]
-    Room(RoomVerb),
-    /// Open the direct room with a person, and perhaps say something.
-    Dm {
-        /// Whom.
-        person: String,
-        /// What; `-` reads it from stdin.
-        text: Option<String>,
-    },
-    /// Say something; waits up to ten seconds for the server's word that it is stored.
-    Send {
-        /// Where: a name, or the beginning of an identifier.
-        room: String,
-        /// What; `-` (or nothing, in a pipe) reads it from stdin.
-        text: Option<String>,
-    },
-    /// Ask the assistant, and print its answer as it comes.
-    Ask {
-        /// Where; without it, in the room you share with the assistant alone.
-        #[arg(long)]
-        room: Option<String>,
-        /// What; `-` (or nothing, in a pipe) reads it from stdin.
-        text: Option<String>,
-        /// Show it the last N messages of the room too.
-        #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u32).range(0..=200))]
-        context: u32,
-        /// Show it this message too.
-        #[arg(long, value_name = "SEQ")]
-        reply: Option<u64>,
-        /// Give up after this time, with exit code 124; the question stays.
-        #[arg(long, value_name = "TIME", value_parser = span)]
-        timeout: Option<Duration>,
-    },
-    /// Print what the answers of models took.
-    Usage {
-        /// Where; without it, in all rooms.
-        #[arg(long)]
-        room: Option<String>,
-    },
-    /// Leave a message with the server until it is due.
-    Schedule {
-        /// Where.
-        room: String,
-        /// When: 2026-11-20T17:00:00Z, or 10m from now.
-        when: String,
-        /// What.
-        text: String,
-    },
-    /// Print what was said, oldest first.
-    History {
-        /// Where.
-        room: String,
-        /// How many entries at most.
-        #[arg(short = 'n', default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=100_000))]
-        count: u32,
-        /// Only entries before this place.
-        #[arg(long, value_name = "SEQ")]
-        before: Option<u64>,
-    },
-    /// Print what is said, as it is said. Without rooms: in all of them.
-    Tail {
-        /// Where.
-        rooms: Vec<String>,
-        /// Begin with what came after this place.
-        #[arg(long, value_name = "SEQ")]
-        since: Option<u64>,
-        /// End after this many messages.
-        #[arg(long, value_name = "N")]
-        count: Option<u64>,
-        /// End after this time, with exit code 124.
-        #[arg(long, value_name = "TIME", value_parser = span)]
-        timeout: Option<Duration>,
-    },
-    /// Move your read mark to the newest entry.
-    Read {
-        /// Where.
-        room: String,
-    },
-    /// One of your devices.
-    #[command(subcommand)]
-    Device(DeviceVerb),
-    /// Show the safety number with a person, to be compared by voice.
-    Safety {
-        /// Whose.
-        person: String,
-        /// Say that you compared it and it was the same (or accept a changed identity).
-        #[arg(long)]
-        verified: bool,
-    },
-    /// What waits to be sent.
-    #[command(subcommand)]
-    Outbox(OutboxVerb),
-    /// The server's key that this machine trusts.
-    Trust {
-        /// Forget the pin of this server (HOST or HOST:PORT), after its key really changed.
-        #[arg(long, value_name = "HOST")]
-        replace: Option<String>,
-    },
-    /// The configuration file.
-    #[command(subcommand)]
-    Config(ConfigVerb),
-    /// Check directories, keys, clock, network and terminal, and say how to mend them.
-    Doctor,
-    /// Print a completion script.
-    Completions {
-        /// For which shell.
-        shell: Shell,
-    },
-}
+impl CommandFactory for Cli {
+    fn command() -> clap::Command {
+        // In this order: the options bring the documentation of their type along.
+        let command = GlobalOptions::augment_args(clap::Command::new("mathia-tui"))
+            .version(VERSION)
+            .propagate_version(true)
+            .about(ABOUT)
+            .after_help(EXIT_STATUS);
+        verbs::add_subcommands(command)
+    }
 
-/// What to do with keys.
-#[derive(Debug, Subcommand)]
-pub enum KeyVerb {
-    /// Show the 24 recovery words: whoever has them is you.
-    Show,
-}
-
-/// What to do with rooms.
-#[derive(Debug, Subcommand)]
-pub enum RoomVerb {
-    /// Make a room.
-    Create {
-        /// Its name.
-        name: RoomName,
-        /// Readable by the server and open to all (default: end-to-end encrypted).
-        #[arg(long)]
-        open: bool,
-        /// Newcomers may read what was said before they came.
-        #[arg(long)]
-        share_history: bool,
-        /// Add this person at once (repeatable).
-        #[arg(long = "with", value_name = "PERSON")]
-        people: Vec<String>,
-    },
-    /// Add people.
-    Add {
-        /// Where.
-        room: String,
-        /// Whom.
-        #[arg(required = true)]
-        people: Vec<String>,
-    },
-    /// Remove a person; what comes after is sealed under a new key.
-    Remove {
-        /// Where.
-        room: String,
-        /// Whom.
-        person: String,
-    },
-    /// Leave a room.
-    Leave {
-        /// Which.
-        room: String,
-    },
-    /// List who is in a room.
-    Members {
-        /// Which.
-        room: String,
-    },
-    /// Join an open room of the lobby.
-    Join {
-        /// Its name there.
-        room: String,
-    },
-    /// Begin a new key.
-    Rotate {
-        /// Which.
-        room: String,
-    },
-    /// Show the room code: equal for all who hold the same members and key.
-    Code {
-        /// Which.
-        room: String,
-    },
-    /// Give a room another name.
-    Rename {
-        /// Which.
-        room: String,
-        /// The new name.
-        name: RoomName,
-    },
-    /// Change a member's role.
-    Role {
-        /// Where.
-        room: String,
-        /// Whose.
-        person: String,
-        /// To what.
-        role: RoleArg,
-    },
-    /// Change a setting: `history` (`since_join`, `all`), `who_adds` (`admin`, `any`),
-    /// `retention_days`, `topic`.
-    Set {
-        /// Where.
-        room: String,
-        /// Which.
-        key: String,
-        /// To what.
-        value: String,
-    },
-}
-
-/// What to do with a device.
-#[derive(Debug, Subcommand)]
-pub enum DeviceVerb {
-    /// Revoke one of your devices: it reads nothing that comes after.
-    Revoke {
-        /// The beginning of its identifier.
-        device: String,
-    },
-}
-
-/// What to do with the outbox.
-#[derive(Debug, Subcommand)]
-pub enum OutboxVerb {
-    /// List what waits to be sent.
-    List,
-    /// Take something back that was never written to the wire.
-    Withdraw {
-        /// Its number in the list.
-        id: u64,
-    },
-}
-
-/// What to do with the configuration.
-#[derive(Debug, Subcommand)]
-pub enum ConfigVerb {
-    /// Say what is wrong with it; exit code 78 if anything is.
-    Check,
-    /// Print every setting with the value that counts.
-    Show,
-}
-
-/// A role as it is typed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum RoleArg {
-    /// May do everything.
-    Owner,
-    /// May do everything but change owners.
-    Admin,
-    /// May remove members and guests.
-    Moderator,
-    /// May talk, and add people where the room says so.
-    Member,
-    /// May talk.
-    Guest,
-}
-
-impl From<RoleArg> for Role {
-    fn from(word: RoleArg) -> Self {
-        match word {
-            RoleArg::Owner => Self::Owner,
-            RoleArg::Admin => Self::Admin,
-            RoleArg::Moderator => Self::Moderator,
-            RoleArg::Member => Self::Member,
-            RoleArg::Guest => Self::Guest,
-        }
+    fn command_for_update() -> clap::Command {
+        Self::command()
     }
 }
 
-fn span(text: &str) -> Result<Duration, String> {
-    parse_span(text).ok_or_else(|| "a time has a number and a unit, such as 10s or 7d".to_owned())
+impl FromArgMatches for Cli {
+    fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
+        let global = GlobalOptions::from_arg_matches(matches)?;
+        Ok(Self { global, invocation: verbs::read_invocation(matches)? })
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
+        *self = Self::from_arg_matches(matches)?;
+        Ok(())
+    }
 }
+
+impl Parser for Cli {}
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory as _;
-
     use super::*;
 
     fn parse(line: &str) -> Result<Cli, clap::Error> {
@@ -365,7 +88,9 @@ mod tests {
 
     #[test]
     fn the_definition_is_sound() {
-        Cli::command().debug_assert();
+        let command = Cli::command();
+        assert_eq!(command.get_about().map(ToString::to_string).as_deref(), Some(ABOUT));
+        command.debug_assert();
     }
 
     #[test]

@@ -45,6 +45,15 @@ pub fn parse_span(text: &str) -> Option<std::time::Duration> {
     number.checked_mul(unit_ms).map(std::time::Duration::from_millis)
 }
 
+/// Reads a span from the command line.
+///
+/// # Errors
+///
+/// A sentence about what a span looks like.
+pub(crate) fn span_arg(text: &str) -> Result<std::time::Duration, String> {
+    parse_span(text).ok_or_else(|| "a time has a number and a unit, such as 10s or 7d".to_owned())
+}
+
 #[cfg(test)]
 mod tests {
     use std::time::Duration;

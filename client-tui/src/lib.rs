@@ -6,7 +6,7 @@
 //! - [`output`]: what they print: data to stdout, messages to stderr;
 //! - [`safe_text`]: the one type through which remote text reaches a terminal;
 //! - [`cli`], [`config`], [`paths`], [`profile`], [`registration`], [`known_servers`], [`exit`],
-//!   [`clock`], [`nearest`], `asking`: what [`app`] and [`commands`] are built on.
+//!   [`clock`], [`nearest`], [`verbs`], `asking`: what [`app`] and [`commands`] are built on.
 
 pub mod app;
 mod asking;
@@ -23,3 +23,4 @@ pub mod paths;
 pub mod profile;
 pub mod registration;
 pub mod safe_text;
+pub mod verbs;

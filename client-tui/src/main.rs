@@ -11,13 +11,14 @@ use std::time::Duration;
 use clap::Parser as _;
 use mathia_protocol::client::home::{make_private_dir, open_private};
 use mathia_tui::app::keymap::Keymap;
-use mathia_tui::cli::{Cli, Verb};
+use mathia_tui::cli::Cli;
 use mathia_tui::commands::{self, CommandContext, Prompt};
 use mathia_tui::config::Config;
 use mathia_tui::exit::{Exit, Failure};
 use mathia_tui::interactive;
 use mathia_tui::output::Output;
 use mathia_tui::paths::Paths;
+use mathia_tui::verbs::Invocation;
 use tokio_util::sync::CancellationToken;
 
 /// How long a face may take to end in good order after a signal.
@@ -51,7 +52,7 @@ fn run(cli: Cli, out: &mut Output<'_>) -> Result<(), Failure> {
     let named = cli.global.config.as_deref();
     let (config, mut warnings) = Config::load(named.unwrap_or(&usual), named.is_some())?;
     let (keymap, about_keys) = Keymap::configured(&config.keys);
-    if matches!(cli.verb, None | Some(Verb::Config(_))) {
+    if matches!(cli.invocation, None | Some(Invocation::CheckConfig | Invocation::ShowConfig)) {
         // Nobody presses a key in the other commands.
         warnings.extend(about_keys);
     }
@@ -61,7 +62,7 @@ fn run(cli: Cli, out: &mut Output<'_>) -> Result<(), Failure> {
     if let Some(filter) = std::env::var("MATHIA_LOG").ok().filter(|filter| !filter.is_empty()) {
         start_log(&paths.log_file(), &filter)?;
     }
-    let Some(verb) = cli.verb else {
+    let Some(invocation) = cli.invocation else {
         return with_runtime(|| interactive::run(paths, &config, keymap, warnings));
     };
     let context = CommandContext {
@@ -72,7 +73,7 @@ fn run(cli: Cli, out: &mut Output<'_>) -> Result<(), Failure> {
         prompt: Prompt::process(cli.global.yes, cli.global.no_input),
         stop: CancellationToken::new(),
     };
-    run_command(verb, context)
+    run_command(invocation, context)
 }
 
 /// Runs something on an async runtime of its own.
@@ -91,14 +92,14 @@ fn with_runtime<F: Future<Output = Result<(), Failure>>>(
 }
 
 /// Runs one face, and lets SIGINT and SIGTERM end it.
-fn run_command(verb: Verb, mut context: CommandContext<'_>) -> Result<(), Failure> {
-    let patience = stop_patience(&verb);
+fn run_command(invocation: Invocation, mut context: CommandContext<'_>) -> Result<(), Failure> {
+    let patience = stop_patience(&invocation);
     with_runtime(|| async move {
         let stop = context.stop.clone();
         let signal = Arc::new(AtomicU8::new(0));
         tokio::spawn(watch_signals(stop.clone(), Arc::clone(&signal)));
         let outcome = tokio::select! {
-            outcome = commands::run(verb, &mut context) => outcome,
+            outcome = commands::run(invocation, &mut context) => outcome,
             () = overdue(&stop, patience) => Err(Failure::silent(Exit::Interrupted)),
         };
         outcome.map_err(|mut failure| {
@@ -148,9 +149,9 @@ async fn overdue(stop: &CancellationToken, patience: Duration) {
 }
 
 /// Those that have something to take back or to close get time for it; the rest ends at once.
-fn stop_patience(verb: &Verb) -> Duration {
-    match verb {
-        Verb::Send { .. } | Verb::Dm { .. } | Verb::Tail { .. } => STOP_PATIENCE,
+fn stop_patience(invocation: &Invocation) -> Duration {
+    match invocation {
+        Invocation::Send(_) | Invocation::Direct(_) | Invocation::Tail(_) => STOP_PATIENCE,
         _ => Duration::ZERO,
     }
 }

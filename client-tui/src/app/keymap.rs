@@ -266,6 +266,7 @@ const DEFAULT: &[(&[KeyContext], &str, Action)] = &[
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::verbs::{self, Screen};
 
     #[test]
     fn every_default_key_parses_and_no_action_is_unreachable() {
@@ -286,6 +287,18 @@ mod tests {
             assert_eq!(Action::from_name(action.name()), Some(*action));
         }
         assert_eq!(Action::from_name("yank"), Some(Action::Edit(Edit::Yank)));
+    }
+
+    #[test]
+    fn every_verb_that_the_table_gives_a_key_has_one() {
+        let keymap = Keymap::default();
+        for verb in verbs::VERBS {
+            if let Screen::Key(name) = verb.screen {
+                let action = Action::from_name(name).expect(name);
+                let is_bound = EVERYWHERE.iter().any(|at| keymap.key_of(*at, action).is_some());
+                assert!(is_bound, "{}: {name}", verb.name);
+            }
+        }
     }
 
     #[test]

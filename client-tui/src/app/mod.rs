@@ -23,7 +23,6 @@ pub mod now;
 pub mod runtime;
 pub mod session;
 mod signals;
-pub mod slash;
 pub mod stamp;
 mod switcher;
 mod terminal;

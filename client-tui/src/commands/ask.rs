@@ -22,6 +22,7 @@ use crate::asking::{self, Destination, tokens};
 use crate::clock::rfc3339;
 use crate::exit::{Exit, Failure};
 use crate::output::{self, Line, LineFormat};
+use crate::verbs::AskArgs;
 
 /// How long an answer is waited for, unless the command line says otherwise.
 const ANSWER_PATIENCE: Duration = Duration::from_mins(10);
@@ -29,16 +30,6 @@ const ANSWER_PATIENCE: Duration = Duration::from_mins(10);
 const STOP_PATIENCE: Duration = Duration::from_secs(5);
 /// Letters of a message that the envelope shows on its line.
 const EXCERPT_LEN: usize = 48;
-
-/// What `ask` was called with.
-#[derive(Debug)]
-pub(super) struct AskArgs {
-    pub(super) room: Option<String>,
-    pub(super) text: Option<String>,
-    pub(super) n_context: u32,
-    pub(super) quoted: Option<u64>,
-    pub(super) timeout: Option<Duration>,
-}
 
 pub(super) async fn run(context: &mut CommandContext<'_>, args: AskArgs) -> Result<(), Failure> {
     let text = read_text(args.text.clone()).await?;
@@ -59,8 +50,8 @@ async fn ask(
         Some(word) => session.room(context, word).await?,
         None => own_room(context, session, is_synced).await?,
     };
-    let quoted = args.quoted.map(Seq);
-    let n_context = args.n_context;
+    let quoted = args.reply.map(Seq);
+    let n_context = args.context;
     let command = Command::Envelope { room: room.room, text: text.clone(), quoted, n_context };
     let Done::Envelope(envelope) = session.run(command).await? else { return Err(out_of_turn()) };
     show_envelope(context, &envelope, &room, &text);

@@ -7,20 +7,19 @@ use super::session::EngineSession;
 use super::{CommandContext, out_of_turn};
 use crate::exit::Failure;
 use crate::output::{self, LineFormat};
+use crate::verbs::HistoryArgs;
 
 /// Entries asked of the engine at a time; it fetches what is missing in pages of its own.
 const PAGE: u32 = 500;
 
 pub(super) async fn run(
     context: &mut CommandContext<'_>,
-    word: &str,
-    count: u32,
-    before: Option<u64>,
+    args: &HistoryArgs,
 ) -> Result<(), Failure> {
     let mut session = EngineSession::open(context)?;
     session.sync(context).await?;
-    let room = session.room(context, word).await?;
-    let entries = collect(&session, room.room, count, Seq(before.unwrap_or(0))).await?;
+    let room = session.room(context, &args.room).await?;
+    let entries = collect(&session, room.room, args.count, Seq(args.before.unwrap_or(0))).await?;
     // Marks may have moved while pages were fetched: ticks are told as they are now.
     let room = session.room_view(room.room).await?.unwrap_or(room);
     session.close().await;

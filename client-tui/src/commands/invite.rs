@@ -1,7 +1,5 @@
 //! `invite`: makes a link for somebody new.
 
-use std::time::Duration;
-
 use mathia_protocol::client::{Command, Done};
 
 use super::session::EngineSession;
@@ -9,16 +7,16 @@ use super::{CommandContext, out_of_turn};
 use crate::clock;
 use crate::exit::Failure;
 use crate::output::Line;
+use crate::verbs::InviteArgs;
 
 pub(super) async fn run(
     context: &mut CommandContext<'_>,
-    words: &[String],
-    uses: u32,
-    lifetime: Duration,
+    args: &InviteArgs,
 ) -> Result<(), Failure> {
+    let (uses, lifetime) = (args.uses, args.expires);
     let mut session = EngineSession::open(context)?;
-    let mut rooms = Vec::with_capacity(words.len());
-    for word in words {
+    let mut rooms = Vec::with_capacity(args.rooms.len());
+    for word in &args.rooms {
         rooms.push(session.room(context, word).await?.room);
     }
     let room_ids: Vec<String> = rooms.iter().map(ToString::to_string).collect();
@@ -35,7 +33,7 @@ pub(super) async fn run(
         .text(invite.0.as_str());
     context.out.line(&told)?;
     context.out.say("Hand the link over privately: whoever has it may join.");
-    if !words.is_empty() {
+    if !args.rooms.is_empty() {
         context.out.say("Newcomers are added to the rooms when a client of yours is online.");
     }
     Ok(())

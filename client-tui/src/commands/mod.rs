@@ -26,11 +26,12 @@ pub use prompt::Prompt;
 use clap::CommandFactory as _;
 use tokio_util::sync::CancellationToken;
 
-use crate::cli::{Cli, ConfigVerb, DeviceVerb, KeyVerb, OutboxVerb, Verb};
+use crate::cli::Cli;
 use crate::config::Config;
 use crate::exit::{Exit, Failure};
 use crate::output::Output;
 use crate::paths::Paths;
+use crate::verbs::Invocation;
 
 /// Everything a command may use besides its arguments.
 #[derive(Debug)]
@@ -54,40 +55,35 @@ pub struct CommandContext<'a> {
 /// # Errors
 ///
 /// A [`Failure`] with the exit code and what to say.
-pub async fn run(verb: Verb, context: &mut CommandContext<'_>) -> Result<(), Failure> {
-    match verb {
-        Verb::Join { link, name } => join::run(context, &link, name).await,
-        Verb::Invite { rooms, uses, expires } => invite::run(context, &rooms, uses, expires).await,
-        Verb::Whoami => account::whoami(context),
-        Verb::People => people::list(context).await,
-        Verb::Rooms => rooms::list(context).await,
-        Verb::Lobby => rooms::lobby(context).await,
-        Verb::Devices => account::devices(context).await,
-        Verb::Key(KeyVerb::Show) => account::show_words(context),
-        Verb::Logout => account::logout(context),
-        Verb::Room(verb) => room::run(context, verb).await,
-        Verb::Dm { person, text } => send::direct(context, &person, text).await,
-        Verb::Send { room, text } => send::run(context, &room, text).await,
-        Verb::Ask { room, text, context: n_context, reply, timeout } => {
-            let args = ask::AskArgs { room, text, n_context, quoted: reply, timeout };
-            ask::run(context, args).await
-        }
-        Verb::Usage { room } => ask::usage(context, room).await,
-        Verb::Schedule { room, when, text } => send::schedule(context, &room, &when, text).await,
-        Verb::History { room, count, before } => history::run(context, &room, count, before).await,
-        Verb::Tail { rooms, since, count, timeout } => {
-            tail::run(context, tail::TailArgs { rooms, since, count, timeout }).await
-        }
-        Verb::Read { room } => rooms::mark_read(context, &room).await,
-        Verb::Device(DeviceVerb::Revoke { device }) => account::revoke(context, &device).await,
-        Verb::Safety { person, verified } => people::safety(context, &person, verified).await,
-        Verb::Outbox(OutboxVerb::List) => outbox::list(context),
-        Verb::Outbox(OutboxVerb::Withdraw { id }) => outbox::withdraw(context, id).await,
-        Verb::Trust { replace } => trust::run(context, replace.as_deref()),
-        Verb::Config(ConfigVerb::Check) => config::check(context),
-        Verb::Config(ConfigVerb::Show) => config::show(context),
-        Verb::Doctor => doctor::run(context).await,
-        Verb::Completions { shell } => completions(context, shell),
+pub async fn run(invocation: Invocation, context: &mut CommandContext<'_>) -> Result<(), Failure> {
+    match invocation {
+        Invocation::Register(args) => join::run(context, &args.link, args.name).await,
+        Invocation::Invite(args) => invite::run(context, &args).await,
+        Invocation::Whoami => account::whoami(context),
+        Invocation::People => people::list(context).await,
+        Invocation::Rooms => rooms::list(context).await,
+        Invocation::Lobby => rooms::lobby(context).await,
+        Invocation::Devices => account::devices(context).await,
+        Invocation::RevokeDevice(args) => account::revoke(context, &args.device).await,
+        Invocation::ShowWords => account::show_words(context),
+        Invocation::Logout => account::logout(context),
+        Invocation::Room(room) => room::run(context, room).await,
+        Invocation::Direct(args) => send::direct(context, args).await,
+        Invocation::Send(args) => send::run(context, args).await,
+        Invocation::Ask(args) => ask::run(context, args).await,
+        Invocation::Usage(args) => ask::usage(context, args.room).await,
+        Invocation::Schedule(args) => send::schedule(context, args).await,
+        Invocation::History(args) => history::run(context, &args).await,
+        Invocation::Tail(args) => tail::run(context, args).await,
+        Invocation::MarkRead(args) => rooms::mark_read(context, &args.room).await,
+        Invocation::Safety(args) => people::safety(context, &args.person, args.verified).await,
+        Invocation::ListOutbox => outbox::list(context),
+        Invocation::Withdraw(args) => outbox::withdraw(context, args.id).await,
+        Invocation::Trust(args) => trust::run(context, args.replace.as_deref()),
+        Invocation::CheckConfig => config::check(context),
+        Invocation::ShowConfig => config::show(context),
+        Invocation::Doctor => doctor::run(context).await,
+        Invocation::Completions(args) => completions(context, args.shell),
     }
 }
 

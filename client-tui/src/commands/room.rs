@@ -5,13 +5,18 @@ use mathia_protocol::id::RoomId;
 
 use super::session::EngineSession;
 use super::{CommandContext, out_of_turn, resolve};
-use crate::cli::RoomVerb;
 use crate::exit::{Exit, Failure};
 use crate::output::{self, Line, LineFormat};
+use crate::verbs::{
+    AddArgs, CreateArgs, RemoveArgs, RenameArgs, RoleArgs, RoomInvocation, SetArgs,
+};
 
-pub(super) async fn run(context: &mut CommandContext<'_>, verb: RoomVerb) -> Result<(), Failure> {
+pub(super) async fn run(
+    context: &mut CommandContext<'_>,
+    invocation: RoomInvocation,
+) -> Result<(), Failure> {
     let mut session = EngineSession::open(context)?;
-    let done = act(context, &mut session, verb).await;
+    let done = act(context, &mut session, invocation).await;
     session.close().await;
     done
 }
@@ -19,42 +24,49 @@ pub(super) async fn run(context: &mut CommandContext<'_>, verb: RoomVerb) -> Res
 async fn act(
     context: &mut CommandContext<'_>,
     session: &mut EngineSession,
-    verb: RoomVerb,
+    invocation: RoomInvocation,
 ) -> Result<(), Failure> {
-    match verb {
-        RoomVerb::Create { name, open, share_history, people } => {
-            let people = persons(&people)?;
-            let new = NewRoom { name, is_open: open, shares_history: share_history, people };
-            let Done::Room(room) = session.run(Command::CreateRoom(new)).await? else {
-                return Err(out_of_turn());
-            };
-            show(context, session, room).await
-        }
-        RoomVerb::Members { room } => members(context, session, &room).await,
-        RoomVerb::Code { room } => code(context, session, &room).await,
-        RoomVerb::Join { room } => join(context, session, &room).await,
-        RoomVerb::Leave { room } => leave(context, session, &room).await,
-        RoomVerb::Add { room, people } => {
+    match invocation {
+        RoomInvocation::Create(args) => create(context, session, args).await,
+        RoomInvocation::Members(args) => members(context, session, &args.room).await,
+        RoomInvocation::Code(args) => code(context, session, &args.room).await,
+        RoomInvocation::Join(args) => join(context, session, &args.room).await,
+        RoomInvocation::Leave(args) => leave(context, session, &args.room).await,
+        RoomInvocation::Add(AddArgs { room, people }) => {
             let people = persons(&people)?;
             change(context, session, &room, |room| Command::Add { room, people }).await
         }
-        RoomVerb::Remove { room, person } => {
+        RoomInvocation::Remove(RemoveArgs { room, person }) => {
             let person = resolve::person(&person)?;
             change(context, session, &room, |room| Command::Remove { room, person }).await
         }
-        RoomVerb::Rotate { room } => change(context, session, &room, Command::Rotate).await,
-        RoomVerb::Rename { room, name } => {
+        RoomInvocation::Rotate(args) => change(context, session, &args.room, Command::Rotate).await,
+        RoomInvocation::Rename(RenameArgs { room, name }) => {
             change(context, session, &room, |room| Command::Rename { room, name }).await
         }
-        RoomVerb::Role { room, person, role } => {
+        RoomInvocation::Role(RoleArgs { room, person, role }) => {
             let person = resolve::person(&person)?;
             let role = role.into();
             change(context, session, &room, |room| Command::SetRole { room, person, role }).await
         }
-        RoomVerb::Set { room, key, value } => {
+        RoomInvocation::Set(SetArgs { room, key, value }) => {
             change(context, session, &room, |room| Command::Set { room, key, value }).await
         }
     }
+}
+
+async fn create(
+    context: &mut CommandContext<'_>,
+    session: &EngineSession,
+    args: CreateArgs,
+) -> Result<(), Failure> {
+    let people = persons(&args.people)?;
+    let (name, is_open, shares_history) = (args.name, args.open, args.share_history);
+    let new = NewRoom { name, is_open, shares_history, people };
+    let Done::Room(room) = session.run(Command::CreateRoom(new)).await? else {
+        return Err(out_of_turn());
+    };
+    show(context, session, room).await
 }
 
 fn persons(words: &[String]) -> Result<Vec<PersonRef>, Failure> {

@@ -14,18 +14,15 @@ use super::{CommandContext, out_of_turn, prompt, resolve};
 use crate::clock::{self, rfc3339};
 use crate::exit::{Exit, Failure};
 use crate::output::{self, Line, LineFormat};
+use crate::verbs::{DirectArgs, ScheduleArgs, SendArgs};
 
 /// How long a text may take until the server has it on disk.
 pub(super) const ACK_PATIENCE: Duration = Duration::from_secs(10);
 
-pub(super) async fn run(
-    context: &mut CommandContext<'_>,
-    word: &str,
-    text: Option<String>,
-) -> Result<(), Failure> {
-    let text = read_text(text).await?;
+pub(super) async fn run(context: &mut CommandContext<'_>, args: SendArgs) -> Result<(), Failure> {
+    let text = read_text(args.text).await?;
     let mut session = EngineSession::open(context)?;
-    let room = session.room(context, word).await?;
+    let room = session.room(context, &args.room).await?;
     let sent = say(context, &mut session, &room, text).await;
     session.close().await;
     sent
@@ -33,11 +30,10 @@ pub(super) async fn run(
 
 pub(super) async fn direct(
     context: &mut CommandContext<'_>,
-    word: &str,
-    text: Option<String>,
+    args: DirectArgs,
 ) -> Result<(), Failure> {
-    let person = resolve::person(word)?;
-    let text = match text {
+    let person = resolve::person(&args.person)?;
+    let text = match args.text {
         Some(text) => Some(read_text(Some(text)).await?),
         None => None,
     };
@@ -62,18 +58,17 @@ async fn view_of(session: &EngineSession, room: RoomId) -> Result<RoomView, Fail
 
 pub(super) async fn schedule(
     context: &mut CommandContext<'_>,
-    word: &str,
-    when: &str,
-    text: String,
+    args: ScheduleArgs,
 ) -> Result<(), Failure> {
+    let ScheduleArgs { room: word, when, text } = args;
     let now = clock::now();
-    let due = clock::parse_when(when, now).ok_or_else(|| {
+    let due = clock::parse_when(&when, now).ok_or_else(|| {
         Failure::new(Exit::Usage, format!("{when:?} is no time"))
             .hint("write 2026-11-20T17:00:00Z, or 10m for ten minutes from now")
     })?;
     let text = check_text(text)?;
     let mut session = EngineSession::open(context)?;
-    let room = session.room(context, word).await?;
+    let room = session.room(context, &word).await?;
     session.run(Command::Schedule { room: room.room, text, due }).await?;
     session.close().await;
     let style = LineFormat::local(context.config.is_24h, false);

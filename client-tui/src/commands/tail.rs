@@ -19,20 +19,12 @@ use super::{CommandContext, out_of_turn};
 use crate::clock::rfc3339;
 use crate::exit::{Exit, Failure};
 use crate::output::{self, Line, LineFormat};
+use crate::verbs::TailArgs;
 
 /// Entries read from the replica at a time.
 const PAGE: u32 = 200;
 /// A deadline for those who gave none: longer than any process runs.
 const FOREVER: Duration = Duration::from_hours(10 * 365 * 24);
-
-/// What somebody wants to follow.
-#[derive(Debug)]
-pub(super) struct TailArgs {
-    pub(super) rooms: Vec<String>,
-    pub(super) since: Option<u64>,
-    pub(super) count: Option<u64>,
-    pub(super) timeout: Option<Duration>,
-}
 
 pub(super) async fn run(context: &mut CommandContext<'_>, args: TailArgs) -> Result<(), Failure> {
     let deadline = Instant::now() + args.timeout.unwrap_or(FOREVER).min(FOREVER);

@@ -6,7 +6,7 @@ use crate::app::chord::Chord;
 use crate::app::composer::Edit;
 use crate::app::keymap::KeyContext;
 use crate::app::model::Model;
-use crate::app::slash;
+use crate::verbs;
 
 const WRITING: &[Action] = &[
     Action::Send,
@@ -68,9 +68,9 @@ pub(super) fn panel(model: &Model) -> Panel {
     let edits: Vec<Action> = EDITS.iter().map(|edit| Action::Edit(*edit)).collect();
     section(&mut rows, model, "Edit", KeyContext::Compose, &edits);
     head(&mut rows, "Commands");
-    for entry in slash::ENTRIES {
-        let left = format!("/{} {}", entry.word, entry.takes);
-        rows.push(PanelRow::Pair(left.trim_end().to_owned(), entry.does.to_owned()));
+    for slash in verbs::slashes() {
+        let left = format!("/{} {}", slash.word, slash.takes);
+        rows.push(PanelRow::Pair(left.trim_end().to_owned(), slash.help.to_owned()));
     }
     head(&mut rows, "Signs");
     let signs = SIGNS.iter().map(|(sign, means)| PanelRow::Pair((*sign).into(), (*means).into()));

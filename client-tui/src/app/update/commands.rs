@@ -1,7 +1,7 @@
 //! What slash commands do.
 
 use mathia_protocol::client::{Command, NewRoom, PersonRef};
-use mathia_protocol::crypto::commit::{Role, RoomKind, RoomMode};
+use mathia_protocol::crypto::commit::{RoomKind, RoomMode};
 use mathia_protocol::id::RoomId;
 use mathia_protocol::name::{Handle, RoomName};
 
@@ -9,35 +9,35 @@ use super::{asking, editing, notices, outbox, reading, rooms};
 use crate::app::effect::{CommandTag, Effect};
 use crate::app::model::Model;
 use crate::app::model::overlay::{Confirmation, Overlay, Topic};
-use crate::app::slash::Slash;
+use crate::verbs::{RoomCommand, SlashCommand};
 
 /// Does a command. `written` goes back into the composer if there is no room to do it in.
-pub(super) fn run(model: &mut Model, command: Slash, written: &str) -> Vec<Effect> {
+pub(super) fn run(model: &mut Model, command: SlashCommand, written: &str) -> Vec<Effect> {
     match command {
-        Slash::Help => panel(model, Topic::Keys),
-        Slash::Net => panel(model, Topic::Net),
-        Slash::Outbox => {
+        SlashCommand::Help => panel(model, Topic::Keys),
+        SlashCommand::Connection => panel(model, Topic::Net),
+        SlashCommand::Outbox => {
             model.overlays = vec![Overlay::Outbox { selected: 0 }];
             Vec::new()
         }
-        Slash::Retry => outbox::retry_all(model),
-        Slash::Quit => editing::quit(model),
-        Slash::Read { is_all: true } => {
+        SlashCommand::Retry => outbox::retry_all(model),
+        SlashCommand::Quit => editing::quit(model),
+        SlashCommand::ReadAll => {
             let unread = model.rooms.values().filter(|room| room.facts.n_unread > 0);
             let unread: Vec<RoomId> = unread.map(|room| room.facts.room).collect();
             notices::show(model, &read_sentence(unread.len()));
             unread.into_iter().filter_map(|room| reading::mark(model, room)).collect()
         }
-        Slash::Join(wanted) => join(model, wanted),
-        Slash::Create { name, is_open } => create(name, is_open),
-        Slash::Direct { person, text } => {
+        SlashCommand::Join(wanted) => join(model, wanted),
+        SlashCommand::Create { name, is_open } => create(name, is_open),
+        SlashCommand::Direct { person, text } => {
             let command = Command::Direct(PersonRef::Handle(person));
             vec![Effect::Command { tag: CommandTag::Go { say: text }, command }]
         }
-        Slash::Devices => {
+        SlashCommand::Devices => {
             vec![Effect::Command { tag: CommandTag::Devices, command: Command::Devices }]
         }
-        Slash::Invite { uses, lifetime } => {
+        SlashCommand::Invite { uses, lifetime } => {
             // Nobody joins a direct room, and everybody an open one.
             let room = model.room().map(|room| &room.facts);
             let room = room.filter(|facts| facts.kind == RoomKind::Group);
@@ -46,11 +46,13 @@ pub(super) fn run(model: &mut Model, command: Slash, written: &str) -> Vec<Effec
             let command = Command::Invite { rooms, uses, lifetime };
             vec![Effect::Command { tag: CommandTag::Invite, command }]
         }
-        Slash::Safety(person) => safety(person, false),
-        Slash::Verify(person) => safety(person, true),
-        here => {
+        SlashCommand::Safety(person) => safety(person, false),
+        SlashCommand::Verify(person) => safety(person, true),
+        // Only the composer knows what else goes into the envelope: it handles this one itself.
+        SlashCommand::Ask(question) => asking::open(model, &question),
+        SlashCommand::InRoom(command) => {
             if let Some(room) = model.current_room {
-                run_here(model, room, here)
+                run_in_room(model, room, command)
             } else {
                 model.composer.replace(written);
                 notices::show_error(
@@ -63,53 +65,53 @@ pub(super) fn run(model: &mut Model, command: Slash, written: &str) -> Vec<Effec
     }
 }
 
-fn run_here(model: &mut Model, room: RoomId, command: Slash) -> Vec<Effect> {
+fn run_in_room(model: &mut Model, room: RoomId, command: RoomCommand) -> Vec<Effect> {
     let name = model.room().map(|room| room.facts.shown_name()).unwrap_or_default();
     match command {
-        Slash::Lock => panel(model, Topic::Lock),
-        Slash::Who(None) => {
+        RoomCommand::Lock => panel(model, Topic::Lock),
+        RoomCommand::Members(None) => {
             panel(model, Topic::Who);
             vec![Effect::Command { tag: CommandTag::People, command: Command::People }]
         }
-        Slash::Who(Some(name)) => who(model, &name),
-        Slash::Stop => asking::stop(model),
-        Slash::Again => asking::again(model),
-        Slash::Read { .. } => {
+        RoomCommand::Members(Some(name)) => who(model, &name),
+        RoomCommand::Stop => asking::stop(model),
+        RoomCommand::Again => asking::again(model),
+        RoomCommand::Read => {
             notices::show(model, &format!("{name} is marked as read."));
             reading::mark(model, room).into_iter().collect()
         }
-        Slash::Leave => {
+        RoomCommand::Leave => {
             let text = format!("Leave {name}? You will not read what is said there after this.");
             ask(model, text, Command::Leave(room), format!("You have left {name}."))
         }
-        Slash::Remove(person) => {
+        RoomCommand::Remove(person) => {
             let text = format!("Remove {person} from {name}? The room gets a new key.");
             let done = format!("{person} is no longer in {name}.");
             let command = Command::Remove { room, person: PersonRef::Handle(person) };
             ask(model, text, command, done)
         }
-        Slash::Add(people) => {
+        RoomCommand::Add(people) => {
             let done = added(model, room, &people);
             let people = people.into_iter().map(PersonRef::Handle).collect();
             vec![Effect::reporting(Command::Add { room, people }, &done)]
         }
-        Slash::Rename(to) => {
+        RoomCommand::Rename(to) => {
             let done = format!("This room is called {to} now.");
             vec![Effect::reporting(Command::Rename { room, name: to }, &done)]
         }
-        Slash::Topic(value) => set(room, "topic", value, "The topic is changed."),
-        Slash::Set { key, value } => {
+        RoomCommand::Topic(value) => set(room, "topic", value, "The topic is changed."),
+        RoomCommand::Set { key, value } => {
             let done = format!("{key} is {value} now.");
             set(room, &key, value, &done)
         }
-        Slash::Rotate => vec![Effect::reporting(Command::Rotate(room), "The room has a new key.")],
-        Slash::Role { person, role } => {
-            let done = format!("{person} is {role} now.");
-            let person = PersonRef::Handle(person);
-            vec![Effect::reporting(Command::SetRole { room, person, role: role_of(&role) }, &done)]
+        RoomCommand::Rotate => {
+            vec![Effect::reporting(Command::Rotate(room), "The room has a new key.")]
         }
-        // Those that need no room are done by `run`.
-        _ => Vec::new(),
+        RoomCommand::Role { person, role } => {
+            let done = format!("{person} is {} now.", role.word());
+            let person = PersonRef::Handle(person);
+            vec![Effect::reporting(Command::SetRole { room, person, role: role.into() }, &done)]
+        }
     }
 }
 
@@ -189,15 +191,4 @@ fn ask(model: &mut Model, text: String, command: Command, done: String) -> Vec<E
 fn panel(model: &mut Model, topic: Topic) -> Vec<Effect> {
     model.overlays = vec![Overlay::Panel { topic, scroll: 0 }];
     Vec::new()
-}
-
-fn role_of(role: &str) -> Role {
-    match role {
-        "owner" => Role::Owner,
-        "admin" => Role::Admin,
-        "moderator" => Role::Moderator,
-        "guest" => Role::Guest,
-        // The parser lets only roles through.
-        _ => Role::Member,
-    }
 }

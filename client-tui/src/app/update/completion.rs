@@ -1,7 +1,7 @@
 //! What the word at the caret may become: a name, a room, a command.
 
 use crate::app::model::{Completion, Model};
-use crate::app::slash;
+use crate::verbs::{self, Completes};
 
 /// The completion of the word at the caret; `None` if nothing fits.
 pub(super) fn at_caret(model: &Model) -> Option<Completion> {
@@ -16,7 +16,7 @@ pub(super) fn at_caret(model: &Model) -> Option<Completion> {
 
 fn candidates(model: &Model, before: &str, from: usize, word: &str) -> Vec<String> {
     if let Some(prefix) = word.strip_prefix('/').filter(|_| from == 0) {
-        return slash::beginning_with(prefix).map(|entry| format!("/{} ", entry.word)).collect();
+        return verbs::beginning_with(prefix).map(|slash| format!("/{} ", slash.word)).collect();
     }
     if let Some(prefix) = word.strip_prefix('@') {
         // A name at the beginning speaks to somebody; the assistant's asks it.
@@ -28,14 +28,12 @@ fn candidates(model: &Model, before: &str, from: usize, word: &str) -> Vec<Strin
     if let Some(prefix) = word.strip_prefix('#') {
         return rooms(model, prefix).map(|name| format!("#{name} ")).collect();
     }
-    match before.split_whitespace().next() {
-        Some("/dm" | "/msg" | "/add" | "/remove" | "/kick" | "/safety" | "/verify" | "/role")
-            if from > 0 =>
-        {
-            names(model, word).map(|name| format!("{name} ")).collect()
-        }
-        Some("/join") if from > 0 => rooms(model, word).collect(),
-        _ => Vec::new(),
+    let command = before.strip_prefix('/').and_then(|line| line.split_whitespace().next());
+    let slash = command.filter(|_| from > 0).and_then(verbs::named);
+    match slash.map_or(Completes::Nothing, |slash| slash.completes) {
+        Completes::People => names(model, word).map(|name| format!("{name} ")).collect(),
+        Completes::Rooms => rooms(model, word).collect(),
+        Completes::Nothing => Vec::new(),
     }
 }
 

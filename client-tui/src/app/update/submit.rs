@@ -5,7 +5,7 @@ use mathia_protocol::limits::MESSAGE_TEXT_LEN_MAX;
 use super::{asking, commands, editing, notices, outbox};
 use crate::app::effect::Effect;
 use crate::app::model::Model;
-use crate::app::slash::{self, Slash, Written};
+use crate::verbs::{self, Input, SlashCommand};
 
 /// Sends what was written. What cannot be sent stays in the composer, with the reason above it.
 pub(super) fn submit(model: &mut Model) -> Vec<Effect> {
@@ -13,13 +13,13 @@ pub(super) fn submit(model: &mut Model) -> Vec<Effect> {
     if text.trim().is_empty() {
         return Vec::new();
     }
-    match slash::parse(&text) {
-        Ok(Written::Do(Slash::Ask(question))) => asking::open(model, &question),
-        Ok(Written::Say(said)) => match asking::question_in(model, &said).map(str::to_owned) {
+    match verbs::parse(&text) {
+        Ok(Input::Command(SlashCommand::Ask(question))) => asking::open(model, &question),
+        Ok(Input::Message(said)) => match asking::question_in(model, &said).map(str::to_owned) {
             Some(question) => asking::open(model, &question),
             None => say(model, &said),
         },
-        Ok(Written::Do(command)) => {
+        Ok(Input::Command(command)) => {
             let mut effects = taken(model);
             effects.extend(commands::run(model, command, &text));
             effects

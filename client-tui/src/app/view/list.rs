@@ -10,10 +10,10 @@ use crate::app::explain::{self, OutboxLine};
 use crate::app::model::Model;
 use crate::app::model::areas::{self, Areas};
 use crate::app::model::overlay::{Switcher, SwitcherList};
-use crate::app::slash;
 use crate::app::switcher::{self, Candidate, CandidateSign};
 use crate::app::theme::Role;
 use crate::app::wrap;
+use crate::verbs::{self, SlashSpec};
 
 /// Rows of candidates: the same however few there are, so that nothing jumps while filtering.
 const CANDIDATES_SHOWN: usize = 10;
@@ -142,7 +142,7 @@ pub(super) fn commands(painter: &mut Painter<'_>, areas: &Areas, model: &Model) 
     else {
         return;
     };
-    let fitting: Vec<&slash::Entry> = slash::beginning_with(word).collect();
+    let fitting: Vec<&SlashSpec> = verbs::beginning_with(word).collect();
     let n_shown = fitting.len().min(COMMANDS_SHOWN).min(usize::from(areas.timeline.height / 2));
     if n_shown == 0 {
         return;
@@ -151,9 +151,9 @@ pub(super) fn commands(painter: &mut Painter<'_>, areas: &Areas, model: &Model) 
     let width = areas.timeline.width.min(60);
     let y = areas.hint_row.bottom().saturating_sub(height);
     let inner = painter.overlay_box(Rect { x: areas.hint_row.x, y, width, height }, "");
-    for (row, entry) in (0..).zip(fitting.iter().take(n_shown)) {
-        let end = painter.put(inner, (0, row), &format!("/{}", entry.word), Role::Accent);
-        painter.put(inner, (end + 1, row), entry.takes, Role::Text);
-        painter.put_cut(inner, (21, row), entry.does, Role::Dim);
+    for (row, slash) in (0..).zip(fitting.iter().take(n_shown)) {
+        let end = painter.put(inner, (0, row), &format!("/{}", slash.word), Role::Accent);
+        painter.put(inner, (end + 1, row), slash.takes, Role::Text);
+        painter.put_cut(inner, (21, row), slash.help, Role::Dim);
     }
 }
