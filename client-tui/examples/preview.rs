@@ -20,7 +20,7 @@ use mathia_protocol::crypto::content::Content;
 use mathia_protocol::id::{RoomId, Seq, TimeMs};
 use mathia_tui::app::join::JoinAsk;
 use mathia_tui::app::keymap::Keymap;
-use mathia_tui::app::model::Me;
+use mathia_tui::app::me::Me;
 use mathia_tui::app::runtime::{Start, StartOptions, run};
 use mathia_tui::app::session::{Drafts, Engine, JoinEnd, Joiner, PendingReply, Session};
 use mathia_tui::app::stamp::TimeFormat;

@@ -21,7 +21,7 @@ use zeroize::Zeroizing;
 
 use crate::app::join::{JoinAsk, PendingJoin};
 use crate::app::keymap::Keymap;
-use crate::app::model::Me;
+use crate::app::me::Me;
 use crate::app::runtime::{self, Ending, Start, StartOptions};
 use crate::app::session::{Drafts, Engine, JoinEnd, Joiner, PendingReply, Session};
 use crate::app::stamp::TimeFormat;

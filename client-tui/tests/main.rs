@@ -4,6 +4,7 @@
 
 mod asking;
 mod commands;
+mod layers;
 #[cfg(target_os = "linux")]
 mod read_only;
 mod screens;

@@ -225,7 +225,7 @@ fn uses<'a>(
     let mut at = 0;
     while at < tokens.len() {
         let goes_on = at > 0 && tokens[at - 1] == "::";
-        if goes_on || !is_word(tokens[at]) {
+        if goes_on || !is_word(tokens[at]) || names_no_use(&tokens[..at]) {
             at += 1;
             continue;
         }
@@ -240,6 +240,12 @@ fn uses<'a>(
         }
     }
     used
+}
+
+/// Says whether a word behind these tokens is no use: the name of a module that is declared, or a
+/// part of a visibility (`pub(super)`, `pub(in crate::a)`).
+fn names_no_use(before: &[&str]) -> bool {
+    matches!(before, [.., "mod"] | [.., "pub", "("] | [.., "pub", "(", "in"])
 }
 
 /// Words, `::`, and every other character by itself.
@@ -294,7 +300,10 @@ fn read_paths<'a>(
         }
         at += 1;
     }
-    paths.push(path);
+    // The comma between two paths in braces is no path.
+    if path.len() > prefix.len() || tokens.get(at) == Some(&"*") {
+        paths.push(path);
+    }
     at
 }
 
@@ -387,6 +396,13 @@ mod tests {
             found(&files, map),
             ["client/core must not use client/shell, but client/core/mod.rs does"]
         );
+    }
+
+    #[test]
+    fn a_module_uses_what_it_names_and_not_what_stands_around_it() {
+        let files =
+            [("a/mod.rs", "mod b;"), ("a/b.rs", "pub(super) fn f() {} pub(in crate::a) fn g() {}")];
+        assert_eq!(found(&files, &[("a", &[]), ("a/b", &[])]), [] as [&str; 0]);
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::fmt;
 use mathia_protocol::name::Handle;
 use zeroize::Zeroizing;
 
-use super::model::Me;
+use super::me::Me;
 
 /// An attempt to make an account.
 #[derive(Clone, PartialEq, Eq)]

@@ -17,6 +17,7 @@ mod input;
 pub mod join;
 pub mod keymap;
 mod layout;
+pub mod me;
 pub mod message;
 pub mod model;
 pub mod now;

@@ -13,7 +13,7 @@ use tokio::sync::mpsc;
 use zeroize::Zeroizing;
 
 use super::join::JoinAsk;
-use super::model::Me;
+use super::me::Me;
 
 /// An answer that is being waited for.
 pub type PendingReply<T> = Pin<Box<dyn Future<Output = T> + Send>>;

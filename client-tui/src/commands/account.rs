@@ -4,9 +4,10 @@ use mathia_protocol::client::home::{Found, HomeError, KeyLock};
 use mathia_protocol::client::{Command, DeviceView, Done, Replica as _};
 use mathia_protocol::crypto::recovery::RecoverySecret;
 
+use super::context::{CommandContext, out_of_turn};
 use super::join::format_words;
+use super::resolve;
 use super::session::EngineSession;
-use super::{CommandContext, out_of_turn, resolve};
 use crate::exit::{Exit, Failure};
 use crate::output::{self, Line, LineFormat};
 

@@ -15,9 +15,10 @@ use mathia_protocol::id::{Hash, Seq};
 use mathia_protocol::name::Handle;
 use tokio::time::{Instant, timeout_at};
 
+use super::context::{CommandContext, out_of_turn};
+use super::resolve;
 use super::send::{ACK_PATIENCE, finish, read_text, settled, take_back};
 use super::session::EngineSession;
-use super::{CommandContext, out_of_turn, resolve};
 use crate::asking::{self, Destination, tokens};
 use crate::clock::rfc3339;
 use crate::exit::{Exit, Failure};

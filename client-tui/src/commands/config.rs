@@ -1,6 +1,6 @@
 //! `config`: what is set, and whether all of it is understood.
 
-use super::CommandContext;
+use super::context::CommandContext;
 use crate::exit::{Exit, Failure};
 use crate::output::Line;
 

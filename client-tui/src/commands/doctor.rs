@@ -9,7 +9,7 @@ use mathia_protocol::client::home::{
 use mathia_protocol::client::{CLOCK_SKEW, Command, ConnectionState, Replica as _};
 use mathia_protocol::limits::CLOCK_SKEW_MAX;
 
-use super::CommandContext;
+use super::context::CommandContext;
 use super::session::start_client;
 use crate::exit::{Exit, Failure};
 use crate::output::Line;

@@ -3,8 +3,8 @@
 use mathia_protocol::client::{Command, Done, EntryView};
 use mathia_protocol::id::{RoomId, Seq};
 
+use super::context::{CommandContext, out_of_turn};
 use super::session::EngineSession;
-use super::{CommandContext, out_of_turn};
 use crate::exit::Failure;
 use crate::output::{self, LineFormat};
 use crate::verbs::HistoryArgs;

@@ -2,8 +2,8 @@
 
 use mathia_protocol::client::{Command, Done};
 
+use super::context::{CommandContext, out_of_turn};
 use super::session::EngineSession;
-use super::{CommandContext, out_of_turn};
 use crate::clock;
 use crate::exit::Failure;
 use crate::output::Line;

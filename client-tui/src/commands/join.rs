@@ -7,8 +7,9 @@ use mathia_protocol::crypto::recovery::RecoverySecret;
 use mathia_protocol::name::Handle;
 use zeroize::Zeroizing;
 
+use super::context::CommandContext;
+use super::prompt;
 use super::session::TerminalTrust;
-use super::{CommandContext, prompt};
 use crate::clock;
 use crate::exit::Failure;
 use crate::output::Line;

@@ -1,11 +1,12 @@
 //! The commands: one file per noun, each a thin face of the engine.
 //!
 //! Owns what a command prints and with which code it ends. A face never sees keys or frames; it
-//! asks the engine, waits with a deadline, and writes through [`Output`].
+//! asks the engine, waits with a deadline, and writes through [`crate::output::Output`].
 
 mod account;
 mod ask;
 mod config;
+mod context;
 mod doctor;
 mod history;
 mod invite;
@@ -21,34 +22,14 @@ mod session;
 mod tail;
 mod trust;
 
+pub use context::CommandContext;
 pub use prompt::Prompt;
 
 use clap::CommandFactory as _;
-use tokio_util::sync::CancellationToken;
 
 use crate::cli::Cli;
-use crate::config::Config;
-use crate::exit::{Exit, Failure};
-use crate::output::Output;
-use crate::paths::Paths;
+use crate::exit::Failure;
 use crate::verbs::Invocation;
-
-/// Everything a command may use besides its arguments.
-#[derive(Debug)]
-pub struct CommandContext<'a> {
-    /// Where data and talk go.
-    pub out: Output<'a>,
-    /// The places of the profile.
-    pub paths: Paths,
-    /// What the person configured.
-    pub config: Config,
-    /// What is wrong with the configuration; it was told already.
-    pub warnings: Vec<String>,
-    /// What may be asked, and what is answered already.
-    pub prompt: Prompt,
-    /// Cancelled when the process should end (SIGINT, SIGTERM).
-    pub stop: CancellationToken,
-}
 
 /// Runs one command to its end.
 ///
@@ -94,9 +75,4 @@ fn completions(
     let mut script = Vec::new();
     clap_complete::generate(shell, &mut Cli::command(), "mathia-tui", &mut script);
     context.out.raw(&script)
-}
-
-/// The failure of something that should not happen: the engine answered another question.
-fn out_of_turn() -> Failure {
-    Failure::new(Exit::Failed, "the client engine answered something else than was asked")
 }

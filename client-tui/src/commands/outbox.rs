@@ -3,7 +3,7 @@
 use mathia_protocol::client::home::HomeError;
 use mathia_protocol::client::{Command, OutboxRow, Replica as _, RowState};
 
-use super::CommandContext;
+use super::context::CommandContext;
 use super::session::EngineSession;
 use crate::clock::rfc3339;
 use crate::exit::{Exit, Failure};

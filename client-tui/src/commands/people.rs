@@ -3,8 +3,9 @@
 use mathia_protocol::client::{Command, Done};
 use mathia_protocol::wire::PresenceState;
 
+use super::context::{CommandContext, out_of_turn};
+use super::resolve;
 use super::session::EngineSession;
-use super::{CommandContext, out_of_turn, resolve};
 use crate::exit::Failure;
 use crate::output::{self, Line, LineFormat};
 

@@ -3,8 +3,9 @@
 use mathia_protocol::client::{Command, Done, NewRoom, PersonRef};
 use mathia_protocol::id::RoomId;
 
+use super::context::{CommandContext, out_of_turn};
+use super::resolve;
 use super::session::EngineSession;
-use super::{CommandContext, out_of_turn, resolve};
 use crate::exit::{Exit, Failure};
 use crate::output::{self, Line, LineFormat};
 use crate::verbs::{

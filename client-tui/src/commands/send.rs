@@ -9,8 +9,9 @@ use mathia_protocol::id::RoomId;
 use mathia_protocol::limits::MESSAGE_TEXT_LEN_MAX;
 use tokio::time::{Instant, timeout_at};
 
+use super::context::{CommandContext, out_of_turn};
 use super::session::EngineSession;
-use super::{CommandContext, out_of_turn, prompt, resolve};
+use super::{prompt, resolve};
 use crate::clock::{self, rfc3339};
 use crate::exit::{Exit, Failure};
 use crate::output::{self, Line, LineFormat};

@@ -14,7 +14,9 @@ use mathia_protocol::id::{DeviceId, Hash};
 use mathia_protocol::name::Handle;
 use tokio::time::timeout;
 
-use super::{CommandContext, Prompt, out_of_turn, prompt, resolve};
+use super::context::{CommandContext, out_of_turn};
+use super::prompt::{self, Prompt};
+use super::resolve;
 use crate::exit::{Exit, Failure};
 use crate::known_servers::KnownServers;
 use crate::output::Output;

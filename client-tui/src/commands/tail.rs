@@ -14,8 +14,8 @@ use mathia_protocol::crypto::content::Content;
 use mathia_protocol::id::{AccountId, RoomId, Seq, TimeMs};
 use tokio::time::{Instant, sleep_until};
 
+use super::context::{CommandContext, out_of_turn};
 use super::session::EngineSession;
-use super::{CommandContext, out_of_turn};
 use crate::clock::rfc3339;
 use crate::exit::{Exit, Failure};
 use crate::output::{self, Line, LineFormat};

@@ -3,7 +3,7 @@
 use mathia_protocol::client::Replica as _;
 use mathia_protocol::client::home::{Found, HomeError};
 
-use super::CommandContext;
+use super::context::CommandContext;
 use crate::exit::{Exit, Failure};
 use crate::known_servers::{KnownServers, is_same_server};
 use crate::output::Line;

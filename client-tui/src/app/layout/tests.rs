@@ -5,9 +5,10 @@ use mathia_protocol::id::{Epoch, Hash, RoomId};
 
 use super::*;
 use crate::app::keymap::Keymap;
+use crate::app::me::Me;
+use crate::app::model::Setup;
 use crate::app::model::entry::Entry;
 use crate::app::model::room::RoomFacts;
-use crate::app::model::{Me, Setup};
 use crate::app::theme::Theme;
 
 const ROOM: RoomId = RoomId([1; 32]);

@@ -17,7 +17,6 @@ use std::time::Duration;
 use mathia_protocol::crypto::commit::RoomKind;
 use mathia_protocol::crypto::content::Ask;
 use mathia_protocol::id::{AccountId, RoomId, Seq};
-use mathia_protocol::name::Handle;
 
 use self::connection::Connection;
 use self::entry::{ItemKey, PendingState};
@@ -30,27 +29,20 @@ use super::action::Action;
 use super::composer::Composer;
 use super::join::PendingJoin;
 use super::keymap::{KeyContext, Keymap};
+use super::me::Me;
 use super::now::Now;
 use super::stamp::TimeFormat;
 use super::theme::Theme;
 use crate::safe_text::SafeText;
 
+/// Before this time of the program's run, an empty screen does not explain itself: it is about to
+/// be filled from the replica, and a sentence would only flash by.
+pub(crate) const EMPTY_SCREEN_DELAY: Duration = Duration::from_millis(400);
 /// From then on, a text without an answer is a truth about the connection.
 const UNANSWERED_AFTER: Duration = Duration::from_secs(3);
 /// How long after a key somebody is taken to look at a terminal that tells nothing of focus: a
 /// screen of text is read in less.
 const WATCHED_TIME: Duration = Duration::from_mins(2);
-
-/// The own person.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Me {
-    /// The identity.
-    pub account: AccountId,
-    /// The name.
-    pub handle: Handle,
-    /// What to call the workspace, above the rooms.
-    pub workspace: String,
-}
 
 /// What the interactive client begins with.
 #[derive(Debug, Clone)]

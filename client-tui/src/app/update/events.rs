@@ -287,7 +287,7 @@ fn outbox(model: &mut Model, view: &OutboxView) {
 /// Shows an own text at the place the server gave it, until the entry itself is told.
 fn accepted(
     room: &mut Room,
-    me: &crate::app::model::Me,
+    me: &crate::app::me::Me,
     content: EntryContent<SafeText>,
     (seq, time): (Seq, TimeMs),
 ) {

@@ -27,7 +27,6 @@ use super::model::Model;
 use super::model::connection::Connection;
 use super::now::Now;
 
-pub(crate) use reading::HUSH;
 pub use reading::next_deadline;
 
 /// Why there is no connection once the engine is gone.

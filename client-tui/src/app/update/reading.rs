@@ -10,7 +10,7 @@ use crate::app::effect::{CommandTag, Effect};
 use crate::app::model::connection::Connection;
 use crate::app::model::room::Room;
 use crate::app::model::timeline::Scroll;
-use crate::app::model::{Armed, Model};
+use crate::app::model::{Armed, EMPTY_SCREEN_DELAY, Model};
 
 /// How long one must look before something counts as read.
 const DWELL: Duration = Duration::from_millis(700);
@@ -18,9 +18,6 @@ const DWELL: Duration = Duration::from_millis(700);
 const AWAY_AFTER: Duration = Duration::from_mins(5);
 /// How often a running time is drawn.
 const SECOND: Duration = Duration::from_secs(1);
-/// Before this time of the program's run, an empty screen does not explain itself: it is about to
-/// be filled from the replica, and a sentence would only flash by.
-pub(crate) const HUSH: Duration = Duration::from_millis(400);
 const MINUTE: Duration = Duration::from_mins(1);
 
 /// Takes over whether the window has the focus.
@@ -128,7 +125,7 @@ pub fn next_deadline(model: &Model) -> Option<Duration> {
         model.writing.typing.map(|(_, last_key)| last_key + TYPING_PAUSE),
         ticking,
         Some(model.active_at + AWAY_AFTER).filter(|_| !model.is_away),
-        Some(HUSH).filter(|hush| !model.are_rooms_known && run < *hush),
+        Some(EMPTY_SCREEN_DELAY).filter(|delay| !model.are_rooms_known && run < *delay),
         // Times told as "12 min ago", and the names of days.
         Some(run + MINUTE),
     ];

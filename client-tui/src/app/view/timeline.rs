@@ -7,11 +7,11 @@ use super::painter::{Painter, columns};
 use crate::app::layout::{
     AuthorKind, Head, MessageRow, RowPart, STAMP_INDENT, SentenceTone, TimelinePage, TimelineRow,
 };
-use crate::app::model::Model;
 use crate::app::model::connection::Connection;
 use crate::app::model::room::Tick;
+use crate::app::model::{EMPTY_SCREEN_DELAY, Model};
 use crate::app::theme::Role;
-use crate::app::update::HUSH;
+
 use crate::app::wrap::{CODE_PREFIX, RowKind, WrappedRow};
 
 /// The sign of what an assistant was shown, and the words where there is room for them.
@@ -190,7 +190,7 @@ fn empty(painter: &mut Painter<'_>, area: Rect, model: &Model) {
         Some(room) if room.timeline.asked.is_none() && !model.connection.is_online() => {
             &["What was said here comes when the connection is back."]
         }
-        _ if !model.are_rooms_known && model.now.run < HUSH => &[],
+        _ if !model.are_rooms_known && model.now.run < EMPTY_SCREEN_DELAY => &[],
         Some(_) => &["Reading what was said here."],
         None if !model.are_rooms_known => &["Reading your rooms."],
         None if matches!(model.connection, Connection::Starting) => &["Connecting."],
