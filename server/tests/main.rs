@@ -3,7 +3,6 @@
 #![expect(clippy::unwrap_used, reason = "a story that cannot go on has failed")]
 
 mod assistant;
-mod bare;
 mod cast;
 mod layers;
 mod liar;

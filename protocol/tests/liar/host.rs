@@ -3,17 +3,18 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard};
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use mathia_protocol::crypto::hash::sha256;
 use mathia_protocol::crypto::user_chain::SignedLink;
 use mathia_protocol::id::{AccountId, DeviceId, Hash, Realm, Seq};
-use mathia_protocol::limits::{ALPN, FRAME_LEN_MAX_COMMIT, PROTOCOL_VERSION, STREAM_VERSION};
+use mathia_protocol::limits::{ALPN, PROTOCOL_VERSION, STREAM_VERSION};
 use mathia_protocol::wire::{
-    BulkReply, BulkRequest, Call, Frame, Info, Opening, OpeningReply, Registration, ServerFrame,
-    SessionLimits, Welcome, decode, encode_frame, take_frame,
+    BulkReply, BulkRequest, Call, Info, Opening, OpeningReply, Registration, ServerFrame,
+    SessionLimits, Welcome, encode_frame,
 };
+use mathia_testkit::wire::Frames;
 use quinn::crypto::rustls::QuicServerConfig;
-use quinn::{Connection, Endpoint, RecvStream, SendStream};
+use quinn::{Connection, Endpoint, SendStream};
 use rustls::server::ParsedCertificate;
 use tokio::sync::mpsc;
 
@@ -76,40 +77,15 @@ impl Liar {
     }
 }
 
-/// Reads frames off a stream, behind the version byte.
-struct Frames {
-    stream: RecvStream,
-    buffer: BytesMut,
-    has_version: bool,
-}
-
-impl Frames {
-    fn new(stream: RecvStream) -> Self {
-        Self { stream, buffer: BytesMut::new(), has_version: false }
-    }
-
-    async fn next<T: Frame>(&mut self) -> TestResult<Option<T>> {
-        loop {
-            if let Some(body) = take_frame(&mut self.buffer, FRAME_LEN_MAX_COMMIT)? {
-                return Ok(Some(decode(&body)?));
-            }
-            let Some(chunk) = self.stream.read_chunk(64 * 1024, true).await? else {
-                return Ok(None);
-            };
-            let skip = usize::from(!self.has_version);
-            self.has_version = true;
-            self.buffer.extend_from_slice(&chunk.bytes[skip..]);
-        }
-    }
-}
-
 impl Host {
     async fn serve(self, connection: Connection) -> TestResult {
         let (mut send, receive) = connection.accept_bi().await?;
         send.write_all(&[STREAM_VERSION]).await?;
         let mut frames = Frames::new(receive);
         let (account, device) = loop {
-            let Some(opening) = frames.next::<Opening>().await? else { return Ok(()) };
+            let Some(opening) = frames.next_when_it_comes::<Opening>().await? else {
+                return Ok(());
+            };
             let (reply, caller) = self.open(opening)?;
             send.write_all(&encode_frame(&reply)).await?;
             if let Some(caller) = caller {
@@ -121,7 +97,7 @@ impl Host {
         self.world.lock().expect("nobody panics while holding it").sessions.push(session);
         tokio::spawn(write(send, queued));
         tokio::spawn(self.clone().serve_bulk(connection.clone()));
-        while let Some(call) = frames.next::<Call>().await? {
+        while let Some(call) = frames.next_when_it_comes::<Call>().await? {
             let answer = self.world.lock().expect("nobody panics while holding it").answer(
                 account,
                 device,
@@ -189,7 +165,7 @@ impl Host {
     async fn serve_bulk(self, connection: Connection) -> TestResult {
         loop {
             let (mut send, receive) = connection.accept_bi().await?;
-            let request = Frames::new(receive).next::<BulkRequest>().await?;
+            let request = Frames::new(receive).next_when_it_comes::<BulkRequest>().await?;
             let Some(request) = request else { continue };
             let (hash_before, entries) = {
                 let world = self.world.lock().expect("nobody panics while holding it");

@@ -20,8 +20,7 @@ use tokio::time::timeout;
 pub(crate) use host::Liar;
 pub(crate) use world::{Lose, World};
 
-/// What a test returns.
-pub(crate) type TestResult<T = ()> = Result<T, Box<dyn std::error::Error + Send + Sync>>;
+pub(crate) use mathia_testkit::TestResult;
 
 /// How long anything may take before a test fails.
 const PATIENCE: Duration = Duration::from_secs(20);

@@ -13,7 +13,7 @@ use mathia_protocol::id::{AccountId, Epoch, Hash};
 use mathia_protocol::wire::{EntryBody, Event, Reply, Request, ServerFrame};
 
 use super::stage::{Stage, whole};
-use crate::cast::{Session, TestResult};
+use crate::cast::{TestResult, login};
 use crate::liar::Fate;
 
 /// Whoever comes while an answer is under way sees it when it is whole, and no piece before.
@@ -157,9 +157,9 @@ async fn forged_pieces_in(mut stage: Stage) -> TestResult {
         stage.liar.says(&stage.ann, event).await?;
     }
     // Nor does the honest server pass on what bob sends.
-    let mut session = Session::login(stage.town.address(), &stage.bob.identity).await?;
+    let mut session = login(stage.town.address(), &stage.bob.identity).await?;
     let delta = by_bob(stage.bob.device()).ok_or("too long")?;
-    let refused = session.ask(Request::Delta { room, delta }).await;
+    let refused = session.ask(Request::Delta { room, delta }).await?;
     assert!(refused.is_err_and(|fault| fault.to_string().contains("only agents stream")));
 
     stage.streams(ask, " enough").await?;

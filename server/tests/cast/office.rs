@@ -16,7 +16,7 @@ use mathia_server::admin::socket::{AdminReply, AdminRequest};
 use mathia_server::serve::Server;
 use mathia_server::store::{EntryRow, Read};
 
-use super::{Person, Session, TestResult, Town, now};
+use super::{Person, TestResult, Town, login, now};
 
 impl Town {
     /// The server, which must be awake.
@@ -60,8 +60,8 @@ impl Town {
         let chain = self.chain(person.account())?;
         let body = LinkBody::AddDevice(Box::new(record));
         let link = chain.next_link(body, created, person.device()).sign(&person.identity.signing);
-        let mut session = Session::login(self.address, &person.identity).await?;
-        session.ask(Request::PutLink { link: link.0 }).await?;
+        let mut session = login(self.address, &person.identity).await?;
+        session.ask(Request::PutLink { link: link.0 }).await??;
         let replica: Arc<dyn Replica> = Arc::new(MemoryReplica::new());
         if let Some(server) = person.replica.server()? {
             replica.put_server(&server)?;

@@ -9,11 +9,10 @@ use mathia_protocol::client::{
 use mathia_protocol::crypto::user_chain::{AccountKind, DeviceLabel};
 use mathia_protocol::limits::ALPN;
 use mathia_protocol::wire::Fault;
-use quinn::crypto::rustls::{QuicClientConfig, QuicServerConfig};
+use mathia_testkit::wire::client_config;
+use quinn::crypto::rustls::QuicServerConfig;
 use quinn::{Connection, Endpoint};
-use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::pki_types::{CertificateDer, PrivatePkcs8KeyDer, ServerName, UnixTime};
-use rustls::{DigitallySignedStruct, SignatureScheme};
+use rustls::pki_types::PrivatePkcs8KeyDer;
 
 use crate::cast::{TestResult, Town, Trusting};
 
@@ -49,7 +48,7 @@ fn relay_to(server: SocketAddr) -> TestResult<SocketAddr> {
     let key = rcgen::KeyPair::generate()?;
     let cert = rcgen::CertificateParams::new(vec!["localhost".to_owned()])?.self_signed(&key)?;
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let mut tls = rustls::ServerConfig::builder_with_provider(Arc::clone(&provider))
+    let mut tls = rustls::ServerConfig::builder_with_provider(provider)
         .with_protocol_versions(&[&rustls::version::TLS13])?
         .with_no_client_auth()
         .with_single_cert(
@@ -61,13 +60,8 @@ fn relay_to(server: SocketAddr) -> TestResult<SocketAddr> {
     let endpoint = Endpoint::server(config, (Ipv4Addr::LOCALHOST, 0).into())?;
     let address = endpoint.local_addr()?;
 
-    let mut tls = rustls::ClientConfig::builder_with_provider(provider)
-        .with_protocol_versions(&[&rustls::version::TLS13])?
-        .dangerous()
-        .with_custom_certificate_verifier(Arc::new(Credulous))
-        .with_no_client_auth();
-    tls.alpn_protocols = vec![ALPN.to_vec()];
-    let onward = quinn::ClientConfig::new(Arc::new(QuicClientConfig::try_from(tls)?));
+    // The relay itself believes any server.
+    let onward = client_config()?;
     tokio::spawn(async move {
         while let Some(incoming) = endpoint.accept().await {
             let Ok(victim) = incoming.await else { continue };
@@ -90,45 +84,4 @@ async fn pass_on(victim: Connection, server: Connection) {
     let up = tokio::io::copy(&mut from_victim, &mut to_server);
     let down = tokio::io::copy(&mut from_server, &mut to_victim);
     drop(tokio::join!(up, down));
-}
-
-/// The relay itself believes any server.
-#[derive(Debug)]
-struct Credulous;
-
-impl ServerCertVerifier for Credulous {
-    fn verify_server_cert(
-        &self,
-        _: &CertificateDer<'_>,
-        _: &[CertificateDer<'_>],
-        _: &ServerName<'_>,
-        _: &[u8],
-        _: UnixTime,
-    ) -> Result<ServerCertVerified, rustls::Error> {
-        Ok(ServerCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        _: &[u8],
-        _: &CertificateDer<'_>,
-        _: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        Err(rustls::Error::General("TLS 1.3 only".to_owned()))
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        _: &[u8],
-        _: &CertificateDer<'_>,
-        _: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        Ok(HandshakeSignatureValid::assertion())
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        rustls::crypto::aws_lc_rs::default_provider()
-            .signature_verification_algorithms
-            .supported_schemes()
-    }
 }

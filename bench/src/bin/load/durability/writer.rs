@@ -134,7 +134,7 @@ impl Writer {
             let mut calls = VecDeque::new();
             for flight in &self.unacked {
                 let request = Request::Append { room: self.room, entry: flight.entry.clone() };
-                let Ok(call) = session.send(request).await else { return Ok(()) };
+                let Ok(call) = session.call(request).await else { return Ok(()) };
                 calls.push_back((call, flight.counter));
             }
             let mut has_refusal = false;
@@ -148,7 +148,7 @@ impl Writer {
                     return Ok(());
                 }
                 let Ok(Ok(Some(frame))) =
-                    tokio::time::timeout(silence, session.frames.next()).await
+                    tokio::time::timeout(silence, session.frames.next_body()).await
                 else {
                     return Ok(());
                 };
@@ -173,7 +173,7 @@ impl Writer {
         let entry = self.author.next(TEXT_LEN)?;
         self.n_sealed += 1;
         self.unacked.push_back(Flight { counter: self.n_sealed, entry: entry.clone() });
-        let sent = session.send(Request::Append { room: self.room, entry }).await;
+        let sent = session.call(Request::Append { room: self.room, entry }).await;
         Ok(sent.map_err(drop))
     }
 

@@ -146,7 +146,7 @@ async fn talk(
 
 async fn listen(mut frames: Frames, place: usize, state: &State) -> Result<(), Failure> {
     let mut n_heard = 0;
-    while let Some(body) = frames.next().await? {
+    while let Some(body) = frames.next_body().await? {
         match decode::<ServerFrame>(&body)? {
             ServerFrame::Event(Event::Entry { entry, .. }) => {
                 if entry.first() != Some(&TAG_MESSAGE) {

@@ -36,7 +36,7 @@ impl SlowReader {
         loop {
             tokio::select! {
                 () = &mut end => return Ok(()),
-                body = self.session.frames.next() => {
+                body = self.session.frames.next_body() => {
                     self.hear(&body?.ok_or("the slow reader's session ended")?).await?;
                 }
             }
@@ -48,7 +48,7 @@ impl SlowReader {
         self.held = 0;
         let is_lagging_before = self.n_lagged;
         while self.last.0 < N_COMMITS + n_said {
-            let next = timeout(PATIENCE, self.session.frames.next()).await;
+            let next = timeout(PATIENCE, self.session.frames.next_body()).await;
             let body = next.map_err(|_| "the slow reader was told nothing")??;
             let body = body.ok_or("the slow reader's session ended")?;
             if self.n_lagged == is_lagging_before {

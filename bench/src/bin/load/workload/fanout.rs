@@ -183,7 +183,7 @@ async fn listen(
     let mut expected: Option<Seq> = None;
     let mut marked_at = Instant::now();
     let mut next_call = 1;
-    while let Some(body) = frames.next().await? {
+    while let Some(body) = frames.next_body().await? {
         match decode::<ServerFrame>(&body)? {
             ServerFrame::Event(Event::Entry { room: heard, seq, entry, .. }) if heard == number => {
                 if expected.is_some_and(|expected| expected != seq) {

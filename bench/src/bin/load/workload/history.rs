@@ -30,10 +30,10 @@ pub(crate) async fn fill(options: &Options) -> Result<String, Failure> {
     while n_stored < options.n {
         while n_sent < options.n && n_sent - n_stored < IN_FLIGHT {
             let entry = author.next(TEXT_LEN)?;
-            session.send(Request::Append { room: room.room, entry }).await?;
+            session.call(Request::Append { room: room.room, entry }).await?;
             n_sent += 1;
         }
-        let body = session.frames.next().await?.ok_or("the session ended")?;
+        let body = session.frames.next_body().await?.ok_or("the session ended")?;
         match decode::<ServerFrame>(&body)? {
             ServerFrame::Reply { reply: Reply::Accepted { .. }, .. } => n_stored += 1,
             ServerFrame::Fault { fault, .. } => return Err(fault.into()),

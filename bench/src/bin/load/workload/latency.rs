@@ -89,7 +89,7 @@ async fn listen(
     latencies: &RefCell<Latencies>,
     n_received: &Cell<u64>,
 ) -> Result<(), Failure> {
-    while let Some(body) = frames.next().await? {
+    while let Some(body) = frames.next_body().await? {
         match decode::<ServerFrame>(&body)? {
             ServerFrame::Event(Event::Entry { entry, .. }) => {
                 let counter = Message::decode(&entry)?.header().ctr();

@@ -76,8 +76,8 @@ async fn talk(
             cell.set(cell.get() + 1);
         }
     };
-    let mut call = session.send(Request::Append { room, entry: author.next(TEXT_LEN)? }).await?;
-    while let Some(body) = session.frames.next().await? {
+    let mut call = session.call(Request::Append { room, entry: author.next(TEXT_LEN)? }).await?;
+    while let Some(body) = session.frames.next_body().await? {
         match decode::<ServerFrame>(&body)? {
             ServerFrame::Reply { id, reply: Reply::Accepted { .. } } if id == call => {
                 add(&count.n_stored);
@@ -85,7 +85,7 @@ async fn talk(
                     return Ok(());
                 }
                 let entry = author.next(TEXT_LEN)?;
-                call = session.send(Request::Append { room, entry }).await?;
+                call = session.call(Request::Append { room, entry }).await?;
             }
             ServerFrame::Event(Event::Entry { .. }) => add(&count.n_delivered),
             ServerFrame::Fault { fault, .. } => return Err(fault.into()),
