@@ -18,10 +18,14 @@ use serde_json::Value;
 /// How long anything may take before a story fails: many times what it takes on a busy machine.
 const PATIENCE: Duration = Duration::from_mins(1);
 
-/// The server's binary, built by the same cargo that runs the tests.
+/// The server's binary: the one that `MATHIA_TEST_SERVER` names, since whoever sets it has just built
+/// it, else one that is built now by the same cargo that runs the tests.
 fn server_binary() -> &'static Path {
     static BINARY: OnceLock<PathBuf> = OnceLock::new();
     BINARY.get_or_init(|| {
+        if let Some(built) = std::env::var_os("MATHIA_TEST_SERVER") {
+            return built.into();
+        }
         let client = Path::new(env!("CARGO_BIN_EXE_mathia-tui"));
         let built = Command::new(env!("CARGO"))
             .args(["build", "--quiet", "--package", "mathia-server", "--bin", "mathia-server"])
