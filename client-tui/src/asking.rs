@@ -1,4 +1,4 @@
-//! The words around a question to an assistant, the same in every face: where it goes, what it
+//! The words around a question to an assistant, the same on the screen and the command line: where it goes, what it
 //! takes, how its answer ended.
 //!
 //! Gives plain strings made of what agents and providers say of themselves; whoever shows them

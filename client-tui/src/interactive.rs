@@ -211,7 +211,7 @@ fn fingerprint(pin: Hash) -> String {
 
 /// What happened and what to do, as sentences for the first screen. A shell's words name options
 /// and commands, which do not help there.
-fn told(error: JoinError) -> String {
+fn explained(error: JoinError) -> String {
     let fault = match &error {
         JoinError::Register(RegisterError::Login(LoginError::Refused(fault))) => Some(fault),
         _ => None,
@@ -270,7 +270,7 @@ async fn join(paths: &Paths, ask: JoinAsk) -> Result<JoinEnd, Failure> {
                 return Ok(JoinEnd::UnknownServer { address, fingerprint: fingerprint(pin) });
             }
             let is_about_link = error.is_about_link();
-            return Ok(JoinEnd::Failed { text: told(error), is_about_link });
+            return Ok(JoinEnd::Failed { text: explained(error), is_about_link });
         }
     };
     let words = registered.identity.recovery.as_ref().map_or_else(Vec::new, |secret| {

@@ -1,4 +1,4 @@
-//! The mathia terminal client: parses the command line, runs one face, ends with its exit code.
+//! The mathia terminal client: parses the command line, runs one command, ends with its exit code.
 //!
 //! Owns the process: signals, the log file, the async runtime. Decides nothing else.
 
@@ -21,7 +21,7 @@ use mathia_tui::paths::Paths;
 use mathia_tui::verbs::Invocation;
 use tokio_util::sync::CancellationToken;
 
-/// How long a face may take to end in good order after a signal.
+/// How long a command may take to end in good order after a signal.
 const STOP_PATIENCE: Duration = Duration::from_secs(4);
 
 /// A log longer than this, in bytes, is put aside at the next start.
@@ -57,7 +57,7 @@ fn run(cli: Cli, out: &mut Output<'_>) -> Result<(), Failure> {
         warnings.extend(about_keys);
     }
     for warning in &warnings {
-        out.say(&format!("warning: configuration: {warning}"));
+        out.report(&format!("warning: configuration: {warning}"));
     }
     if let Some(filter) = std::env::var("MATHIA_LOG").ok().filter(|filter| !filter.is_empty()) {
         start_log(&paths.log_file(), &filter)?;
@@ -91,7 +91,7 @@ fn with_runtime<F: Future<Output = Result<(), Failure>>>(
     outcome
 }
 
-/// Runs one face, and lets SIGINT and SIGTERM end it.
+/// Runs one command, and lets SIGINT and SIGTERM end it.
 fn run_command(invocation: Invocation, mut context: CommandContext<'_>) -> Result<(), Failure> {
     let patience = stop_patience(&invocation);
     with_runtime(|| async move {
@@ -103,7 +103,7 @@ fn run_command(invocation: Invocation, mut context: CommandContext<'_>) -> Resul
             () = overdue(&stop, patience) => Err(Failure::silent(Exit::Interrupted)),
         };
         outcome.map_err(|mut failure| {
-            // A face knows that it was interrupted; which signal it was is known here.
+            // A command knows that it was interrupted; which signal it was is known here.
             if failure.exit == Exit::Interrupted && signal.load(Ordering::Relaxed) == TERM {
                 failure.exit = Exit::Terminated;
             }
@@ -142,7 +142,7 @@ async fn next_signal() -> u8 {
     }
 }
 
-/// Passes when a signal came and the face did not end by itself in time.
+/// Passes when a signal came and the command did not end by itself in time.
 async fn overdue(stop: &CancellationToken, patience: Duration) {
     stop.cancelled().await;
     tokio::time::sleep(patience).await;

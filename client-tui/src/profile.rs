@@ -66,7 +66,7 @@ fn storage_failure(error: &StorageError) -> Failure {
     match error {
         StorageError::Full => failure.hint("free some space; nothing was lost"),
         StorageError::ReadOnly => failure
-            .hint("mount the disk writable or mend the permissions; `mathia-tui doctor` looks"),
+            .hint("mount the disk writable or fix the permissions; `mathia-tui doctor` looks"),
         StorageError::Busy => failure.hint("try again in a moment"),
         StorageError::Broken(_) => {
             failure.hint("`mathia-tui doctor` looks closer; what the server has is not lost")

@@ -48,7 +48,7 @@ actions! {
     Switcher = "switcher", "go to a room or person";
     /// Shows the keys of this place.
     Keys = "keys", "keys of this place";
-    /// Says why the selected thing is as it is.
+    /// Explains why the selected item is as it is.
     Why = "why", "why is it so";
     /// To the room above.
     RoomPrevious = "room_previous", "room above";
@@ -78,17 +78,17 @@ actions! {
     QuitOrDelete = "quit_or_delete", "quit when nothing is written";
     /// Tries to connect now.
     ConnectNow = "connect_now", "connect now";
-    /// Draws everything anew.
+    /// Draws every cell again.
     Redraw = "redraw", "draw the screen anew";
     /// Gives the terminal back to the shell until `fg`.
     Suspend = "suspend", "suspend";
-    /// One thing up.
+    /// One item up.
     ListUp = "list_up", "up";
-    /// One thing down.
+    /// One item down.
     ListDown = "list_down", "down";
-    /// Chooses the thing.
+    /// Chooses the item.
     Choose = "choose", "choose";
-    /// Copies the thing.
+    /// Copies the item.
     Copy = "copy", "copy";
     /// Shows who has it.
     Ticks = "ticks", "who has it";
@@ -100,7 +100,7 @@ actions! {
     Retry = "retry", "send again";
     /// Asks the assistant about the message.
     Ask = "ask", "ask the assistant about it";
-    /// Keeps or drops the thing.
+    /// Keeps or drops the item.
     Toggle = "toggle", "keep or drop";
     /// Takes more of it.
     More = "more", "more";

@@ -1,7 +1,7 @@
 //! Whether the terminal's background is dark or light, asked of the terminal itself (OSC 11).
 //!
 //! The answer comes in among the keys, since there is one way in. Owns the grammar of the answer and
-//! tells it from typing. Whatever is no answer goes on as it came: no key is ever eaten.
+//! distinguishes it from typing. Whatever is no answer is passed on unchanged: no key is lost.
 
 use crossterm::event::{Event, KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
 
@@ -150,7 +150,7 @@ mod tests {
         events
     }
 
-    /// What a listener hears, and what goes on to the keys.
+    /// The answers a listener recognizes, and the events it passes on.
     fn handle(events: &[Event]) -> (Vec<Tone>, Vec<Event>) {
         let mut listener = Listener::default();
         let (mut tones, mut passed) = (Vec::new(), Vec::new());

@@ -1,4 +1,4 @@
-//! A key with its modifiers: as terminals tell it, as configuration writes it, as people read it.
+//! A key with its modifiers: as terminals report it, as configuration writes it, as people read it.
 
 use std::fmt;
 
@@ -61,7 +61,7 @@ impl Chord {
         Self::one_form(key.code, key.modifiers)
     }
 
-    /// One form for what terminals tell in several.
+    /// One form for what terminals report in several.
     fn one_form(code: KeyCode, modifiers: KeyModifiers) -> Self {
         let mut modifiers =
             modifiers & (KeyModifiers::CONTROL | KeyModifiers::ALT | KeyModifiers::SHIFT);
@@ -187,19 +187,19 @@ mod tests {
     }
 
     #[test]
-    fn one_key_has_one_chord_however_it_is_written_or_told() {
-        let told = |code, modifiers| Chord::of(KeyEvent::new(code, modifiers));
+    fn one_key_has_one_chord_however_it_is_written_or_reported() {
+        let reported = |code, modifiers| Chord::of(KeyEvent::new(code, modifiers));
         let same = [
-            ("Ctrl-K", told(KeyCode::Char('K'), KeyModifiers::CONTROL | KeyModifiers::SHIFT)),
-            ("ctrl-k", told(KeyCode::Char('k'), KeyModifiers::CONTROL)),
-            ("shift-g", told(KeyCode::Char('G'), KeyModifiers::SHIFT)),
-            ("G", told(KeyCode::Char('G'), KeyModifiers::NONE)),
-            ("shift-tab", told(KeyCode::BackTab, KeyModifiers::SHIFT)),
-            ("PgUp", told(KeyCode::PageUp, KeyModifiers::NONE)),
-            ("-", told(KeyCode::Char('-'), KeyModifiers::NONE)),
+            ("Ctrl-K", reported(KeyCode::Char('K'), KeyModifiers::CONTROL | KeyModifiers::SHIFT)),
+            ("ctrl-k", reported(KeyCode::Char('k'), KeyModifiers::CONTROL)),
+            ("shift-g", reported(KeyCode::Char('G'), KeyModifiers::SHIFT)),
+            ("G", reported(KeyCode::Char('G'), KeyModifiers::NONE)),
+            ("shift-tab", reported(KeyCode::BackTab, KeyModifiers::SHIFT)),
+            ("PgUp", reported(KeyCode::PageUp, KeyModifiers::NONE)),
+            ("-", reported(KeyCode::Char('-'), KeyModifiers::NONE)),
         ];
-        for (written, told) in same {
-            assert_eq!(Chord::parse(written), Some(told), "{written}");
+        for (written, reported) in same {
+            assert_eq!(Chord::parse(written), Some(reported), "{written}");
         }
         assert_ne!(Chord::parse("g"), Chord::parse("G"));
     }

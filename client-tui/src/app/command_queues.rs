@@ -1,5 +1,5 @@
 //! Gives commands to the engine off the draw path: texts in the order they were written, small
-//! signals in their own order, everything else side by side. Every queue has a bound.
+//! signals in their own order, everything else concurrently. Every queue has a bound.
 
 use std::sync::Arc;
 
@@ -15,36 +15,36 @@ use super::session::{Drafts, Engine, Session};
 /// Things waiting in one queue.
 const QUEUE_LEN: usize = 256;
 /// Commands under way side by side.
-const BESIDE_MAX: usize = 64;
+const CONCURRENT_MAX: usize = 64;
 
-/// A thing to do in order.
+/// Something to do in order.
 enum Job {
     Command(CommandTag, Box<Command>),
     Draft(RoomId, String),
 }
 
-/// The ways to the engine.
+/// The queues to the engine.
 pub(crate) struct CommandQueues {
     engine: Arc<dyn Engine>,
     texts: mpsc::Sender<Job>,
     signals: mpsc::Sender<Job>,
     answers: mpsc::Sender<Msg>,
-    beside: TaskTracker,
+    concurrent: TaskTracker,
 }
 
 impl CommandQueues {
-    /// Opens the lanes to a session's engine; answers go to `answers`.
+    /// Opens the queues to a session's engine; answers go to `answers`.
     pub(crate) fn open(session: &Session, answers: mpsc::Sender<Msg>) -> Self {
-        let beside = TaskTracker::new();
+        let concurrent = TaskTracker::new();
         let queue = || {
             let (sender, jobs) = mpsc::channel(QUEUE_LEN);
             let engine = Arc::clone(&session.engine);
             let drafts = Arc::clone(&session.drafts);
-            beside.spawn(work(jobs, engine, drafts, answers.clone()));
+            concurrent.spawn(work(jobs, engine, drafts, answers.clone()));
             sender
         };
         let (texts, signals) = (queue(), queue());
-        Self { engine: Arc::clone(&session.engine), texts, signals, answers, beside }
+        Self { engine: Arc::clone(&session.engine), texts, signals, answers, concurrent }
     }
 
     /// Gives a command; returns at once, with the refusal if there is no room for it.
@@ -58,7 +58,7 @@ impl CommandQueues {
             | Command::Typing(_)
             | Command::TypingStopped(_)
             | Command::SetAway(_) => &self.signals,
-            _ => return self.beside(tag, command),
+            _ => return self.concurrent(tag, command),
         };
         let job = Job::Command(tag, Box::new(command));
         match queue.try_send(job) {
@@ -79,22 +79,22 @@ impl CommandQueues {
 
     /// Waits until everything in order is done; the caller sets the deadline.
     pub(crate) async fn close(self) {
-        let Self { engine, texts, signals, answers, beside } = self;
+        let Self { engine, texts, signals, answers, concurrent } = self;
         drop((texts, signals, answers));
-        beside.close();
-        beside.wait().await;
+        concurrent.close();
+        concurrent.wait().await;
         if let Err(error) = engine.command(Command::Stop).await {
             tracing::debug!(%error, "the engine did not stop in good order");
         }
     }
 
-    fn beside(&self, tag: CommandTag, command: Command) -> Option<Msg> {
-        if self.beside.len() >= BESIDE_MAX {
+    fn concurrent(&self, tag: CommandTag, command: Command) -> Option<Msg> {
+        if self.concurrent.len() >= CONCURRENT_MAX {
             return Some(Msg::NotQueued { tag });
         }
         let answer = self.engine.command(command);
         let answers = self.answers.clone();
-        self.beside.spawn(async move { send_answer(&answers, tag, answer.await).await });
+        self.concurrent.spawn(async move { send_answer(&answers, tag, answer.await).await });
         None
     }
 }

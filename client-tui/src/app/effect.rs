@@ -34,7 +34,7 @@ pub enum Effect {
     Title(String),
     /// Put this into the clipboard; never more than terminals take.
     Copy(String),
-    /// Draw every cell anew.
+    /// Draw every cell again.
     Redraw,
     /// Give the terminal back until the person continues the program.
     Suspend,
@@ -124,7 +124,7 @@ pub enum CommandTag {
         /// Whether to ask if it was compared.
         asks: bool,
     },
-    /// Something whose success is told with this sentence, or not at all if it is empty.
+    /// Anything else; its success is reported with this sentence, or not at all if it is empty.
     Plain(String),
 }
 

@@ -1,7 +1,7 @@
-//! What the terminal tells: keys, pastes, its size, and answers to what it was asked.
+//! Input from the terminal: keys, pastes, its size, and its answers to queries.
 //!
-//! Owns the one way in. Nothing typed is ever lost: what comes while the terminal is being asked
-//! waits, and what is no answer is a key.
+//! Owns the only reader. Nothing typed is ever lost: input that arrives during a query waits, and
+//! whatever is not an answer is a key.
 
 use std::collections::VecDeque;
 use std::io;
@@ -19,7 +19,7 @@ use super::message::Msg;
 /// answer in one piece.
 const HELD_TIME: Duration = Duration::from_millis(50);
 
-/// The way in.
+/// The reader of the terminal.
 pub(crate) struct Input {
     /// The answer about keys, as long as it is waited for. Nobody else may read until then.
     about_keys: Option<JoinHandle<bool>>,
@@ -34,17 +34,17 @@ pub(crate) struct Input {
     pub(crate) knows_background: bool,
 }
 
-/// What came in.
+/// An event of the terminal.
 #[derive(Debug)]
 pub(crate) enum InputEvent {
     /// Something that happened.
     Msg(Msg),
-    /// Whether the terminal can tell keys apart.
+    /// Whether the terminal reports keys unambiguously (the Kitty keyboard protocol).
     KeysApart(bool),
 }
 
 impl Input {
-    /// Begins with the answer about keys, which is on its way, and perhaps the other.
+    /// Starts with the pending answer about keys, and the one about the background if it was asked for.
     pub(crate) fn new(about_keys: JoinHandle<bool>, asked_about_background: bool) -> Self {
         Self {
             about_keys: Some(about_keys),
@@ -65,7 +65,7 @@ impl Input {
     ///
     /// # Cancel safety
     ///
-    /// The answer is not lost; [`Self::next`] tells it.
+    /// The answer is not lost; [`Self::next`] returns it.
     pub(crate) async fn keys_apart(&mut self) -> Option<bool> {
         let has_flags = self.about_keys.as_mut()?.await.unwrap_or(false);
         self.about_keys = None;
@@ -147,7 +147,7 @@ impl Input {
     }
 }
 
-/// What the terminal tells, as a message; releases of keys and the mouse mean nothing here.
+/// The message for a terminal event; key releases and the mouse are ignored.
 fn of_terminal(event: Event) -> Option<Msg> {
     Some(match event {
         Event::Key(key) if key.kind != KeyEventKind::Release => Msg::Key(key),

@@ -19,7 +19,7 @@ pub enum KeyContext {
     Select,
     /// In a list with a filter: letters are the filter.
     List,
-    /// In a panel that floats: letters are actions.
+    /// In a panel: letters are actions.
     Panel,
 }
 
@@ -59,7 +59,7 @@ impl Default for Keymap {
 impl Keymap {
     /// The usual keys with those of the configuration in their place.
     ///
-    /// What cannot be understood is left out and told, with the nearest name there is.
+    /// Returns warnings about what cannot be understood and is left out, with the nearest name.
     pub fn configured(settings: &[KeySetting]) -> (Self, Vec<String>) {
         let mut keymap = Self::default();
         let mut warnings = Vec::new();
@@ -97,7 +97,7 @@ impl Keymap {
         }
     }
 
-    /// The first key bound to an action in a context, for hints that tell the truth.
+    /// The first key bound to an action in a context, for hints that are true.
     pub fn key_of(&self, context: KeyContext, action: Action) -> Option<Chord> {
         let mut keys = self.order.iter().filter(|key| self.bound.get(*key) == Some(&action));
         keys.find(|(p, _)| *p == context).map(|(_, chord)| *chord)
@@ -201,7 +201,7 @@ const EVERYWHERE: &[KeyContext] =
 
 const DEFAULT: &[(&[KeyContext], &str, Action)] = &[
     (COMPOSE, "enter", Action::Send),
-    // Shift-Enter reaches us only where the terminal tells it apart.
+    // Shift-Enter reaches us only where the terminal reports it as such.
     (COMPOSE, "ctrl-j alt-enter shift-enter", Action::Edit(Edit::Newline)),
     (COMPOSE, "ctrl-k", Action::Switcher),
     (LETTERS, "ctrl-k", Action::Switcher),
@@ -259,14 +259,14 @@ const DEFAULT: &[(&[KeyContext], &str, Action)] = &[
     (WRITING, "alt-d", Action::Edit(Edit::KillWord)),
     (WRITING, "ctrl-u", Action::Edit(Edit::KillToStart)),
     (WRITING, "ctrl-y", Action::Edit(Edit::Yank)),
-    // Terminals send Ctrl-_ as Ctrl-7 unless they tell keys apart.
+    // Terminals send Ctrl-_ as Ctrl-7 unless they report keys unambiguously.
     (WRITING, "ctrl-_ ctrl-7 ctrl-/", Action::Edit(Edit::Undo)),
 ];
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::verbs::{self, Screen};
+    use crate::verbs::{self, OnScreen};
 
     #[test]
     fn every_default_key_parses_and_no_action_is_unreachable() {
@@ -293,7 +293,7 @@ mod tests {
     fn every_verb_that_the_table_gives_a_key_has_one() {
         let keymap = Keymap::default();
         for verb in verbs::VERBS {
-            if let Screen::Key(name) = verb.screen {
+            if let OnScreen::Key(name) = verb.screen {
                 let action = Action::from_name(name).expect(name);
                 let is_bound = EVERYWHERE.iter().any(|at| keymap.key_of(*at, action).is_some());
                 assert!(is_bound, "{}: {name}", verb.name);

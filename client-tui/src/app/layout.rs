@@ -1,7 +1,7 @@
 //! The rows of a timeline, only those a window needs, and where scrolling leads.
 //!
 //! Owns how runs of one author, dates and the line above new messages fall together. Looks at the
-//! things next to the window and never at the whole room.
+//! items next to the window and never at the whole room.
 
 mod asking;
 mod lines;
@@ -41,7 +41,7 @@ pub(crate) enum RowPart {
     Space,
 }
 
-/// The row above what somebody said.
+/// The row above a message: its author and time.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Head {
     pub(crate) stamp: String,
@@ -68,7 +68,7 @@ pub(crate) struct MessageRow {
     pub(crate) row: WrappedRow,
     pub(crate) tick: Option<Tick>,
     pub(crate) is_mention: bool,
-    /// Whether an assistant was shown this; told on the last row.
+    /// Whether an assistant was shown this; marked on its last row.
     pub(crate) is_shown: bool,
     /// How many bytes at its beginning name the assistant that is asked.
     pub(crate) lead: usize,
@@ -171,7 +171,7 @@ impl<'a> TimelinePage<'a> {
         self.bottom().map_or(Scroll::Live, |bottom| self.down_from(bottom, n_rows))
     }
 
-    /// Where the window stands so that a thing is at its top, `n_above` rows below the edge.
+    /// Where the window stands so that an item is at its top, `n_above` rows below the edge.
     pub(crate) fn with_top(&self, key: ItemKey, n_above: usize) -> Scroll {
         let index = self.room.timeline.index_of(key);
         if index >= self.room.timeline.len() {
@@ -181,7 +181,7 @@ impl<'a> TimelinePage<'a> {
         self.down_from((index, 0), below)
     }
 
-    /// Where the window stands so that a thing is seen whole, if it fits; unchanged if it is.
+    /// Where the window stands so that an item is seen whole, if it fits; unchanged if it is.
     pub(crate) fn showing(&self, key: ItemKey) -> Scroll {
         let index = self.room.timeline.index_of(key);
         let window = self.window();
@@ -198,7 +198,7 @@ impl<'a> TimelinePage<'a> {
         }
     }
 
-    /// How many rows stand above what a thing says: its day, the line above what is new.
+    /// How many rows stand above the text of an item: its day, the line above what is new.
     pub(crate) fn n_rows_before(&self, key: ItemKey) -> usize {
         let lines = self.lines(self.room.timeline.index_of(key));
         let is_before = |line: &&TimelineRow| {
@@ -207,7 +207,7 @@ impl<'a> TimelinePage<'a> {
         lines.iter().take_while(is_before).count()
     }
 
-    /// The next thing up or down that shows anything.
+    /// The next item up or down that shows anything.
     pub(crate) fn neighbor(&self, key: ItemKey, is_down: bool) -> Option<ItemKey> {
         let timeline = &self.room.timeline;
         let here = timeline.index_of(key);
@@ -220,7 +220,7 @@ impl<'a> TimelinePage<'a> {
         there.and_then(|index| timeline.item(index)).map(Item::key)
     }
 
-    /// The lowest row of the window: a thing and one of its rows.
+    /// The lowest row of the window: an item and one of its rows.
     fn bottom(&self) -> Option<(usize, usize)> {
         let timeline = &self.room.timeline;
         if let Scroll::At(key, row) = timeline.scroll {

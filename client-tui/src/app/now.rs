@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use mathia_protocol::id::TimeMs;
 
-/// A moment: what a clock on the wall shows, and how long the program has run.
+/// A moment: the wall clock, and how long the program has run.
 ///
 /// The wall clock is for stamps and may jump; the running time is for waiting and never does.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

@@ -56,7 +56,7 @@ pub struct StartOptions {
     pub follows_background: bool,
     /// The keys.
     pub keymap: Keymap,
-    /// What is wrong with the configuration, told when the client begins.
+    /// What is wrong with the configuration; shown when the client starts.
     pub warnings: Vec<String>,
     /// What was being written when the client last ended.
     pub drafts: Vec<(RoomId, String)>,
@@ -134,7 +134,7 @@ struct Shell {
     queues: Option<CommandQueues>,
     events: Option<mpsc::Receiver<ClientEvent>>,
     joiner: Option<Arc<dyn Joiner>>,
-    /// The session of an account made just now, told by `joined`.
+    /// How attempts to join end.
     joined: (mpsc::Sender<JoinEnd>, mpsc::Receiver<JoinEnd>),
     answers: (mpsc::Sender<Msg>, mpsc::Receiver<Msg>),
     frame_urgency: FrameUrgency,
@@ -193,13 +193,14 @@ impl Shell {
                 return Ok(ending);
             }
             self.draw_if_due()?;
-            let told = self.next().await;
-            self.take(told)?;
+            let event = self.next().await;
+            self.receive(event)?;
             self.fold_what_waits().await?;
         }
     }
 
-    /// Hears what the terminal answers, and what was typed before, so that the first frame shows it.
+    /// Waits for what the terminal answers, and for what was typed before, so that the first frame
+    /// shows it.
     async fn read_terminal_answers(&mut self) -> io::Result<()> {
         let answer = tokio::time::timeout(ANSWER_TIME, self.input.keys_apart()).await;
         if let Ok(Some(has_key_flags)) = answer {
@@ -235,7 +236,7 @@ impl Shell {
         let wake = self.wake();
         InputEvent::Msg(tokio::select! {
             biased;
-            told = self.input.next() => return told,
+            event = self.input.next() => return event,
             () = self.signals.recv() => Msg::Terminate,
             Some(answer) = self.answers.1.recv() => answer,
             Some(end) = self.joined.1.recv() => Msg::Joined(self.take_session(end)),
@@ -257,16 +258,16 @@ impl Shell {
             if self.ending.is_some() {
                 return Ok(());
             }
-            if let Some(told) = self.input_ready().await {
-                self.take(told)?;
+            if let Some(event) = self.input_ready().await {
+                self.receive(event)?;
                 continue;
             }
             if self.frame_urgency == FrameUrgency::Key {
                 return Ok(());
             }
             let answer = self.answers.1.try_recv().ok();
-            let mut told = || self.events.as_mut().and_then(|events| events.try_recv().ok());
-            match answer.or_else(|| told().map(Msg::Client)) {
+            let mut reported = || self.events.as_mut().and_then(|events| events.try_recv().ok());
+            match answer.or_else(|| reported().map(Msg::Client)) {
                 Some(msg) => self.fold(msg)?,
                 None => return Ok(()),
             }
@@ -274,18 +275,18 @@ impl Shell {
         Ok(())
     }
 
-    /// What the terminal has told already. The stream keeps the waker it is first asked with, so it
-    /// must be the one of this task, never one that does nothing.
+    /// An event that is there already. The stream keeps the waker of its first poll, so that must be
+    /// the one of this task, never one that does nothing.
     async fn input_ready(&mut self) -> Option<InputEvent> {
         tokio::select! {
             biased;
-            told = self.input.next() => Some(told),
+            event = self.input.next() => Some(event),
             () = std::future::ready(()) => None,
         }
     }
 
-    fn take(&mut self, told: InputEvent) -> io::Result<()> {
-        match told {
+    fn receive(&mut self, event: InputEvent) -> io::Result<()> {
+        match event {
             InputEvent::KeysApart(has_key_flags) => self.screen.set_keys_apart(has_key_flags),
             InputEvent::Msg(msg) => {
                 if matches!(msg, Msg::Focus(true)) && self.input.knows_background {
@@ -353,15 +354,15 @@ impl Shell {
 
     fn join(&mut self, ask: JoinAsk) {
         let Some(joiner) = &self.joiner else { return };
-        let (attempt, told) = (joiner.join(ask), self.joined.0.clone());
+        let (attempt, ends) = (joiner.join(ask), self.joined.0.clone());
         tokio::spawn(async move {
-            if told.send(attempt.await).await.is_err() {
+            if ends.send(attempt.await).await.is_err() {
                 tracing::debug!("joining ended after the client did");
             }
         });
     }
 
-    /// Takes over the session of an account made just now.
+    /// Starts to use the session of an account that was just made.
     fn take_session(&mut self, end: JoinEnd) -> JoinAnswer {
         match end {
             JoinEnd::Joined { session, words } => {

@@ -42,7 +42,7 @@ pub struct Session {
     pub me: Me,
     /// Takes commands.
     pub engine: Arc<dyn Engine>,
-    /// What the engine tells.
+    /// Events of the engine.
     pub events: mpsc::Receiver<ClientEvent>,
     /// Keeps drafts.
     pub drafts: Arc<dyn Drafts>,

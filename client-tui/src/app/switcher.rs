@@ -48,7 +48,7 @@ pub(crate) enum CandidateSign {
 /// How urgent a candidate is.
 type Rank = (bool, bool, TimeMs);
 
-/// The candidates of the list that floats, best first.
+/// The candidates of the open list, best first.
 pub(crate) fn candidates(model: &Model) -> Vec<Candidate> {
     let Some(Overlay::Switcher(switcher)) = model.overlays.last() else { return Vec::new() };
     let all = match &switcher.among {

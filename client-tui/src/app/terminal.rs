@@ -37,9 +37,9 @@ const POP_TITLE: &str = "\u{1b}[23;0t";
 const WHEEL_OFF: &str = "\u{1b}[?1007s\u{1b}[?1007l";
 const WHEEL_BACK: &str = "\u{1b}[?1007r";
 
-/// Whether the terminal is ours now, for the hook that must know without being told.
+/// Whether the terminal is ours now, for the panic hook, which has no access to the screen.
 static IS_ENTERED: AtomicBool = AtomicBool::new(false);
-/// Whether the terminal was told to tell keys apart.
+/// Whether the terminal was asked to report keys unambiguously.
 static HAS_KEY_FLAGS: AtomicBool = AtomicBool::new(false);
 
 /// The terminal while it is ours.
@@ -50,7 +50,7 @@ pub(crate) struct Screen {
 }
 
 impl Screen {
-    /// Takes the terminal: raw, on its other page, with pastes and focus told apart from keys.
+    /// Takes the terminal: raw, on its other page, with pastes and focus reported apart from keys.
     ///
     /// # Errors
     ///
@@ -64,7 +64,7 @@ impl Screen {
         Ok(Self { terminal, is_in_tmux, has_key_flags: false })
     }
 
-    /// Has the terminal tell keys apart that were the same bytes for fifty years, if it can.
+    /// Has the terminal report keys unambiguously that are the same bytes otherwise, if it can.
     pub(crate) fn set_keys_apart(&mut self, has_key_flags: bool) -> io::Result<()> {
         self.has_key_flags = has_key_flags;
         if has_key_flags && IS_ENTERED.load(Ordering::SeqCst) {
@@ -127,7 +127,7 @@ impl Screen {
     }
 }
 
-/// Asks whether the terminal can tell keys apart; the answer is for [`Screen::set_keys_apart`].
+/// Asks whether the terminal can report keys unambiguously; the answer is for [`Screen::set_keys_apart`].
 ///
 /// Nobody else may read from the terminal until it is there: a terminal that answers nothing
 /// takes two seconds. What is typed meanwhile waits, and is read afterwards.
@@ -198,14 +198,14 @@ fn switch_off(out: &mut impl Write) -> io::Result<()> {
     )
 }
 
-/// Restores the terminal before a panic is told, so that it can be read.
+/// Restores the terminal before a panic is reported, so that it can be read.
 fn restore_on_panic() {
     static HOOK: Once = Once::new();
     HOOK.call_once(|| {
-        let tell = std::panic::take_hook();
+        let report = std::panic::take_hook();
         std::panic::set_hook(Box::new(move |panic| {
             leave();
-            tell(panic);
+            report(panic);
         }));
     });
 }

@@ -1,6 +1,6 @@
 //! Styles named by meaning, for dark and light, any color, 256, sixteen, or none.
 //!
-//! Owns every color of the program. No meaning is told by color alone: wherever a role is used,
+//! Owns every color of the program. No meaning is carried by color alone: wherever a role is used,
 //! a sign or a word says the same, so that [`Depth::None`] loses nothing.
 
 use ratatui::style::{Color, Modifier, Style};
@@ -147,7 +147,7 @@ impl Theme {
         }
     }
 
-    /// Says whether meaning must be told without any color.
+    /// Whether meaning must be shown without any color.
     pub fn is_colorless(self) -> bool {
         self.depth == Depth::None
     }

@@ -74,11 +74,11 @@ pub(super) async fn revoke(context: &mut CommandContext<'_>, word: &str) -> Resu
         done => drop(done?),
     }
     session.close().await;
-    let told = Line::new("device")
+    let line = Line::new("device")
         .with("device", device.to_hex())
         .with("is_revoked", true)
         .text(format!("{} is revoked; rooms take a new key with the next message", device.short()));
-    context.out.line(&told)
+    context.out.line(&line)
 }
 
 pub(super) fn show_words(context: &mut CommandContext<'_>) -> Result<(), Failure> {

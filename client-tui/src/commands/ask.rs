@@ -1,7 +1,7 @@
 //! `ask`, `usage`: a question to the assistant, the answer as it comes, and what answers took.
 //!
-//! Owns the glass envelope of the command line: what would leave is shown, and nothing leaves without
-//! a yes. The answer goes to stdout as it comes; how it ended, if not well, to stderr.
+//! Owns the envelope of the command line: everything the question would send is shown, and nothing is
+//! sent without a yes. The answer goes to stdout as it comes; how it ended, if not well, to stderr.
 
 use std::time::Duration;
 
@@ -107,7 +107,7 @@ async fn own_room(
     let Done::Room(room) = session.run(Command::CreateRoom(new)).await? else {
         return Err(out_of_turn());
     };
-    context.out.say("made #mathia, a sealed room of you and the assistant");
+    context.out.report("made #mathia, a sealed room of you and the assistant");
     session.room_view(room).await?.ok_or_else(out_of_turn)
 }
 
@@ -119,7 +119,7 @@ fn show_envelope(
 ) {
     let style = LineFormat::local(context.config.is_24h, false);
     for line in envelope_lines(envelope, room, text, &style) {
-        context.out.say(&line);
+        context.out.report(&line);
     }
 }
 
@@ -242,7 +242,7 @@ fn conclude(
         let was_lost = !answer.text.starts_with(&printed.printed);
         if was_lost {
             context.out.piece("\n")?;
-            context.out.say("pieces were lost on the way; this is the whole answer:");
+            context.out.report("pieces were lost on the way; this is the whole answer:");
             printed = PrintedAnswer::default();
         }
         context.out.piece(printed.more(&answer.text))?;
@@ -253,11 +253,11 @@ fn conclude(
     let Some(ending) = asking::ending(answer, "") else { return Ok(()) };
     match answer.outcome {
         Outcome::Complete => {}
-        Outcome::CutOff | Outcome::Filtered => context.out.say(&ending),
+        Outcome::CutOff | Outcome::Filtered => context.out.report(&ending),
         Outcome::Stopped => return Err(Failure::silent(Exit::Interrupted)),
         Outcome::Interrupted => return Err(Failure::new(Exit::Failed, ending)),
         Outcome::Refused => {
-            context.out.say(&ending);
+            context.out.report(&ending);
             return Err(Failure::silent(Exit::Failed));
         }
     }

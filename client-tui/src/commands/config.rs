@@ -7,9 +7,9 @@ use crate::output::Line;
 /// Ends with 78 if anything in the configuration is not understood; what it is was said before.
 pub(super) fn check(context: &mut CommandContext<'_>) -> Result<(), Failure> {
     match context.warnings.len() {
-        0 => context.out.line_or_talk(&checked(0).text("the configuration is understood")),
+        0 => context.out.line_or_report(&checked(0).text("the configuration is understood")),
         n => {
-            context.out.line_or_talk(&checked(n))?;
+            context.out.line_or_report(&checked(n))?;
             let things =
                 if n == 1 { "one setting is".to_owned() } else { format!("{n} settings are") };
             Err(Failure::new(Exit::BadConfig, format!("{things} not understood")))

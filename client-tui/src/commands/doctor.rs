@@ -1,4 +1,4 @@
-//! `doctor`: looks at everything a client needs, and says how to mend what is broken.
+//! `doctor`: looks at everything a client needs, and says how to fix what is broken.
 
 use std::path::Path;
 use std::time::Duration;
@@ -39,7 +39,7 @@ impl Finding {
 
     fn line(&self) -> Line {
         let sign = if self.is_ok { "ok " } else { "BAD" };
-        let fix = self.fix.as_ref().map(|fix| format!("\n                 mend: {fix}"));
+        let fix = self.fix.as_ref().map(|fix| format!("\n                 fix: {fix}"));
         let text = format!("{sign}  {:<11} {}{}", self.name, self.text, fix.unwrap_or_default());
         Line::new("check")
             .with("name", self.name)
@@ -131,7 +131,7 @@ fn terminal(var: impl Fn(&str) -> Option<String>) -> Finding {
         "" => Finding::ok("terminal", "none: the commands work, the interactive client does not"),
         "dumb" => Finding::ok("terminal", "dumb: use the commands"),
         term if var("TMUX").is_some_and(|value| !value.is_empty()) => {
-            let focus = "tmux tells when you look away after `set -g focus-events on`";
+            let focus = "tmux reports focus after `set -g focus-events on`";
             Finding::ok("terminal", format!("{term}, {colors}; {focus}"))
         }
         term => Finding::ok("terminal", format!("{term}, {colors}")),

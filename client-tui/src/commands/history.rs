@@ -20,7 +20,7 @@ pub(super) async fn run(
     session.sync(context).await?;
     let room = session.room(context, &args.room).await?;
     let entries = collect(&session, room.room, args.count, Seq(args.before.unwrap_or(0))).await?;
-    // Marks may have moved while pages were fetched: ticks are told as they are now.
+    // Marks may have moved while pages were fetched: ticks are printed as they are now.
     let room = session.room_view(room.room).await?.unwrap_or(room);
     session.close().await;
     let style = LineFormat::local(context.config.is_24h, false);

@@ -25,16 +25,16 @@ pub(super) async fn run(
     session.close().await;
     let millis = u64::try_from(lifetime.as_millis()).unwrap_or(u64::MAX);
     let expires = mathia_protocol::id::TimeMs(clock::now().0.saturating_add(millis));
-    let told = Line::new("invite")
+    let line = Line::new("invite")
         .with("link", invite.0.as_str())
         .with("uses", uses)
         .with("expires", clock::rfc3339(expires))
         .with("rooms", room_ids)
         .text(invite.0.as_str());
-    context.out.line(&told)?;
-    context.out.say("Hand the link over privately: whoever has it may join.");
+    context.out.line(&line)?;
+    context.out.report("Hand the link over privately: whoever has it may join.");
     if !args.rooms.is_empty() {
-        context.out.say("Newcomers are added to the rooms when a client of yours is online.");
+        context.out.report("Newcomers are added to the rooms when a client of yours is online.");
     }
     Ok(())
 }

@@ -46,17 +46,17 @@ fn report(context: &mut CommandContext<'_>, registered: &Registered) -> Result<(
     if registered.inviter.is_some() {
         context
             .out
-            .say("you are added to rooms as soon as a client of whoever invited you is online");
+            .report("you are added to rooms as soon as a client of whoever invited you is online");
     }
     match &identity.recovery {
         Some(secret) if context.prompt.shows_secrets => {
-            context.out.say(
+            context.out.report(
                 "Write these 24 words down: they bring the account back if this device is lost, \
                 and whoever has them is you.",
             );
-            context.out.say(&format_words(&RecoverySecret::from_bytes(secret).words()));
+            context.out.report(&format_words(&RecoverySecret::from_bytes(secret).words()));
         }
-        _ => context.out.say("`mathia-tui key show` shows the 24 recovery words on a terminal"),
+        _ => context.out.report("`mathia-tui key show` shows the 24 recovery words on a terminal"),
     }
     Ok(())
 }

@@ -1,6 +1,6 @@
-//! The commands: one file per noun, each a thin face of the engine.
+//! The commands: one file per noun, each a thin layer over the engine.
 //!
-//! Owns what a command prints and with which code it ends. A face never sees keys or frames; it
+//! Owns what a command prints and with which code it ends. A command never sees keys or frames; it
 //! asks the engine, waits with a deadline, and writes through [`crate::output::Output`].
 
 mod account;

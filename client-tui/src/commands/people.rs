@@ -21,7 +21,7 @@ pub(super) async fn list(context: &mut CommandContext<'_>) -> Result<(), Failure
     for person in &mut people {
         let is_me = person.handle == own.as_str();
         if is_me && is_online {
-            // The server tells how others are; oneself is here.
+            // The server reports the presence of others only.
             person.presence.state = PresenceState::Online;
         }
         context.out.line(&output::person::person(person, is_me, &style))?;
@@ -50,9 +50,9 @@ pub(super) async fn safety(
         .text(in_rows(&digits));
     context.out.line(&line)?;
     if is_verified {
-        context.out.say("noted as compared");
+        context.out.report("noted as compared");
     } else {
-        context.out.say("Compare it by voice. If it is the same on both sides, add --verified.");
+        context.out.report("Compare it by voice. If it is the same on both sides, add --verified.");
     }
     Ok(())
 }

@@ -31,7 +31,7 @@ impl Prompt {
     }
 
     /// Asks like [`Self::confirm`] where somebody can be asked, and goes on where nobody can: for
-    /// things that can be mended by others.
+    /// things that others can undo.
     ///
     /// # Errors
     ///
@@ -58,7 +58,7 @@ impl Prompt {
             return Err(Failure::new(Exit::Usage, "this needs a yes, and nobody can be asked")
                 .hint("add --yes"));
         }
-        out.ask(&format!("{question} Type {word} to go on:"));
+        out.prompt(&format!("{question} Type {word} to go on:"));
         if read_answer()?.trim() == word {
             Ok(())
         } else {
@@ -80,7 +80,7 @@ pub(super) fn read_answer() -> Result<String, Failure> {
 ///
 /// Exit 2 if there is more, or if it is no text.
 pub(super) async fn read_stdin(len_max: usize) -> Result<String, Failure> {
-    // On a thread of its own: a signal must still be heard while a pipe is silent.
+    // On a thread of its own: a signal must still be handled while a pipe is silent.
     let read = tokio::task::spawn_blocking(move || {
         let limit = u64::try_from(len_max).unwrap_or(u64::MAX).saturating_add(2);
         let mut bytes = Vec::new();

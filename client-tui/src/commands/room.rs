@@ -128,7 +128,7 @@ async fn code(
         .with("epoch", room.epoch.0)
         .text(in_groups(&room.room_code));
     context.out.line(&line)?;
-    context.out.say("The same for all who hold the same members and key: compare it by voice.");
+    context.out.report("The same for all who hold the same members and key: compare it by voice.");
     Ok(())
 }
 

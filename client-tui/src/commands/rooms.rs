@@ -14,7 +14,7 @@ pub(super) async fn list(context: &mut CommandContext<'_>) -> Result<(), Failure
     session.close().await;
     let style = LineFormat::local(context.config.is_24h, true);
     if rooms.is_empty() {
-        context.out.say("no rooms yet: `mathia-tui room create NAME`, or `mathia-tui lobby`");
+        context.out.report("no rooms yet: `mathia-tui room create NAME`, or `mathia-tui lobby`");
     }
     for room in &rooms {
         context.out.line(&output::room::room(room, &style))?;

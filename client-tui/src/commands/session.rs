@@ -78,7 +78,7 @@ impl TrustAsk for TerminalTrust {
         let known = KnownServers::load(&self.paths).ok().and_then(|known| known.pin(address));
         if let Some(known) = known {
             if known != pin {
-                out.say(&format!(
+                out.report(&format!(
                     "the key of {address} changed: known sha256:{}, found sha256:{}",
                     known.to_hex(),
                     pin.to_hex()
@@ -87,16 +87,16 @@ impl TrustAsk for TerminalTrust {
             // `--yes` accepts an unknown key, never a changed one.
             return known == pin;
         }
-        out.say(&format!("{address} shows the key sha256:{}", pin.to_hex()));
-        out.say(&format!("in words: {words}"));
+        out.report(&format!("{address} shows the key sha256:{}", pin.to_hex()));
+        out.report(&format!("in words: {words}"));
         if self.prompt.says_yes {
-            out.say("accepted by --yes, unseen; compare it with the server's operator");
+            out.report("accepted by --yes, unseen; compare it with the server's operator");
             return true;
         }
         if !self.prompt.is_interactive {
             return false;
         }
-        out.ask("Compare it with the server's operator. Type yes to trust it:");
+        out.prompt("Compare it with the server's operator. Type yes to trust it:");
         prompt::read_answer().is_ok_and(|answer| answer.trim() == "yes")
     }
 }
@@ -197,7 +197,7 @@ impl EngineSession {
         if let Some(failure) = self.stopped() {
             return Err(failure);
         }
-        context.out.say(&format!("offline ({cause}): this is what was here before"));
+        context.out.report(&format!("offline ({cause}): this is what was here before"));
         Ok(false)
     }
 

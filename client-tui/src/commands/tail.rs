@@ -1,7 +1,7 @@
 //! `tail`: what is said, as it is said.
 //!
 //! Events are hints: a cursor per room says what was printed, and what an event skips is read from
-//! the replica. So nothing is printed twice or left out, whatever the engine tells when.
+//! the replica. So nothing is printed twice or left out, whatever order events come in.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -86,7 +86,7 @@ struct FollowedRoom {
     view: RoomView,
     /// The last printed place.
     cursor: Seq,
-    /// Places that were printed as unreadable: told again when their key arrives.
+    /// Places that were printed as unreadable: printed again when their key arrives.
     unreadable: BTreeSet<Seq>,
     /// How far all others have received and read, as last reported.
     reported: (Seq, Seq),
@@ -108,7 +108,7 @@ impl Tail {
         self.rooms.insert(followed.view.room, followed);
     }
 
-    /// Prints what an event tells. `true`: enough was printed.
+    /// Prints what an event reports. `true`: enough was printed.
     async fn handle(
         &mut self,
         context: &mut CommandContext<'_>,
@@ -125,7 +125,7 @@ impl Tail {
             ClientEvent::Connection(state) => self.connection(context, session, state),
             other => {
                 if let Some(line) = self.line_of(other) {
-                    context.out.line_or_talk(&line)?;
+                    context.out.line_or_report(&line)?;
                 }
                 Ok(false)
             }
@@ -234,11 +234,11 @@ impl Tail {
             }
             ConnectionState::Offline { cause, .. } if !self.is_offline => {
                 self.is_offline = true;
-                context.out.say(&format!("offline: {cause}"));
+                context.out.report(&format!("offline: {cause}"));
             }
             ConnectionState::Online { .. } if self.is_offline => {
                 self.is_offline = false;
-                context.out.say("online again");
+                context.out.report("online again");
             }
             _ => {}
         }

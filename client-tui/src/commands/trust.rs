@@ -23,9 +23,8 @@ pub(super) fn run(context: &mut CommandContext<'_>, replace: Option<&str>) -> Re
         }
         return Ok(());
     };
-    let question = format!(
-        "Forget the key of {host}? Only right if its operator says that it was set up anew."
-    );
+    let question =
+        format!("Forget the key of {host}? Only right if its operator says that it has a new key.");
     context.prompt.confirm(&mut context.out, &question, "yes")?;
     let was_listed = known.forget(host);
     if was_listed {

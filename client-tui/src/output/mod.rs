@@ -1,4 +1,4 @@
-//! The one writer of the commands: data to stdout, talk to stderr.
+//! The one writer of the commands: data to stdout, messages to stderr.
 //!
 //! Owns the JSON form of a line and the cleaning of all text. Nothing else in the commands prints,
 //! so nothing a stranger wrote reaches a terminal uncleaned; only `--json` is exact, as escaped
@@ -133,7 +133,7 @@ fn must_escape(c: char) -> bool {
 pub struct Output<'a> {
     is_json: bool,
     data: Box<dyn Write + Send + 'a>,
-    talk: Box<dyn Write + Send + 'a>,
+    messages: Box<dyn Write + Send + 'a>,
 }
 
 impl fmt::Debug for Output<'_> {
@@ -143,14 +143,18 @@ impl fmt::Debug for Output<'_> {
 }
 
 impl<'a> Output<'a> {
-    /// Writes data and talk to the process's own streams.
+    /// Writes data and messages to the process's own streams.
     pub fn process(is_json: bool) -> Self {
         Self::new(is_json, io::stdout(), io::stderr())
     }
 
-    /// Writes data and talk to the given writers.
-    pub fn new(is_json: bool, data: impl Write + Send + 'a, talk: impl Write + Send + 'a) -> Self {
-        Self { is_json, data: Box::new(data), talk: Box::new(talk) }
+    /// Writes data and messages to the given writers.
+    pub fn new(
+        is_json: bool,
+        data: impl Write + Send + 'a,
+        messages: impl Write + Send + 'a,
+    ) -> Self {
+        Self { is_json, data: Box::new(data), messages: Box::new(messages) }
     }
 
     /// Whether data goes out as JSON.
@@ -174,17 +178,17 @@ impl<'a> Output<'a> {
         Ok(self.data.flush()?)
     }
 
-    /// Writes a line that is data for programs only: for people it is talk, and goes to stderr.
+    /// Writes a line that is data for programs only: for people it is a message, and goes to stderr.
     ///
     /// # Errors
     ///
     /// A [`Failure`] of the writer; a closed pipe is the quiet one.
-    pub fn line_or_talk(&mut self, line: &Line) -> Result<(), Failure> {
+    pub fn line_or_report(&mut self, line: &Line) -> Result<(), Failure> {
         if self.is_json {
             return self.line(line);
         }
         if !line.text.is_empty() {
-            self.say(&line.text);
+            self.report(&line.text);
         }
         Ok(())
     }
@@ -205,23 +209,26 @@ impl<'a> Output<'a> {
         Ok(self.data.flush()?)
     }
 
-    /// Tells people something beside the data. A closed stderr is nobody's loss.
-    pub fn say(&mut self, text: &str) {
-        drop(writeln!(self.talk, "{}", SafeText::clean(text)));
+    /// Writes a message for people to stderr. A closed stderr is no error.
+    pub fn report(&mut self, text: &str) {
+        drop(writeln!(self.messages, "{}", SafeText::clean(text)));
     }
 
-    /// Asks something: like [`Self::say`], but the answer follows on the same line.
-    pub fn ask(&mut self, text: &str) {
-        drop(write!(self.talk, "{} ", SafeText::clean(text)).and_then(|()| self.talk.flush()));
+    /// Writes a question: like [`Self::report`], but the answer follows on the same line.
+    pub fn prompt(&mut self, text: &str) {
+        drop(
+            write!(self.messages, "{} ", SafeText::clean(text))
+                .and_then(|()| self.messages.flush()),
+        );
     }
 
-    /// Tells why the program ends: `error: ...`, then `hint: ...`.
+    /// Writes why the program ends: `error: ...`, then `hint: ...`.
     pub fn failure(&mut self, failure: &Failure) {
         if !failure.message.is_empty() {
-            self.say(&format!("error: {}", failure.message));
+            self.report(&format!("error: {}", failure.message));
         }
         if let Some(hint) = &failure.hint {
-            self.say(&format!("hint: {hint}"));
+            self.report(&format!("hint: {hint}"));
         }
     }
 }
@@ -266,9 +273,12 @@ mod tests {
 
     #[test]
     fn a_failure_is_an_error_line_and_a_hint_line() {
-        let mut talk = Vec::new();
+        let mut messages = Vec::new();
         let failure = Failure::new(Exit::NotFound, "no room \u{1b}x").hint("look at `rooms`");
-        Output::new(false, io::sink(), &mut talk).failure(&failure);
-        assert_eq!(String::from_utf8(talk).unwrap(), "error: no room x\nhint: look at `rooms`\n");
+        Output::new(false, io::sink(), &mut messages).failure(&failure);
+        assert_eq!(
+            String::from_utf8(messages).unwrap(),
+            "error: no room x\nhint: look at `rooms`\n"
+        );
     }
 }

@@ -1,4 +1,4 @@
-//! Values for the tests of faces: rooms, entries and marks that only differ where a story says so.
+//! Values for the tests of commands: rooms, entries and marks that only differ where a story says so.
 
 use mathia_protocol::client::{EntryContent, EntryView, MarkCounts, RoomView, SealedBy};
 use mathia_protocol::crypto::commit::{AgentScope, HistoryRule, Role, RoomKind, RoomMode};

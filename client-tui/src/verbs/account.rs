@@ -3,7 +3,7 @@
 use clap::Args;
 use mathia_protocol::name::Handle;
 
-use super::{Invocation, Screen, SlashCommand, Verb, slash_command, subcommand};
+use super::{Invocation, OnScreen, SlashCommand, Verb, slash_command, subcommand};
 
 /// Arguments of `join`.
 #[derive(Debug, Clone, Args)]
@@ -29,7 +29,7 @@ pub(super) const REGISTER: Verb = Verb {
         "Make an account by an invite link (or a plain server address where that is allowed)",
         RegisterArgs => Invocation::Register
     ),
-    screen: Screen::Shown("the first start asks for the link and the name"),
+    screen: OnScreen::Shown("the first start asks for the link and the name"),
 };
 
 pub(super) const WHOAMI: Verb = Verb {
@@ -39,7 +39,7 @@ pub(super) const WHOAMI: Verb = Verb {
         "Show the account, the device and the server of this profile",
         Invocation::Whoami
     ),
-    screen: Screen::Shown("the head of the sidebar names the account and the server"),
+    screen: OnScreen::Shown("the head of the sidebar names the account and the server"),
 };
 
 pub(super) const DEVICES: Verb = Verb {
@@ -55,7 +55,7 @@ pub(super) const REVOKE_DEVICE: Verb = Verb {
         "Revoke one of your devices: it reads nothing that comes after",
         RevokeDeviceArgs => Invocation::RevokeDevice
     ),
-    screen: Screen::Absent("it cannot be undone, and the command line asks for a typed yes"),
+    screen: OnScreen::Absent("it cannot be undone, and the command line asks for a typed yes"),
 };
 
 pub(super) const SHOW_WORDS: Verb = Verb {
@@ -65,7 +65,7 @@ pub(super) const SHOW_WORDS: Verb = Verb {
         "Show the 24 recovery words: whoever has them is you",
         Invocation::ShowWords
     ),
-    screen: Screen::Absent("the first start shows them once; a screen others see is no place"),
+    screen: OnScreen::Absent("the first start shows them once; a screen others see is no place"),
 };
 
 pub(super) const LOGOUT: Verb = Verb {
@@ -75,5 +75,5 @@ pub(super) const LOGOUT: Verb = Verb {
         "Wipe this profile's keys and history from this machine",
         Invocation::Logout
     ),
-    screen: Screen::Absent("it needs the key file, which the interactive client holds locked"),
+    screen: OnScreen::Absent("it needs the key file, which the interactive client holds locked"),
 };

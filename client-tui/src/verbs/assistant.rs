@@ -5,7 +5,7 @@ use std::time::Duration;
 use clap::Args;
 
 use super::slash::{RoomCommand, SlashError};
-use super::{CommandLine, Invocation, Screen, SlashCommand, Verb, slash_command, subcommand};
+use super::{CommandLine, Invocation, OnScreen, SlashCommand, Verb, slash_command, subcommand};
 use crate::clock::span_arg;
 
 /// Arguments of `ask`.
@@ -73,5 +73,5 @@ pub(super) const USAGE: Verb = Verb {
         "Print how many tokens the answers of models took",
         UsageArgs => Invocation::Usage
     ),
-    screen: Screen::Key("why"),
+    screen: OnScreen::Key("why"),
 };

@@ -5,7 +5,7 @@ use std::time::Duration;
 use clap::Args;
 
 use super::slash::{RoomCommand, SlashError, handle};
-use super::{Invocation, RoomArgs, Screen, SlashCommand, Verb, slash_command, subcommand};
+use super::{Invocation, OnScreen, RoomArgs, SlashCommand, Verb, slash_command, subcommand};
 use crate::clock::span_arg;
 
 /// Arguments of `send`.
@@ -73,7 +73,7 @@ pub(super) const SEND: Verb = Verb {
         "Send a message; waits up to ten seconds until the server has stored it",
         SendArgs => Invocation::Send
     ),
-    screen: Screen::Key("send"),
+    screen: OnScreen::Key("send"),
 };
 
 pub(super) const DIRECT: Verb = Verb {
@@ -93,7 +93,7 @@ pub(super) const SCHEDULE: Verb = Verb {
         "Leave a message with the server, which sends it when it is due",
         ScheduleArgs => Invocation::Schedule
     ),
-    screen: Screen::Absent("the screen has no list of scheduled messages to take one back from"),
+    screen: OnScreen::Absent("the screen has no list of scheduled messages to take one back from"),
 };
 
 pub(super) const HISTORY: Verb = Verb {
@@ -103,7 +103,7 @@ pub(super) const HISTORY: Verb = Verb {
         "Print the messages of a room, oldest first",
         HistoryArgs => Invocation::History
     ),
-    screen: Screen::Key("page_up"),
+    screen: OnScreen::Key("page_up"),
 };
 
 pub(super) const TAIL: Verb = Verb {
@@ -113,7 +113,7 @@ pub(super) const TAIL: Verb = Verb {
         "Print messages as they arrive. Without rooms: in all of them",
         TailArgs => Invocation::Tail
     ),
-    screen: Screen::Shown("the timeline shows what arrives"),
+    screen: OnScreen::Shown("the timeline shows what arrives"),
 };
 
 pub(super) const READ: Verb = Verb {

@@ -31,7 +31,7 @@ pub use self::room::{
 };
 pub(crate) use self::slash::named;
 pub use self::slash::{
-    Input, RoomCommand, SlashCommand, SlashError, beginning_with, parse, slashes,
+    ComposerInput, RoomCommand, SlashCommand, SlashError, beginning_with, parse, slashes,
 };
 
 use clap::ArgMatches;
@@ -44,7 +44,7 @@ pub struct Verb {
     /// The way to it from the command line.
     pub command_line: CommandLine,
     /// The way to it from the screen of the interactive client.
-    pub screen: Screen,
+    pub screen: OnScreen,
 }
 
 /// How the command line reaches a verb.
@@ -71,7 +71,7 @@ pub struct CommandSpec {
 
 /// How the screen of the interactive client reaches a verb.
 #[derive(Debug, Clone, Copy)]
-pub enum Screen {
+pub enum OnScreen {
     /// By a slash command.
     Slash(SlashSpec),
     /// By a key: the configuration's name of the action.
@@ -228,7 +228,7 @@ macro_rules! slash_command {
         slash_command!([$word $(, $alias)*], $takes, $help, $parse, Nothing)
     };
     ([$word:literal $(, $alias:literal)*], $takes:literal, $help:literal, $parse:expr, $completes:ident) => {
-        crate::verbs::Screen::Slash(crate::verbs::SlashSpec {
+        crate::verbs::OnScreen::Slash(crate::verbs::SlashSpec {
             word: $word,
             aliases: &[$($alias),*],
             takes: $takes,

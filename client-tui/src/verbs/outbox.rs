@@ -2,7 +2,7 @@
 
 use clap::Args;
 
-use super::{CommandLine, Invocation, Screen, SlashCommand, Verb, slash_command, subcommand};
+use super::{CommandLine, Invocation, OnScreen, SlashCommand, Verb, slash_command, subcommand};
 
 /// Arguments of `outbox withdraw`.
 #[derive(Debug, Clone, Args)]
@@ -28,7 +28,7 @@ pub(super) const WITHDRAW: Verb = Verb {
         "Take back a message that was not sent yet",
         WithdrawArgs => Invocation::Withdraw
     ),
-    screen: Screen::Key("withdraw"),
+    screen: OnScreen::Key("withdraw"),
 };
 
 pub(super) const RETRY: Verb = Verb {

@@ -3,7 +3,7 @@
 use clap::Args;
 
 use super::slash::one_person;
-use super::{CommandLine, Invocation, Screen, SlashCommand, Verb, slash_command, subcommand};
+use super::{CommandLine, Invocation, OnScreen, SlashCommand, Verb, slash_command, subcommand};
 
 /// Arguments of `safety`.
 #[derive(Debug, Clone, Args)]
@@ -22,7 +22,7 @@ pub(super) const LIST: Verb = Verb {
         "List everybody who shares a room with you",
         Invocation::People
     ),
-    screen: Screen::Shown("the sidebar and the switcher list them"),
+    screen: OnScreen::Shown("the sidebar and the switcher list them"),
 };
 
 pub(super) const SAFETY: Verb = Verb {

@@ -3,7 +3,7 @@
 use clap::Args;
 use clap_complete::Shell;
 
-use super::{CommandLine, Invocation, Screen, SlashCommand, Verb, slash_command, subcommand};
+use super::{CommandLine, Invocation, OnScreen, SlashCommand, Verb, slash_command, subcommand};
 
 /// Arguments of `trust`.
 #[derive(Debug, Clone, Args)]
@@ -41,7 +41,7 @@ pub(super) const DOCTOR: Verb = Verb {
         "Check directories, keys, clock, network and terminal, and say how to fix them",
         Invocation::Doctor
     ),
-    screen: Screen::Absent("it is for when the interactive client does not start"),
+    screen: OnScreen::Absent("it is for when the interactive client does not start"),
 };
 
 pub(super) const TRUST: Verb = Verb {
@@ -51,7 +51,7 @@ pub(super) const TRUST: Verb = Verb {
         "List the server keys that this machine trusts, or forget one",
         TrustArgs => Invocation::Trust
     ),
-    screen: Screen::Absent("without a trusted key there is no connection to show anything of"),
+    screen: OnScreen::Absent("without a trusted key there is no connection to show anything of"),
 };
 
 pub(super) const CHECK_CONFIG: Verb = Verb {
@@ -61,7 +61,7 @@ pub(super) const CHECK_CONFIG: Verb = Verb {
         "Report what is wrong with it; exit code 78 if anything is",
         Invocation::CheckConfig
     ),
-    screen: Screen::Shown("warnings are shown when the client starts"),
+    screen: OnScreen::Shown("warnings are shown when the client starts"),
 };
 
 pub(super) const SHOW_CONFIG: Verb = Verb {
@@ -71,7 +71,7 @@ pub(super) const SHOW_CONFIG: Verb = Verb {
         "Print every setting with its value",
         Invocation::ShowConfig
     ),
-    screen: Screen::Absent("it is read once, before the client starts"),
+    screen: OnScreen::Absent("it is read once, before the client starts"),
 };
 
 pub(super) const COMPLETIONS: Verb = Verb {
@@ -81,7 +81,7 @@ pub(super) const COMPLETIONS: Verb = Verb {
         "Print a completion script",
         CompletionsArgs => Invocation::Completions
     ),
-    screen: Screen::Absent("it is for shells"),
+    screen: OnScreen::Absent("it is for shells"),
 };
 
 pub(super) const QUIT: Verb = Verb {

@@ -5,7 +5,7 @@ use mathia_protocol::crypto::commit::Role;
 use mathia_protocol::name::RoomName;
 
 use super::slash::{RoomCommand, SlashError, handle, one_person, room_name};
-use super::{CommandLine, Invocation, Screen, SlashCommand, Verb, slash_command, subcommand};
+use super::{CommandLine, Invocation, OnScreen, SlashCommand, Verb, slash_command, subcommand};
 
 /// A subcommand of `room`, read.
 #[derive(Debug, Clone)]
@@ -140,13 +140,13 @@ impl From<RoleArg> for Role {
 pub(super) const LIST: Verb = Verb {
     name: "rooms",
     command_line: subcommand!(["rooms"], "List your rooms", Invocation::Rooms),
-    screen: Screen::Key("switcher"),
+    screen: OnScreen::Key("switcher"),
 };
 
 pub(super) const LOBBY: Verb = Verb {
     name: "lobby",
     command_line: subcommand!(["lobby"], "List the open rooms of the server", Invocation::Lobby),
-    screen: Screen::Shown("/join without a name lists them"),
+    screen: OnScreen::Shown("/join without a name lists them"),
 };
 
 pub(super) const JOIN: Verb = Verb {

@@ -7,12 +7,12 @@ use std::time::Duration;
 
 use mathia_protocol::name::{Handle, RoomName};
 
-use super::{RoleArg, Screen, SlashSpec, VERBS};
+use super::{OnScreen, RoleArg, SlashSpec, VERBS};
 use crate::nearest::nearest;
 
 /// What was written in the composer.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Input {
+pub enum ComposerInput {
     /// A message.
     Message(String),
     /// A command.
@@ -139,8 +139,8 @@ fn suggestion(like: Option<&str>) -> String {
 /// All slash commands, in the order of the table.
 pub fn slashes() -> impl Iterator<Item = &'static SlashSpec> {
     VERBS.iter().filter_map(|verb| match &verb.screen {
-        Screen::Slash(slash) => Some(slash),
-        Screen::Key(_) | Screen::Shown(_) | Screen::Absent(_) => None,
+        OnScreen::Slash(slash) => Some(slash),
+        OnScreen::Key(_) | OnScreen::Shown(_) | OnScreen::Absent(_) => None,
     })
 }
 
@@ -159,16 +159,16 @@ pub(crate) fn named(word: &str) -> Option<&'static SlashSpec> {
 /// # Errors
 ///
 /// [`SlashError`] for anything that looks like a command and is none; retrying never helps.
-pub fn parse(text: &str) -> Result<Input, SlashError> {
+pub fn parse(text: &str) -> Result<ComposerInput, SlashError> {
     if let Some(literal) = text.strip_prefix("//") {
-        return Ok(Input::Message(format!("/{literal}")));
+        return Ok(ComposerInput::Message(format!("/{literal}")));
     }
     let Some(line) = text.strip_prefix('/') else {
         let is_mistake = text.starts_with(' ') && text.trim_start().starts_with('/');
         return if is_mistake {
             Err(SlashError::Space)
         } else {
-            Ok(Input::Message(text.to_owned()))
+            Ok(ComposerInput::Message(text.to_owned()))
         };
     };
     let (word, rest) = line.split_once(char::is_whitespace).unwrap_or((line, ""));
@@ -176,7 +176,7 @@ pub fn parse(text: &str) -> Result<Input, SlashError> {
     if slash.takes.is_empty() && !rest.is_empty() {
         return Err(SlashError::Invalid(format!("/{} takes nothing behind it", slash.word)));
     }
-    (slash.parse)(rest).map(Input::Command)
+    (slash.parse)(rest).map(ComposerInput::Command)
 }
 
 fn unknown(word: &str) -> SlashError {

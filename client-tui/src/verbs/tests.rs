@@ -21,10 +21,10 @@ fn every_verb_is_reachable_from_the_command_line_and_the_screen_or_says_why_not(
             }
         };
         let from_screen = match verb.screen {
-            Screen::Slash(slash) => !slash.word.is_empty() && !slash.help.is_empty(),
-            Screen::Key(action) => !action.is_empty(),
-            Screen::Shown(place) => !place.is_empty(),
-            Screen::Absent(reason) => {
+            OnScreen::Slash(slash) => !slash.word.is_empty() && !slash.help.is_empty(),
+            OnScreen::Key(action) => !action.is_empty(),
+            OnScreen::Shown(place) => !place.is_empty(),
+            OnScreen::Absent(reason) => {
                 assert!(!reason.is_empty(), "{}: not on the screen, but why?", verb.name);
                 false
             }
@@ -42,7 +42,7 @@ fn names_and_words_are_unique() {
         if let CommandLine::Command(spec) = verb.command_line {
             assert!(paths.insert(spec.path), "{:?}", spec.path);
         }
-        if let Screen::Slash(slash) = verb.screen {
+        if let OnScreen::Slash(slash) = verb.screen {
             for word in std::iter::once(&slash.word).chain(slash.aliases) {
                 assert!(words.insert(*word), "/{word}");
             }
@@ -88,8 +88,8 @@ fn every_group_has_a_verb() {
 
 #[test]
 fn plain_text_is_said_and_two_slashes_say_one() {
-    assert_eq!(parse("hello"), Ok(Input::Message("hello".to_owned())));
-    assert_eq!(parse("//etc/passwd"), Ok(Input::Message("/etc/passwd".to_owned())));
+    assert_eq!(parse("hello"), Ok(ComposerInput::Message("hello".to_owned())));
+    assert_eq!(parse("//etc/passwd"), Ok(ComposerInput::Message("/etc/passwd".to_owned())));
 }
 
 #[test]
@@ -105,22 +105,25 @@ fn commands_take_what_they_take() {
     let person = || "bob".parse::<Handle>().unwrap();
     assert_eq!(
         parse("/add @bob"),
-        Ok(Input::Command(SlashCommand::InRoom(RoomCommand::Add(vec![person()]))))
+        Ok(ComposerInput::Command(SlashCommand::InRoom(RoomCommand::Add(vec![person()]))))
     );
     assert_eq!(
         parse("/dm bob see you at six"),
-        Ok(Input::Command(SlashCommand::Direct {
+        Ok(ComposerInput::Command(SlashCommand::Direct {
             person: person(),
             text: Some("see you at six".to_owned())
         }))
     );
     assert_eq!(
         parse("/invite 3 12h"),
-        Ok(Input::Command(SlashCommand::Invite { uses: 3, lifetime: Duration::from_hours(12) }))
+        Ok(ComposerInput::Command(SlashCommand::Invite {
+            uses: 3,
+            lifetime: Duration::from_hours(12)
+        }))
     );
     assert_eq!(
         parse("/create release train open"),
-        Ok(Input::Command(SlashCommand::Create {
+        Ok(ComposerInput::Command(SlashCommand::Create {
             name: "release train".parse().unwrap(),
             is_open: true
         }))
@@ -148,11 +151,11 @@ proptest! {
     #[test]
     fn nothing_said_begins_with_an_unwanted_command(text in "[/a-z ]{0,20}") {
         match parse(&text) {
-            Ok(Input::Message(said)) if text.starts_with('/') => {
+            Ok(ComposerInput::Message(said)) if text.starts_with('/') => {
                 prop_assert_eq!(format!("/{}", said), text);
             }
-            Ok(Input::Message(said)) => prop_assert_eq!(said, text),
-            Ok(Input::Command(_)) | Err(_) => prop_assert!(text.trim_start().starts_with('/')),
+            Ok(ComposerInput::Message(said)) => prop_assert_eq!(said, text),
+            Ok(ComposerInput::Command(_)) | Err(_) => prop_assert!(text.trim_start().starts_with('/')),
         }
     }
 }

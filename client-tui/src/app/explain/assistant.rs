@@ -167,8 +167,12 @@ pub(super) fn exact(model: &Model) -> Panel {
 
 fn exact_rows(model: &Model, envelope: &Envelope) -> Vec<PanelRow> {
     let mut rows = Vec::new();
-    if let Some(goes) = &envelope.goes {
-        let words = [("to", &goes.place), ("model", &goes.model), ("run by", &goes.operator)];
+    if let Some(destination) = &envelope.destination {
+        let words = [
+            ("to", &destination.place),
+            ("model", &destination.model),
+            ("run by", &destination.operator),
+        ];
         let words = words.iter().filter(|(_, word)| !word.is_empty());
         rows.extend(words.map(|(left, word)| PanelRow::Pair((*left).into(), word.to_string())));
         rows.push(PanelRow::Space);

@@ -61,7 +61,7 @@ pub(super) fn panel(model: &Model) -> Panel {
     Panel { title: "connection".to_owned(), rows, actions: vec![BACK] }
 }
 
-/// A cause told as a sentence of its own.
+/// A cause as a sentence of its own.
 fn sentence(cause: &str) -> String {
     let mut chars = cause.chars();
     let first = chars.next().map(|c| c.to_uppercase().to_string()).unwrap_or_default();

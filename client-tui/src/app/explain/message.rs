@@ -17,7 +17,7 @@ use crate::safe_text::SafeText;
 /// People named one by one at most.
 const NAMED_MAX: usize = 8;
 
-/// Why the thing is as it is.
+/// Why the item is as it is.
 pub(super) fn why(model: &Model, key: ItemKey) -> Panel {
     let item = model.room().and_then(|room| {
         room.timeline.item(room.timeline.index_of(key)).filter(|item| item.key() == key)

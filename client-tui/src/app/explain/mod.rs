@@ -1,6 +1,6 @@
-//! What panels say: why a thing is as it is, on whose word, and what can be done about it.
+//! The text of panels: why something is as it is, who vouches for it, and what can be done about it.
 //!
-//! Made anew from the model each time, so that an open panel never tells yesterday's truth.
+//! Made from the model each time it is drawn, so that an open panel is never out of date.
 
 mod account;
 mod assistant;
@@ -15,11 +15,11 @@ use super::action::Action;
 use super::model::Model;
 use super::model::areas;
 use super::model::entry::PendingState;
-use super::model::overlay::{Overlay, Topic};
+use super::model::overlay::{Overlay, PanelTopic};
 use super::wrap;
 use crate::safe_text::SafeText;
 
-/// What floats as a panel.
+/// A panel.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Panel {
     pub(crate) title: String,
@@ -28,7 +28,7 @@ pub(crate) struct Panel {
     pub(crate) actions: Vec<(Action, &'static str)>,
 }
 
-/// The one thing that can be done in every panel.
+/// The action of every panel.
 const BACK: (Action, &str) = (Action::Back, "back");
 
 /// A row of a panel; texts are wrapped to its width.
@@ -54,21 +54,21 @@ pub(crate) enum PanelRow {
 pub(crate) const PAIR_LEFT: usize = 17;
 
 /// What a panel about a topic says now.
-pub(crate) fn panel(model: &Model, topic: &Topic) -> Panel {
+pub(crate) fn panel(model: &Model, topic: &PanelTopic) -> Panel {
     match topic {
-        Topic::Keys => keys::panel(model),
-        Topic::Why(key) => message::why(model, *key),
-        Topic::Ticks(key) => message::ticks(model, *key),
-        Topic::Lock => room::lock(model),
-        Topic::Who => room::who(model),
-        Topic::Assistant(account) => assistant::about(model, *account),
-        Topic::Exact => assistant::exact(model),
-        Topic::Net => connection::panel(model),
-        Topic::Devices(devices) => account::devices(model, devices),
-        Topic::Safety { account, handle, digits, asks } => {
+        PanelTopic::Keys => keys::panel(model),
+        PanelTopic::Why(key) => message::why(model, *key),
+        PanelTopic::Ticks(key) => message::ticks(model, *key),
+        PanelTopic::Lock => room::lock(model),
+        PanelTopic::Who => room::who(model),
+        PanelTopic::Assistant(account) => assistant::about(model, *account),
+        PanelTopic::Exact => assistant::exact(model),
+        PanelTopic::Net => connection::panel(model),
+        PanelTopic::Devices(devices) => account::devices(model, devices),
+        PanelTopic::Safety { account, handle, digits, asks } => {
             account::safety(model, *account, handle, (digits, *asks))
         }
-        Topic::Invite { link } => account::invite(link),
+        PanelTopic::Invite { link } => account::invite(link),
     }
 }
 

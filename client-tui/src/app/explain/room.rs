@@ -142,7 +142,7 @@ pub(crate) fn presence_sign(model: &Model, member: &Member) -> &'static str {
     }
 }
 
-/// The word for a role worth telling.
+/// The word for a role that is worth showing.
 pub(crate) fn role_name(role: Role) -> Option<String> {
     let name = match role {
         Role::Owner => "owner",

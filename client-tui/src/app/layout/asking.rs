@@ -1,6 +1,6 @@
 //! The rows of questions to an assistant, of answers that come in, and of whole ones.
 //!
-//! A question has one row below it that tells what was shown and what becomes of it: the same row
+//! A question has one row below it that shows what was attached and what becomes of it: the same row
 //! from when it is written until it is answered, so that nothing below it moves.
 
 use mathia_protocol::crypto::content::{Answer, Ask, Content, Outcome};
@@ -10,7 +10,7 @@ use super::lines::TextStyle;
 use super::{AuthorKind, Head, RowPart, SentenceTone, TimelinePage};
 use crate::app::model::entry::{Entry, ItemKey, Pending, PendingState};
 use crate::app::model::people::Person;
-use crate::app::model::question::{Answering, Progress};
+use crate::app::model::question::{Progress, StreamingAnswer};
 use crate::app::wrap;
 use crate::asking;
 use crate::safe_text::SafeText;
@@ -101,7 +101,7 @@ impl TimelinePage<'_> {
     }
 
     /// An answer while it comes.
-    pub(super) fn push_answering(&self, parts: &mut Vec<RowPart>, answering: &Answering) {
+    pub(super) fn push_answering(&self, parts: &mut Vec<RowPart>, answering: &StreamingAnswer) {
         let stamp = self.time_format.clock(answering.since);
         let (name, note) = (answering.handle.clone(), self.asked_by(answering.ask));
         let (whose, aside) = (AuthorKind::Assistants, String::new());

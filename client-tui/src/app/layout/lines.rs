@@ -1,4 +1,4 @@
-//! The rows of one thing of a timeline: its day, the line above new messages, who said it, what.
+//! The rows of one timeline item: its day, the line above new messages, its author, its text.
 
 use std::sync::Arc;
 
@@ -36,7 +36,7 @@ pub(super) struct TextStyle {
 }
 
 impl TimelinePage<'_> {
-    /// The rows of the thing at an index.
+    /// The rows of the item at an index.
     pub(super) fn lines(&self, index: usize) -> Vec<TimelineRow> {
         let timeline = &self.room.timeline;
         let Some(item) = timeline.item(index) else { return Vec::new() };
@@ -212,7 +212,7 @@ impl TimelinePage<'_> {
     ) -> Option<String> {
         let stamp = self.time_format.clock(time);
         let said_before = before.and_then(|before| match before {
-            // Each answer stands for itself, under a head that tells to what.
+            // Each answer stands for itself, under a head that names the question.
             Item::Entry(entry)
                 if matches!(entry.content, EntryContent::Said(Content::Answer(_))) =>
             {

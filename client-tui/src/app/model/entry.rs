@@ -6,7 +6,7 @@ use mathia_protocol::id::{AccountId, Seq, TimeMs};
 
 use crate::safe_text::SafeText;
 
-/// Names a thing in a timeline. The order is that of the timeline.
+/// Names an item of a timeline. The order is that of the timeline.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum ItemKey {
     /// An entry, or a note that stands behind the entry at this place (0 is the entry itself).
@@ -20,7 +20,7 @@ pub(crate) enum ItemKey {
 
 /// A verified entry of the log.
 #[derive(Debug, Clone, PartialEq, Eq)]
-#[expect(clippy::struct_excessive_bools, reason = "independent facts, as the engine tells them")]
+#[expect(clippy::struct_excessive_bools, reason = "independent facts, as the engine reports them")]
 pub(crate) struct Entry {
     pub(crate) seq: Seq,
     pub(crate) time: TimeMs,
@@ -34,7 +34,7 @@ pub(crate) struct Entry {
 }
 
 impl Entry {
-    /// Cleans what the engine tells.
+    /// Cleans what the engine reported.
     pub(crate) fn of(view: &EntryView) -> Self {
         Self {
             seq: view.seq,

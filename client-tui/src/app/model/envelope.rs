@@ -1,4 +1,4 @@
-//! The glass envelope: what would leave with a question, shown before anything does.
+//! The envelope of a question: everything it would send, shown before anything is sent.
 //!
 //! What is sent is what stands here and nothing else. Everything that may be attached was gathered
 //! once; dropping and keeping asks nobody.
@@ -29,9 +29,9 @@ pub(crate) struct Envelope {
     /// What stands in the composer for it: goes when the question is safe in the outbox.
     pub(crate) draft: String,
     /// Where it goes; `None` until the engine has said.
-    pub(crate) goes: Option<Goes>,
+    pub(crate) destination: Option<EnvelopeDestination>,
     /// What may be attached, in the order shown.
-    pub(crate) enclosures: Vec<Enclosure>,
+    pub(crate) attachments: Vec<Attachment>,
     /// The row the keys act upon; the question is 0.
     pub(crate) selected: usize,
     /// Whether it was handed to the engine.
@@ -40,7 +40,7 @@ pub(crate) struct Envelope {
 
 /// Where a question goes, cleaned.
 #[derive(Debug, Clone)]
-pub(crate) struct Goes {
+pub(crate) struct EnvelopeDestination {
     pub(crate) handle: SafeText,
     pub(crate) place: SafeText,
     pub(crate) model: SafeText,
@@ -52,15 +52,15 @@ pub(crate) struct Goes {
 
 /// Something that may be attached.
 #[derive(Debug, Clone)]
-pub(crate) struct Enclosure {
-    pub(crate) what: What,
+pub(crate) struct Attachment {
+    pub(crate) what: AttachmentKind,
     pub(crate) is_kept: bool,
     shown: Vec<Attached<SafeText>>,
 }
 
 /// What may be attached.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum What {
+pub(crate) enum AttachmentKind {
     /// The message one asks about.
     Quoted,
     /// The last messages: at most this many.
@@ -78,8 +78,8 @@ impl Envelope {
             text: text.to_owned(),
             again: None,
             draft: draft.to_owned(),
-            goes: None,
-            enclosures: Vec::new(),
+            destination: None,
+            attachments: Vec::new(),
             selected: 0,
             is_sending: false,
         }
@@ -88,7 +88,7 @@ impl Envelope {
     /// Takes over what the engine gathered.
     pub(crate) fn gathered(&mut self, view: &client::Envelope) {
         let Destination { place, model, operator } = Destination::of(view.card.as_ref());
-        self.goes = Some(Goes {
+        self.destination = Some(EnvelopeDestination {
             handle: SafeText::line(&view.handle),
             place: SafeText::line(&place),
             model: SafeText::line(&model),
@@ -98,12 +98,16 @@ impl Envelope {
         });
         if let Some(quoted) = &view.quoted {
             let shown = vec![shown(quoted)];
-            self.enclosures.push(Enclosure { what: What::Quoted, is_kept: true, shown });
+            self.attachments.push(Attachment {
+                what: AttachmentKind::Quoted,
+                is_kept: true,
+                shown,
+            });
         }
         if !view.context.is_empty() {
             let shown: Vec<Attached<SafeText>> = view.context.iter().map(shown).collect();
-            let what = What::Last(CONTEXT_USUAL.min(shown.len()));
-            self.enclosures.push(Enclosure { what, is_kept: false, shown });
+            let what = AttachmentKind::Last(CONTEXT_USUAL.min(shown.len()));
+            self.attachments.push(Attachment { what, is_kept: false, shown });
         }
     }
 
@@ -111,48 +115,52 @@ impl Envelope {
     pub(crate) fn enclose_before(&mut self, ask: Seq, shown: Vec<Attached<SafeText>>) {
         self.again = Some(ask);
         if !shown.is_empty() {
-            self.enclosures.push(Enclosure { what: What::Before, is_kept: true, shown });
+            self.attachments.push(Attachment {
+                what: AttachmentKind::Before,
+                is_kept: true,
+                shown,
+            });
         }
     }
 
     /// Keeps or drops the selected thing; the question always stays.
     pub(crate) fn toggle(&mut self) {
-        if let Some(enclosure) = self.selected_mut() {
-            enclosure.is_kept = !enclosure.is_kept;
+        if let Some(attachment) = self.selected_mut() {
+            attachment.is_kept = !attachment.is_kept;
         }
     }
 
     /// Takes more or fewer of the last messages, whatever is selected: there is one such row.
     pub(crate) fn resize(&mut self, is_more: bool) {
-        let is_last = |enclosure: &Enclosure| matches!(enclosure.what, What::Last(_));
-        let Some(at) = self.enclosures.iter().position(is_last) else { return };
+        let is_last = |attachment: &Attachment| matches!(attachment.what, AttachmentKind::Last(_));
+        let Some(at) = self.attachments.iter().position(is_last) else { return };
         self.selected = at + 1;
-        let enclosure = &mut self.enclosures[at];
-        let n_max = enclosure.shown.len();
-        if let What::Last(n) = &mut enclosure.what {
+        let attachment = &mut self.attachments[at];
+        let n_max = attachment.shown.len();
+        if let AttachmentKind::Last(n) = &mut attachment.what {
             let next = if is_more {
                 CONTEXT_STEPS.iter().find(|step| **step > *n)
             } else {
                 CONTEXT_STEPS.iter().rev().find(|step| **step < *n)
             };
             *n = next.copied().unwrap_or(*n).min(n_max);
-            enclosure.is_kept = true;
+            attachment.is_kept = true;
         }
     }
 
-    fn selected_mut(&mut self) -> Option<&mut Enclosure> {
-        self.enclosures.get_mut(self.selected.checked_sub(1)?)
+    fn selected_mut(&mut self) -> Option<&mut Attachment> {
+        self.attachments.get_mut(self.selected.checked_sub(1)?)
     }
 
     /// How many rows can be selected.
     pub(crate) fn n_rows(&self) -> usize {
-        1 + self.enclosures.len()
+        1 + self.attachments.len()
     }
 
     /// Everything that leaves with the question, in the order of the log and once.
     pub(crate) fn attached(&self) -> Vec<&Attached<SafeText>> {
-        let kept = self.enclosures.iter().filter(|enclosure| enclosure.is_kept);
-        let mut attached: Vec<&Attached<SafeText>> = kept.flat_map(Enclosure::shown).collect();
+        let kept = self.attachments.iter().filter(|attachment| attachment.is_kept);
+        let mut attached: Vec<&Attached<SafeText>> = kept.flat_map(Attachment::shown).collect();
         attached.sort_by_key(|shown| shown.seq);
         attached.dedup_by_key(|shown| shown.seq);
         attached
@@ -167,30 +175,32 @@ impl Envelope {
 
     /// Whether more messages were there than fit beside the question, and all that fit are taken.
     pub(crate) fn is_full(&self) -> bool {
-        let n_left_out = self.goes.as_ref().map_or(0, |goes| goes.n_left_out);
-        let is_all = |enclosure: &Enclosure| enclosure.what == What::Last(enclosure.shown.len());
-        n_left_out > 0 && self.enclosures.iter().any(is_all)
+        let n_left_out = self.destination.as_ref().map_or(0, |destination| destination.n_left_out);
+        let is_all = |attachment: &Attachment| {
+            attachment.what == AttachmentKind::Last(attachment.shown.len())
+        };
+        n_left_out > 0 && self.attachments.iter().any(is_all)
     }
 
     /// The question as it is sent; `None` until it is known where it goes.
     pub(crate) fn sealed(&self) -> Option<NewAsk> {
-        let goes = self.goes.as_ref()?;
+        let destination = self.destination.as_ref()?;
         Some(NewAsk {
             room: self.room,
             text: self.text.clone(),
-            promise: goes.promise,
+            promise: destination.promise,
             attached: self.attached().iter().map(|shown| shown.seq).collect(),
             again: self.again,
         })
     }
 }
 
-impl Enclosure {
+impl Attachment {
     /// The messages it stands for.
     pub(crate) fn shown(&self) -> &[Attached<SafeText>] {
         match self.what {
-            What::Last(n) => &self.shown[self.shown.len().saturating_sub(n)..],
-            What::Quoted | What::Before => &self.shown,
+            AttachmentKind::Last(n) => &self.shown[self.shown.len().saturating_sub(n)..],
+            AttachmentKind::Quoted | AttachmentKind::Before => &self.shown,
         }
     }
 

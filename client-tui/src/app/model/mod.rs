@@ -40,8 +40,8 @@ use crate::safe_text::SafeText;
 pub(crate) const EMPTY_SCREEN_DELAY: Duration = Duration::from_millis(400);
 /// From then on, a text without an answer is a truth about the connection.
 const UNANSWERED_AFTER: Duration = Duration::from_secs(3);
-/// How long after a key somebody is taken to look at a terminal that tells nothing of focus: a
-/// screen of text is read in less.
+/// How long after a key a terminal that does not report focus counts as watched: a screen of text
+/// is read in less.
 const WATCHED_TIME: Duration = Duration::from_mins(2);
 
 /// What the interactive client begins with.
@@ -71,7 +71,7 @@ pub struct Model {
     pub(crate) now: Now,
     pub(crate) time_format: TimeFormat,
     pub(crate) screen: (u16, u16),
-    /// Whether the window has the focus, as far as the terminal told; `None` until it tells.
+    /// Whether the window has the focus, as far as the terminal reported; `None` until it does.
     pub(crate) has_focus: Option<bool>,
     pub(crate) theme: Theme,
     pub(crate) keymap: Keymap,
@@ -84,11 +84,11 @@ pub struct Model {
     /// Whether the engine listed the rooms: before that, "no rooms" is not known.
     pub(crate) are_rooms_known: bool,
     pub(crate) people: People,
-    /// Drafts of rooms the engine has not told of yet.
+    /// Drafts of rooms the engine has not reported yet.
     pub(crate) early_drafts: BTreeMap<RoomId, String>,
-    /// The room one is in.
+    /// The current room.
     pub(crate) current_room: Option<RoomId>,
-    /// A room that was made or joined and is entered as soon as the engine tells of it.
+    /// A room that was made or joined and is entered as soon as the engine reports it.
     pub(crate) wanted: Option<RoomId>,
     pub(crate) composer: Composer,
     pub(crate) writing: Writing,
@@ -100,17 +100,17 @@ pub struct Model {
     pub(crate) dwell_since: Option<Duration>,
     /// When the person last did anything here.
     pub(crate) active_at: Duration,
-    /// Whether the others were told that the person is away.
+    /// Whether the others were notified that the person is away.
     pub(crate) is_away: bool,
     /// When the bell last rang.
     pub(crate) rang_at: Option<Duration>,
     /// A key that does more when pressed again soon.
-    pub(crate) armed: Option<Armed>,
-    /// The number of the next thing made here.
+    pub(crate) armed: Option<ArmedKey>,
+    /// The number of the next pending text or envelope.
     pub(crate) next_key: u64,
     /// The title the terminal shows.
     pub(crate) title: String,
-    /// What is wrong with the configuration, until it is told.
+    /// What is wrong with the configuration, until it is shown.
     pub(crate) warnings: Vec<String>,
 }
 
@@ -119,13 +119,13 @@ pub struct Model {
 pub(crate) struct Writing {
     /// When the text was last changed and is not yet saved.
     pub(crate) unsaved_since: Option<Duration>,
-    /// When the others were last told that one is typing, and when the last key came.
+    /// When the others were last notified of typing, and when the last key came.
     pub(crate) typing: Option<(Duration, Duration)>,
     /// Which of the texts written before is shown, counted from the newest.
     pub(crate) recalled: Option<usize>,
     /// The completion under way.
     pub(crate) completion: Option<Completion>,
-    /// The message one asks about: it is offered in the envelope.
+    /// The message the question is about: it is offered in the envelope.
     pub(crate) quoted: Option<Seq>,
 }
 
@@ -148,7 +148,7 @@ pub(crate) struct Notice {
 
 /// A key that does more when pressed again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Armed {
+pub(crate) enum ArmedKey {
     /// Ctrl-C again quits, until then.
     Quit(Duration),
     /// `k` selects a message, until then.
@@ -216,7 +216,7 @@ impl Model {
         self.current_room
     }
 
-    /// The room one is in.
+    /// The current room.
     pub(crate) fn room(&self) -> Option<&Room> {
         self.rooms.get(&self.current_room?)
     }
@@ -237,8 +237,8 @@ impl Model {
         key.map_or_else(|| "/help".to_owned(), |key| key.to_string())
     }
 
-    /// Says whether somebody looks at this screen, as far as that can be known. A terminal that
-    /// never tells of focus (tmux without `focus-events`) may be hidden: there, only keys tell.
+    /// Whether somebody looks at this screen, as far as that can be known. A terminal that never
+    /// reports focus (tmux without `focus-events`) may be hidden: there, only keys count.
     pub(crate) fn is_watched(&self) -> bool {
         self.has_focus.unwrap_or(self.now.run < self.active_at + WATCHED_TIME)
     }
@@ -316,7 +316,7 @@ impl Model {
         self.rooms.values().map(|room| room.timeline.n_queued()).sum()
     }
 
-    /// How long the oldest queued text has waited, if that is so long that it tells something about
+    /// How long the oldest queued text has waited, if that is so long that it says something about
     /// the connection.
     pub(crate) fn unanswered(&self) -> Option<Duration> {
         let queued = self.rooms.values().flat_map(|room| room.timeline.pending());

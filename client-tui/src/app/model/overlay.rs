@@ -1,4 +1,4 @@
-//! What floats above the screen: panels that explain, lists to choose from, a question.
+//! Overlays above the screen: panels that explain, lists to choose from, a confirmation.
 
 use mathia_protocol::client::{Command, DeviceView, LobbyRoom};
 use mathia_protocol::id::{AccountId, RoomId, TimeMs};
@@ -8,27 +8,27 @@ use super::envelope::Envelope;
 use crate::app::composer::Composer;
 use crate::safe_text::SafeText;
 
-/// Something that floats.
+/// An overlay.
 #[derive(Debug, Clone)]
 pub(crate) enum Overlay {
     /// A panel that explains something, and how far it is scrolled.
-    Panel { topic: Topic, scroll: usize },
+    Panel { topic: PanelTopic, scroll: usize },
     /// A list to choose a room or person from.
     Switcher(Switcher),
     /// What waits to be sent; the line the keys act upon.
     Outbox { selected: usize },
-    /// A question before something others see or that cannot be taken back.
+    /// A confirmation of something that others see or that cannot be undone.
     Confirmation(Confirmation),
-    /// What would leave with a question to the assistant, before it does.
+    /// What a question to the assistant would send, before it is sent.
     Envelope(Box<Envelope>),
 }
 
-/// What a panel explains. Its text is made anew from the model each time it is drawn.
+/// What a panel explains. Its text is made from the model each time it is drawn.
 #[derive(Debug, Clone)]
-pub(crate) enum Topic {
+pub(crate) enum PanelTopic {
     /// The keys of this place, and the commands.
     Keys,
-    /// Why a thing of the timeline is as it is.
+    /// Why an item of the timeline is as it is.
     Why(ItemKey),
     /// Who has a message.
     Ticks(ItemKey),
@@ -62,7 +62,7 @@ pub(crate) struct DeviceLine {
 }
 
 impl DeviceLine {
-    /// Cleans what the engine tells.
+    /// Cleans what the engine reported.
     pub(crate) fn of(view: &DeviceView) -> Self {
         Self {
             id: view.device.short(),
@@ -103,7 +103,7 @@ pub(crate) struct LobbyLine {
 }
 
 impl LobbyLine {
-    /// Cleans what the engine tells.
+    /// Cleans what the engine reported.
     pub(crate) fn of(room: &LobbyRoom) -> Self {
         Self {
             room: room.room,

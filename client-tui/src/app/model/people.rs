@@ -24,7 +24,7 @@ pub(crate) struct Person {
 #[derive(Debug, Clone, Default)]
 pub(crate) struct People {
     by_account: HashMap<AccountId, Person>,
-    /// Presence told before the person was.
+    /// Presence that was reported before the person was known.
     presence: HashMap<AccountId, PresenceView>,
 }
 
@@ -37,7 +37,7 @@ impl People {
         self.by_account = people.iter().map(|view| (view.account, Person::of(view))).collect();
     }
 
-    /// Takes over somebody's presence.
+    /// Stores a person's presence.
     pub(crate) fn seen(&mut self, view: PresenceView) {
         match self.by_account.get_mut(&view.account) {
             Some(person) => {
@@ -51,8 +51,8 @@ impl People {
         }
     }
 
-    /// Adds somebody met as a member of a room, if not known yet.
-    pub(crate) fn meet(&mut self, account: AccountId, handle: &SafeText, is_agent: bool) {
+    /// Adds a member of a room, if not known yet.
+    pub(crate) fn add(&mut self, account: AccountId, handle: &SafeText, is_agent: bool) {
         let early = self.presence.get(&account).copied();
         self.by_account.entry(account).or_insert_with(|| Person {
             account,

@@ -8,7 +8,7 @@ use crate::safe_text::SafeText;
 
 /// An answer on its way: what has come so far.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Answering {
+pub(crate) struct StreamingAnswer {
     pub(crate) ask: Seq,
     pub(crate) agent: AccountId,
     pub(crate) handle: SafeText,
@@ -23,8 +23,8 @@ pub(crate) fn shown(attached: &Attached) -> Attached<SafeText> {
     attached.map_text(&mut |shape, text| SafeText::shaped(shape, text))
 }
 
-impl Answering {
-    /// Cleans what the engine tells.
+impl StreamingAnswer {
+    /// Cleans what the engine reported.
     pub(crate) fn of(view: &StreamView, since: TimeMs) -> Self {
         Self {
             ask: view.ask,
@@ -42,7 +42,7 @@ impl Answering {
 pub(crate) enum Progress {
     /// The answer is there.
     Answered,
-    /// Who asked does not want it any more, and its end was not told yet.
+    /// The asker stopped it, and its end was not reported yet.
     Stopped,
     /// The answer comes in.
     Coming,

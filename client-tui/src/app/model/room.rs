@@ -97,7 +97,7 @@ impl Card {
 }
 
 impl RoomFacts {
-    /// Cleans what the engine tells.
+    /// Cleans what the engine reported.
     pub(crate) fn of(view: &RoomView) -> Self {
         Self {
             room: view.room,
@@ -168,7 +168,7 @@ impl RoomFacts {
 }
 
 impl Room {
-    /// A room nobody has looked at yet.
+    /// A room that was not opened yet.
     pub(crate) fn new(facts: RoomFacts) -> Self {
         let marked = facts.read_upto;
         Self {
@@ -210,7 +210,7 @@ pub(crate) struct Reach {
     pub(crate) n_read: u32,
 }
 
-/// How far an own message is, as its tick tells.
+/// How far an own message is, as its tick shows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Tick {
     /// In the own outbox.

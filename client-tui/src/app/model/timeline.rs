@@ -1,6 +1,7 @@
-//! The things of a room's timeline, in order: entries by place, notes between them, the outbox.
+//! The items of a room's timeline, in order: entries by sequence number, notes between them, the
+//! outbox.
 //!
-//! Holds only what was loaded; asks for nothing itself. Inserting tells whether places are missing.
+//! Holds only what was loaded; asks for nothing itself. Inserting reports whether entries are missing.
 
 mod asking;
 
@@ -12,7 +13,7 @@ use mathia_protocol::client::{Change, EntryContent};
 use mathia_protocol::id::{Seq, TimeMs};
 
 use super::entry::{Entry, ItemKey, Note, Pending, PendingState};
-use super::question::Answering;
+use super::question::StreamingAnswer;
 use crate::app::wrap::{self, WrappedRow};
 use crate::safe_text::SafeText;
 
@@ -32,7 +33,7 @@ pub(crate) struct Timeline {
     placed: VecDeque<Placed>,
     pending: Vec<Pending>,
     /// Answers on their way, by ask: behind everything, where they will stand.
-    answering: Vec<Answering>,
+    answering: Vec<StreamingAnswer>,
     /// The asks whose answers are loaded.
     answered: HashSet<Seq>,
     /// The asks that were taken back.
@@ -43,7 +44,7 @@ pub(crate) struct Timeline {
     pub(crate) is_loaded: bool,
     /// Whether older entries can be had.
     pub(crate) has_more: bool,
-    /// The page that was asked for and has not come: entries before this place.
+    /// The page that was asked for and has not come: entries before this sequence number.
     pub(crate) asked: Option<Seq>,
     /// What is at the bottom of the window.
     pub(crate) scroll: Scroll,
@@ -60,7 +61,7 @@ pub(crate) enum Scroll {
     /// The newest, whatever it is.
     #[default]
     Live,
-    /// This row of this thing, whatever arrives below.
+    /// This row of this item, whatever arrives below.
     At(ItemKey, usize),
 }
 
@@ -70,12 +71,12 @@ enum Placed {
     Note(Box<Note>),
 }
 
-/// A thing of the timeline.
+/// An item of the timeline.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Item<'a> {
     Entry(&'a Entry),
     Note(&'a Note),
-    Answering(&'a Answering),
+    Answering(&'a StreamingAnswer),
     Pending(&'a Pending),
 }
 
@@ -125,7 +126,7 @@ impl Item<'_> {
                 content => content.said()?.text()?,
             },
             Self::Note(Note { text, .. })
-            | Self::Answering(Answering { text, .. })
+            | Self::Answering(StreamingAnswer { text, .. })
             | Self::Pending(Pending { text, .. }) => text,
         };
         Some(text.as_str().to_owned())
@@ -133,12 +134,12 @@ impl Item<'_> {
 }
 
 impl Timeline {
-    /// How many things there are.
+    /// How many items there are.
     pub(crate) fn len(&self) -> usize {
         self.placed.len() + self.pending.len() + self.answering.len()
     }
 
-    /// The thing at an index, the oldest at 0.
+    /// The item at an index, the oldest at 0.
     pub(crate) fn item(&self, index: usize) -> Option<Item<'_>> {
         match self.placed.get(index) {
             Some(Placed::Entry(entry)) => Some(Item::Entry(entry)),
@@ -152,7 +153,7 @@ impl Timeline {
         }
     }
 
-    /// Where a thing stands; if it is gone, where it would.
+    /// The index of an item; if it is gone, where it would be.
     pub(crate) fn index_of(&self, key: ItemKey) -> usize {
         match key {
             ItemKey::Placed(..) => self.placed.partition_point(|placed| placed.key() < key),
@@ -167,7 +168,7 @@ impl Timeline {
         }
     }
 
-    /// Puts an entry at its place, replacing an older telling of it. Returns whether it is new.
+    /// Inserts an entry, replacing an older version of it. Returns whether it is new.
     pub(crate) fn insert(&mut self, entry: Entry) -> bool {
         let key = ItemKey::Placed(entry.seq, 0);
         self.wrapped.get_mut().rows.remove(&key);
@@ -186,7 +187,7 @@ impl Timeline {
         }
     }
 
-    /// The entry at a place, if it is loaded.
+    /// The entry with a sequence number, if it is loaded.
     pub(crate) fn entry(&self, seq: Seq) -> Option<&Entry> {
         match self.placed.get(self.index_of(ItemKey::Placed(seq, 0))) {
             Some(Placed::Entry(entry)) if entry.seq == seq => Some(entry),
@@ -194,12 +195,12 @@ impl Timeline {
         }
     }
 
-    /// Says whether the entry at a place is loaded.
+    /// Whether the entry with a sequence number is loaded.
     pub(crate) fn has(&self, seq: Seq) -> bool {
         self.entry(seq).is_some()
     }
 
-    /// The place before which entries are missing, if the entry at `seq` has a hole before it.
+    /// The sequence number before which entries are missing, if the entry at `seq` has a hole before it.
     pub(crate) fn hole_before(&self, seq: Seq) -> Option<Seq> {
         let index = self.index_of(ItemKey::Placed(seq, 0));
         let before = self.placed.range(..index).rev().find_map(|placed| match placed {
@@ -223,17 +224,17 @@ impl Timeline {
         self.placed.push_back(Placed::Note(Box::new(note)));
     }
 
-    /// The place of the newest loaded entry.
+    /// The sequence number of the newest loaded entry.
     pub(crate) fn newest(&self) -> Option<Seq> {
         self.entries().next_back().map(|entry| entry.seq)
     }
 
-    /// The place of the oldest loaded entry.
+    /// The sequence number of the oldest loaded entry.
     pub(crate) fn oldest(&self) -> Option<Seq> {
         self.entries().next().map(|entry| entry.seq)
     }
 
-    /// The first entry above a place that counts as unread.
+    /// The first entry after a sequence number that counts as unread.
     pub(crate) fn first_countable_after(&self, seq: Seq) -> Option<&Entry> {
         let from = self.index_of(ItemKey::Placed(seq.next(), 0));
         self.placed.range(from..).find_map(|placed| match placed {
@@ -303,7 +304,7 @@ impl Timeline {
         }
     }
 
-    /// The rows of a thing's text at a width, from memory if it was wrapped before.
+    /// The rows of an item's text at a width, from the cache if it was wrapped before.
     pub(crate) fn wrap(&self, key: ItemKey, text: &str, width: usize) -> Arc<[WrappedRow]> {
         let mut wrapped = self.wrapped.borrow_mut();
         if wrapped.width != width || wrapped.rows.len() >= WRAPPED_MAX {

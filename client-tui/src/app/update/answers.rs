@@ -9,7 +9,9 @@ use crate::app::composer::Composer;
 use crate::app::effect::{CommandTag, Effect};
 use crate::app::model::Model;
 use crate::app::model::entry::{Entry, PendingState};
-use crate::app::model::overlay::{DeviceLine, LobbyLine, Overlay, Switcher, SwitcherList, Topic};
+use crate::app::model::overlay::{
+    DeviceLine, LobbyLine, Overlay, PanelTopic, Switcher, SwitcherList,
+};
 use crate::safe_text::SafeText;
 
 /// Folds an answer.
@@ -48,7 +50,7 @@ fn succeeded(model: &mut Model, tag: CommandTag, done: Done) -> Vec<Effect> {
     match (tag, done) {
         (CommandTag::Rooms, Done::Rooms(views)) => {
             let is_first = model.current_room.is_none();
-            // The place is chosen among all of them, not the first that is told.
+            // The first room is chosen among all of them, not the first that is reported.
             model.are_rooms_known = false;
             let mut effects = Vec::new();
             for view in &views {
@@ -79,11 +81,11 @@ fn succeeded(model: &mut Model, tag: CommandTag, done: Done) -> Vec<Effect> {
         (CommandTag::Go { say }, Done::Room(room)) => arrive(model, room, say),
         (CommandTag::Lobby { wanted }, Done::Lobby(open)) => lobby(model, wanted, &open),
         (CommandTag::Invite, Done::Invite(link)) => {
-            panel(model, Topic::Invite { link: SafeText::line(&link.0) });
+            panel(model, PanelTopic::Invite { link: SafeText::line(&link.0) });
             Vec::new()
         }
         (CommandTag::Devices, Done::Devices(devices)) => {
-            panel(model, Topic::Devices(devices.iter().map(DeviceLine::of).collect()));
+            panel(model, PanelTopic::Devices(devices.iter().map(DeviceLine::of).collect()));
             Vec::new()
         }
         (CommandTag::Safety { person, asks }, Done::Safety(digits)) => {
@@ -118,7 +120,7 @@ fn failed(model: &mut Model, tag: CommandTag, refusal: &Refusal) -> Vec<Effect> 
             }
         }
         CommandTag::Mark(room) => {
-            // Told again when the connection is back; until then it is not worth a word.
+            // Sent again when the connection is back; until then it is not worth a notice.
             if let Some(room) = model.rooms.get_mut(&room)
                 && !refusal.is_offline
             {
@@ -153,7 +155,7 @@ fn failed(model: &mut Model, tag: CommandTag, refusal: &Refusal) -> Vec<Effect> 
     Vec::new()
 }
 
-/// Puts a page of a room in its place.
+/// Inserts a page of a room.
 fn page(
     model: &mut Model,
     id: RoomId,
@@ -198,7 +200,7 @@ fn page(
     effects
 }
 
-/// A text is durable in the outbox: only now may the draft it was be forgotten.
+/// A text is durable in the outbox: only now may its draft be forgotten.
 fn queued(model: &mut Model, id: RoomId, key: u64, local_id: u64) -> Vec<Effect> {
     let is_here = model.current_room == Some(id);
     let written_here = model.composer.text().to_owned();
@@ -210,8 +212,8 @@ fn queued(model: &mut Model, id: RoomId, key: u64, local_id: u64) -> Vec<Effect>
     vec![Effect::SaveDraft { room: id, text }]
 }
 
-/// Goes to a room that was found, made or joined. If the engine has not told of it yet, it is
-/// entered when it does, and one stays where one is until then.
+/// Goes to a room that was found, made or joined. If the engine has not reported it yet, it is
+/// entered when it does; until then the current room stays.
 fn arrive(model: &mut Model, room: RoomId, say: Option<String>) -> Vec<Effect> {
     let mut effects = Vec::new();
     if let Some(text) = say {
@@ -261,9 +263,9 @@ fn safety(model: &mut Model, person: &Handle, digits: String, asks: bool) {
     };
     let is_settled = known.trust == TrustState::Verified;
     let (account, handle) = (known.account, known.handle.clone());
-    panel(model, Topic::Safety { account, handle, digits, asks: asks && !is_settled });
+    panel(model, PanelTopic::Safety { account, handle, digits, asks: asks && !is_settled });
 }
 
-fn panel(model: &mut Model, topic: Topic) {
+fn panel(model: &mut Model, topic: PanelTopic) {
     model.overlays = vec![Overlay::Panel { topic, scroll: 0 }];
 }

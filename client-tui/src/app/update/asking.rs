@@ -14,7 +14,7 @@ use crate::app::composer::Composer;
 use crate::app::effect::{CommandTag, Effect};
 use crate::app::model::entry::ItemKey;
 use crate::app::model::envelope::Envelope;
-use crate::app::model::overlay::{Overlay, Topic};
+use crate::app::model::overlay::{Overlay, PanelTopic};
 use crate::app::model::question::Progress;
 use crate::app::model::timeline::Scroll;
 use crate::app::model::{Model, Writing};
@@ -185,8 +185,8 @@ pub(super) fn act(model: &mut Model, action: Action) -> KeyOutcome {
         Action::Less => envelope.resize(false),
         Action::Choose => return KeyOutcome::Handled(send(envelope)),
         // The letter e edits elsewhere; here it opens what would leave.
-        Action::EditQueued if envelope.goes.is_some() => {
-            model.overlays.push(Overlay::Panel { topic: Topic::Exact, scroll: 0 });
+        Action::EditQueued if envelope.destination.is_some() => {
+            model.overlays.push(Overlay::Panel { topic: PanelTopic::Exact, scroll: 0 });
         }
         Action::EditQueued => {}
         _ => return KeyOutcome::Ignored,
@@ -232,7 +232,7 @@ pub(super) fn asked(model: &mut Model, number: u64) -> Vec<Effect> {
     vec![Effect::SaveDraft { room, text: model.composer.text().to_owned() }]
 }
 
-/// The question cannot be asked: the draft stays, and the reason is said.
+/// The question cannot be asked: the draft stays, and the reason is shown.
 pub(super) fn refused(model: &mut Model, number: u64, cause: &str) {
     if closed(model, number).is_some() {
         notices::show_error(model, &format!("Not asked: {cause}"));
@@ -247,7 +247,7 @@ fn envelope(model: &mut Model, number: u64) -> Option<&mut Envelope> {
     })
 }
 
-/// Closes an envelope and what lies on it; tells its room and the draft it was made of.
+/// Closes an envelope and the overlays on it; returns its room and the draft it was made of.
 fn closed(model: &mut Model, number: u64) -> Option<(RoomId, String)> {
     let open = envelope(model, number)?;
     let (room, draft) = (open.room, open.draft.clone());

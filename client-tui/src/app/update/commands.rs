@@ -8,14 +8,14 @@ use mathia_protocol::name::{Handle, RoomName};
 use super::{asking, editing, notices, outbox, reading, rooms};
 use crate::app::effect::{CommandTag, Effect};
 use crate::app::model::Model;
-use crate::app::model::overlay::{Confirmation, Overlay, Topic};
+use crate::app::model::overlay::{Confirmation, Overlay, PanelTopic};
 use crate::verbs::{RoomCommand, SlashCommand};
 
 /// Does a command. `written` goes back into the composer if there is no room to do it in.
 pub(super) fn run(model: &mut Model, command: SlashCommand, written: &str) -> Vec<Effect> {
     match command {
-        SlashCommand::Help => panel(model, Topic::Keys),
-        SlashCommand::Connection => panel(model, Topic::Net),
+        SlashCommand::Help => panel(model, PanelTopic::Keys),
+        SlashCommand::Connection => panel(model, PanelTopic::Net),
         SlashCommand::Outbox => {
             model.overlays = vec![Overlay::Outbox { selected: 0 }];
             Vec::new()
@@ -68,9 +68,9 @@ pub(super) fn run(model: &mut Model, command: SlashCommand, written: &str) -> Ve
 fn run_in_room(model: &mut Model, room: RoomId, command: RoomCommand) -> Vec<Effect> {
     let name = model.room().map(|room| room.facts.shown_name()).unwrap_or_default();
     match command {
-        RoomCommand::Lock => panel(model, Topic::Lock),
+        RoomCommand::Lock => panel(model, PanelTopic::Lock),
         RoomCommand::Members(None) => {
-            panel(model, Topic::Who);
+            panel(model, PanelTopic::Who);
             vec![Effect::Command { tag: CommandTag::People, command: Command::People }]
         }
         RoomCommand::Members(Some(name)) => who(model, &name),
@@ -174,12 +174,12 @@ fn set(room: RoomId, key: &str, value: String, done: &str) -> Vec<Effect> {
     vec![Effect::reporting(Command::Set { room, key: key.to_owned(), value }, done)]
 }
 
-/// Tells about the assistant of a room; about people, the list tells everything.
+/// Explains the assistant of a room; for people, the list shows everything.
 fn who(model: &mut Model, name: &Handle) -> Vec<Effect> {
     let agent = model.room().and_then(|room| room.facts.agent());
     match agent.filter(|agent| agent.handle.as_str() == name.as_str()).map(|agent| agent.account) {
-        Some(agent) => panel(model, Topic::Assistant(agent)),
-        None => panel(model, Topic::Who),
+        Some(agent) => panel(model, PanelTopic::Assistant(agent)),
+        None => panel(model, PanelTopic::Who),
     }
 }
 
@@ -188,7 +188,7 @@ fn ask(model: &mut Model, text: String, command: Command, done: String) -> Vec<E
     Vec::new()
 }
 
-fn panel(model: &mut Model, topic: Topic) -> Vec<Effect> {
+fn panel(model: &mut Model, topic: PanelTopic) -> Vec<Effect> {
     model.overlays = vec![Overlay::Panel { topic, scroll: 0 }];
     Vec::new()
 }

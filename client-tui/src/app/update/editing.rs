@@ -114,7 +114,7 @@ pub(super) fn complete(model: &mut Model) -> Vec<Effect> {
     let chosen = completion.candidates[completion.index].clone();
     model.composer.replace_before_caret(completion.from, &chosen);
     let effects = changed(model);
-    // A single candidate is complete: the next Tab begins anew.
+    // A single candidate is complete: the next Tab starts over.
     model.writing.completion = Some(completion).filter(|c| c.candidates.len() > 1);
     effects
 }
@@ -130,7 +130,7 @@ pub(super) fn put_away(model: &mut Model) -> Vec<Effect> {
     effects
 }
 
-/// Notes that the text changed: it is to be saved, and the others may be told.
+/// Notes that the text changed: it is to be saved, and the others may be notified.
 pub(super) fn changed(model: &mut Model) -> Vec<Effect> {
     let run = model.now.run;
     model.writing.completion = None;
@@ -141,8 +141,8 @@ pub(super) fn changed(model: &mut Model) -> Vec<Effect> {
         return stop_typing(model);
     };
     match model.writing.typing {
-        Some((told, _)) if run < told + TYPING_INTERVAL => {
-            model.writing.typing = Some((told, run));
+        Some((notified, _)) if run < notified + TYPING_INTERVAL => {
+            model.writing.typing = Some((notified, run));
             Vec::new()
         }
         _ => {
@@ -152,7 +152,7 @@ pub(super) fn changed(model: &mut Model) -> Vec<Effect> {
     }
 }
 
-/// Tells the others that typing stopped, if they were told that it goes on.
+/// Notifies the others that typing stopped, if they were notified that it started.
 pub(super) fn stop_typing(model: &mut Model) -> Vec<Effect> {
     match (model.writing.typing.take(), model.current_room) {
         (Some(_), Some(room)) => vec![Effect::silent(Command::TypingStopped(room))],

@@ -1,4 +1,4 @@
-//! What the engine tells, folded into rooms, people and the connection.
+//! Events of the engine, folded into rooms, people and the connection.
 
 use std::time::Duration;
 
@@ -14,15 +14,15 @@ use super::{notices, rooms, scrolling};
 use crate::app::effect::{CommandTag, Effect};
 use crate::app::model::Model;
 use crate::app::model::entry::{self, Entry, ItemKey, Pending, PendingState};
-use crate::app::model::question::Answering;
+use crate::app::model::question::StreamingAnswer;
 use crate::app::model::room::{NewLine, Room, RoomFacts};
 use crate::app::model::timeline::Scroll;
 use crate::safe_text::SafeText;
 
-/// How long somebody is shown as typing if nothing more is told.
+/// How long a person is shown as typing without another event.
 const TYPING_TIME: Duration = Duration::from_secs(6);
 
-/// Folds what the engine tells.
+/// Folds an event of the engine.
 pub(super) fn handle(model: &mut Model, event: ClientEvent) -> Vec<Effect> {
     match event {
         ClientEvent::Connection(state) => {
@@ -69,7 +69,7 @@ pub(super) fn handle(model: &mut Model, event: ClientEvent) -> Vec<Effect> {
     }
 }
 
-/// Back online: what could not be told meanwhile is told, and who is there asked anew.
+/// Back online: read marks are sent again, and people and the newest page are requested again.
 fn online(model: &mut Model) -> Vec<Effect> {
     for room in model.rooms.values_mut() {
         room.marked = room.facts.read_upto;
@@ -90,7 +90,7 @@ pub(super) fn room(model: &mut Model, view: &RoomView) -> Vec<Effect> {
     let id = facts.room;
     let me = model.my_account();
     for member in facts.members.iter().filter(|member| member.account != me) {
-        model.people.meet(member.account, &member.handle, member.is_agent);
+        model.people.add(member.account, &member.handle, member.is_agent);
     }
     let draft = model.early_drafts.remove(&id);
     if let Some(room) = model.rooms.get_mut(&id) {
@@ -174,7 +174,7 @@ fn entry(model: &mut Model, view: &EntryView) -> Vec<Effect> {
 fn stream(model: &mut Model, view: &StreamView) {
     let since = model.now.wall;
     if let Some(room) = model.rooms.get_mut(&view.room) {
-        room.timeline.grow(Answering::of(view, since));
+        room.timeline.grow(StreamingAnswer::of(view, since));
     }
 }
 
@@ -231,7 +231,7 @@ fn note(model: &mut Model, room: Option<RoomId>, text: &str, is_alarm: bool) {
     }
 }
 
-/// A stop that the server refuses is told and dropped: there is no text to mend or send again.
+/// A refused stop is shown and dropped: there is no text to edit or send again.
 fn stop_state(model: &mut Model, view: &OutboxView) -> Vec<Effect> {
     let OutboxState::Failed { cause } = &view.state else { return Vec::new() };
     notices::show_error(model, &format!("The answer was not stopped: {cause}"));
@@ -245,7 +245,7 @@ fn outbox(model: &mut Model, view: &OutboxView) {
     let Some(room) = model.rooms.get_mut(&view.room) else { return };
     let text = SafeText::clean(view.text());
     let timeline = &mut room.timeline;
-    // The answer with the number may come after this: then the text tells which one it is.
+    // The answer with the number may come after this: then the text identifies it.
     let is_known = |pending: &Pending| pending.local_id == Some(view.local_id);
     let is_ask = matches!(view.content, Content::Ask(_));
     let is_unnumbered = |pending: &Pending| {
@@ -284,7 +284,7 @@ fn outbox(model: &mut Model, view: &OutboxView) {
     }
 }
 
-/// Shows an own text at the place the server gave it, until the entry itself is told.
+/// Shows an own text at the sequence number the server gave it, until the entry itself arrives.
 fn accepted(
     room: &mut Room,
     me: &crate::app::me::Me,

@@ -13,8 +13,8 @@ use crate::app::chord::Chord;
 use crate::app::composer::Edit;
 use crate::app::effect::Effect;
 use crate::app::keymap::KeyContext;
-use crate::app::model::overlay::{Overlay, Switcher, SwitcherList, Topic};
-use crate::app::model::{Armed, Model};
+use crate::app::model::overlay::{Overlay, PanelTopic, Switcher, SwitcherList};
+use crate::app::model::{ArmedKey, Model};
 
 /// How long a key stays armed to do more when pressed again.
 const ARMED_TIME: Duration = Duration::from_secs(2);
@@ -52,8 +52,8 @@ pub(super) fn key(model: &mut Model, key: KeyEvent) -> Vec<Effect> {
 }
 
 /// `Esc`, then `k`, selects as Alt-K does, where a `k` would begin a text.
-fn armed_select(model: &Model, armed: Option<Armed>, chord: Chord) -> bool {
-    let is_armed = matches!(armed, Some(Armed::Select(until)) if model.now.run < until);
+fn armed_select(model: &Model, armed: Option<ArmedKey>, chord: Chord) -> bool {
+    let is_armed = matches!(armed, Some(ArmedKey::Select(until)) if model.now.run < until);
     is_armed
         && chord.typed() == Some('k')
         && model.key_context() == KeyContext::Compose
@@ -81,7 +81,7 @@ fn composing(model: &mut Model, action: Action) -> KeyOutcome {
             model.notice = None;
             model.writing.completion = None;
             if !has_text {
-                model.armed = Some(Armed::Select(run + ARMED_TIME));
+                model.armed = Some(ArmedKey::Select(run + ARMED_TIME));
             }
             Vec::new()
         }
@@ -97,8 +97,8 @@ fn selecting(model: &mut Model, action: Action) -> KeyOutcome {
         Action::FirstUnread => select::to_end(model, false),
         Action::Newest => select::to_end(model, true),
         Action::Copy => select::copy(model),
-        Action::Why => select::explain(model, Topic::Why),
-        Action::Ticks => select::explain(model, Topic::Ticks),
+        Action::Why => select::explain(model, PanelTopic::Why),
+        Action::Ticks => select::explain(model, PanelTopic::Ticks),
         Action::Ask => asking::about_selected(model),
         Action::Back => {
             model.selected = None;
@@ -110,7 +110,7 @@ fn selecting(model: &mut Model, action: Action) -> KeyOutcome {
 }
 
 /// What a key does wherever it is pressed.
-fn anywhere(model: &mut Model, action: Action, armed: Option<Armed>) -> Vec<Effect> {
+fn anywhere(model: &mut Model, action: Action, armed: Option<ArmedKey>) -> Vec<Effect> {
     match action {
         Action::Switcher => {
             let switcher =
@@ -145,7 +145,7 @@ fn anywhere(model: &mut Model, action: Action, armed: Option<Armed>) -> Vec<Effe
 
 /// Ctrl-C takes back one thing at a time: the answer that comes, the overlay, the selection, the
 /// draft, the program.
-fn cancel(model: &mut Model, armed: Option<Armed>) -> Vec<Effect> {
+fn cancel(model: &mut Model, armed: Option<ArmedKey>) -> Vec<Effect> {
     if model.running_ask().is_some() {
         return asking::stop(model);
     }
@@ -158,19 +158,19 @@ fn cancel(model: &mut Model, armed: Option<Armed>) -> Vec<Effect> {
         let effects = editing::put_away(model);
         let (up, cancel) = (model.key(Action::Up), model.key(Action::Cancel));
         notices::show(model, &format!("Put away. {up} brings it back, {cancel} again quits."));
-        model.armed = Some(Armed::Quit(until));
+        model.armed = Some(ArmedKey::Quit(until));
         return effects;
-    } else if matches!(armed, Some(Armed::Quit(until)) if model.now.run < until) {
+    } else if matches!(armed, Some(ArmedKey::Quit(until)) if model.now.run < until) {
         return editing::quit(model);
     } else {
         let cancel = model.key(Action::Cancel);
         notices::show(model, &format!("{cancel} again to quit."));
-        model.armed = Some(Armed::Quit(until));
+        model.armed = Some(ArmedKey::Quit(until));
     }
     Vec::new()
 }
 
 fn keys(model: &mut Model) -> Vec<Effect> {
-    model.overlays = vec![Overlay::Panel { topic: Topic::Keys, scroll: 0 }];
+    model.overlays = vec![Overlay::Panel { topic: PanelTopic::Keys, scroll: 0 }];
     Vec::new()
 }

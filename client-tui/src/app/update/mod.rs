@@ -42,7 +42,7 @@ pub fn start(model: &mut Model) -> Vec<Effect> {
     effects
 }
 
-/// Tells what is wrong with the configuration, where it is seen.
+/// Shows what is wrong with the configuration.
 fn warn(model: &mut Model) {
     let warnings = std::mem::take(&mut model.warnings);
     let Some(first) = warnings.first() else { return };
@@ -96,7 +96,7 @@ fn fold(model: &mut Model, msg: Msg) -> Vec<Effect> {
     }
 }
 
-/// The title that tells how much is unread.
+/// The title with the number of unread messages.
 fn title(model: &mut Model) -> Effect {
     let n_unread: u32 = model.rooms.values().map(|room| room.facts.n_unread).sum();
     let title = if n_unread > 0 { format!("({n_unread}) mathia") } else { "mathia".to_owned() };

@@ -1,4 +1,4 @@
-//! What the person is told above the composer, by the bell and through the clipboard.
+//! Notices above the composer, the bell and the clipboard.
 //!
 //! Owns how long a notice stays and how often the bell may ring.
 

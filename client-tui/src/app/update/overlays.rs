@@ -9,7 +9,7 @@ use crate::app::action::Action;
 use crate::app::effect::{CommandTag, Effect};
 use crate::app::explain;
 use crate::app::model::Model;
-use crate::app::model::overlay::{Overlay, Topic};
+use crate::app::model::overlay::{Overlay, PanelTopic};
 use crate::app::switcher::{self, Target};
 
 /// Does what a key does in the overlay on top.
@@ -84,11 +84,11 @@ fn in_panel(model: &mut Model, action: Action) -> KeyOutcome {
         (Action::ListDown, _) => *scroll = (*scroll + 1).min(n_rows),
         (Action::PageUp, _) => *scroll = scroll.saturating_sub(8),
         (Action::PageDown, _) => *scroll = (*scroll + 8).min(n_rows),
-        (Action::Why, Topic::Who) => {
+        (Action::Why, PanelTopic::Who) => {
             let agent = model.room().and_then(|room| room.facts.agent());
             match agent.map(|agent| agent.account) {
                 Some(agent) => {
-                    let topic = Topic::Assistant(agent);
+                    let topic = PanelTopic::Assistant(agent);
                     model.overlays.push(Overlay::Panel { topic, scroll: 0 });
                 }
                 None => model.overlays.clear(),
@@ -97,9 +97,9 @@ fn in_panel(model: &mut Model, action: Action) -> KeyOutcome {
         (Action::Choose | Action::Keys | Action::Why, _) => {
             model.overlays.pop();
         }
-        (Action::Ticks, Topic::Why(key)) => *topic = Topic::Ticks(*key),
+        (Action::Ticks, PanelTopic::Why(key)) => *topic = PanelTopic::Ticks(*key),
         (Action::Copy, _) => return KeyOutcome::Handled(copy(model)),
-        (Action::Confirm, Topic::Safety { account, handle, asks: true, .. }) => {
+        (Action::Confirm, PanelTopic::Safety { account, handle, asks: true, .. }) => {
             let person = PersonRef::Account(*account);
             let done = format!("You compared the safety number with {handle}.");
             model.overlays.clear();
@@ -117,9 +117,9 @@ fn in_panel(model: &mut Model, action: Action) -> KeyOutcome {
 fn copy(model: &mut Model) -> Vec<Effect> {
     let Some(Overlay::Panel { topic, .. }) = model.overlays.last() else { return Vec::new() };
     let (text, what) = match topic {
-        Topic::Invite { link } => (link.as_str().to_owned(), "the link"),
-        Topic::Safety { digits, .. } => (digits.clone(), "the safety number"),
-        Topic::Lock => match model.room() {
+        PanelTopic::Invite { link } => (link.as_str().to_owned(), "the link"),
+        PanelTopic::Safety { digits, .. } => (digits.clone(), "the safety number"),
+        PanelTopic::Lock => match model.room() {
             Some(room) => (room.facts.code_groups(4), "the room code"),
             None => return Vec::new(),
         },

@@ -1,4 +1,4 @@
-//! What time does: the read mark after a dwell, typing that ends, notices that go.
+//! What happens by time alone: the read mark after a dwell, typing that ends, notices that go.
 
 use std::time::Duration;
 
@@ -10,30 +10,30 @@ use crate::app::effect::{CommandTag, Effect};
 use crate::app::model::connection::Connection;
 use crate::app::model::room::Room;
 use crate::app::model::timeline::Scroll;
-use crate::app::model::{Armed, EMPTY_SCREEN_DELAY, Model};
+use crate::app::model::{ArmedKey, EMPTY_SCREEN_DELAY, Model};
 
 /// How long one must look before something counts as read.
 const DWELL: Duration = Duration::from_millis(700);
-/// After this time without a key, the others are told that one is away.
+/// After this time without a key, the others are notified that the person is away.
 const AWAY_AFTER: Duration = Duration::from_mins(5);
 /// How often a running time is drawn.
 const SECOND: Duration = Duration::from_secs(1);
 const MINUTE: Duration = Duration::from_mins(1);
 
-/// Takes over whether the window has the focus.
+/// Notes whether the window has the focus.
 pub(super) fn focus(model: &mut Model, is_focused: bool) -> Vec<Effect> {
     model.has_focus = Some(is_focused);
     if is_focused { active(model).into_iter().collect() } else { editing::pause(model) }
 }
 
-/// Notes that the person did something here; the others are told if they thought otherwise.
+/// Notes that the person did something here; the others are notified if the person was away.
 pub(super) fn active(model: &mut Model) -> Option<Effect> {
     model.active_at = model.now.run;
     let was_away = std::mem::take(&mut model.is_away);
     was_away.then(|| Effect::silent(Command::SetAway(false)))
 }
 
-/// Tells the others that the person is away, after a long time without a key.
+/// Notifies the others that the person is away, after a long time without a key.
 fn away(model: &mut Model) -> Option<Effect> {
     let is_due = model.now.run >= model.active_at + AWAY_AFTER;
     if model.is_away || !is_due || model.wizard.is_some() {
@@ -103,7 +103,7 @@ fn looked_at(model: &Model) -> Option<(RoomId, Seq)> {
 
 fn armed_until(model: &Model) -> Option<Duration> {
     model.armed.map(|armed| match armed {
-        Armed::Quit(until) | Armed::Select(until) => until,
+        ArmedKey::Quit(until) | ArmedKey::Select(until) => until,
     })
 }
 
@@ -126,7 +126,7 @@ pub fn next_deadline(model: &Model) -> Option<Duration> {
         ticking,
         Some(model.active_at + AWAY_AFTER).filter(|_| !model.is_away),
         Some(EMPTY_SCREEN_DELAY).filter(|delay| !model.are_rooms_known && run < *delay),
-        // Times told as "12 min ago", and the names of days.
+        // Times shown as "12 min ago", and the names of days.
         Some(run + MINUTE),
     ];
     own.into_iter().flatten().chain(typing).min().map(|due| due.max(run))

@@ -5,10 +5,10 @@ use crate::app::effect::Effect;
 use crate::app::layout::TimelinePage;
 use crate::app::model::Model;
 use crate::app::model::entry::ItemKey;
-use crate::app::model::overlay::{Overlay, Topic};
+use crate::app::model::overlay::{Overlay, PanelTopic};
 use crate::app::model::timeline::Item;
 
-/// Selects the newest thing in view.
+/// Selects the newest item in view.
 pub(super) fn begin(model: &mut Model) -> Vec<Effect> {
     let newest = TimelinePage::of(model).and_then(|page| page.window().last().map(|line| line.key));
     if let Some(key) = newest {
@@ -19,7 +19,7 @@ pub(super) fn begin(model: &mut Model) -> Vec<Effect> {
     }
 }
 
-/// Selects the next thing up or down that shows anything.
+/// Selects the next item up or down that shows anything.
 pub(super) fn step(model: &mut Model, is_down: bool) -> Vec<Effect> {
     let Some(selected) = model.selected else { return Vec::new() };
     let Some(page) = TimelinePage::of(model) else { return Vec::new() };
@@ -62,8 +62,8 @@ pub(super) fn copy(model: &mut Model) -> Vec<Effect> {
     }
 }
 
-/// Explains the selected thing, or tells who has it.
-pub(super) fn explain(model: &mut Model, topic: fn(ItemKey) -> Topic) -> Vec<Effect> {
+/// Explains the selected item, or shows who has it.
+pub(super) fn explain(model: &mut Model, topic: fn(ItemKey) -> PanelTopic) -> Vec<Effect> {
     if let Some(key) = model.selected {
         model.overlays = vec![Overlay::Panel { topic: topic(key), scroll: 0 }];
     }

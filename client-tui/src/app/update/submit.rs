@@ -5,7 +5,7 @@ use mathia_protocol::limits::MESSAGE_TEXT_LEN_MAX;
 use super::{asking, commands, editing, notices, outbox};
 use crate::app::effect::Effect;
 use crate::app::model::Model;
-use crate::verbs::{self, Input, SlashCommand};
+use crate::verbs::{self, ComposerInput, SlashCommand};
 
 /// Sends what was written. What cannot be sent stays in the composer, with the reason above it.
 pub(super) fn submit(model: &mut Model) -> Vec<Effect> {
@@ -14,12 +14,14 @@ pub(super) fn submit(model: &mut Model) -> Vec<Effect> {
         return Vec::new();
     }
     match verbs::parse(&text) {
-        Ok(Input::Command(SlashCommand::Ask(question))) => asking::open(model, &question),
-        Ok(Input::Message(said)) => match asking::question_in(model, &said).map(str::to_owned) {
-            Some(question) => asking::open(model, &question),
-            None => say(model, &said),
-        },
-        Ok(Input::Command(command)) => {
+        Ok(ComposerInput::Command(SlashCommand::Ask(question))) => asking::open(model, &question),
+        Ok(ComposerInput::Message(said)) => {
+            match asking::question_in(model, &said).map(str::to_owned) {
+                Some(question) => asking::open(model, &question),
+                None => say(model, &said),
+            }
+        }
+        Ok(ComposerInput::Command(command)) => {
             let mut effects = taken(model);
             effects.extend(commands::run(model, command, &text));
             effects

@@ -59,7 +59,7 @@ fn deletes(key: KeyEvent, wizard: &mut Wizard) -> bool {
     key.code == KeyCode::Char('d') && wizard.field_mut().is_some_and(|field| !field.is_empty())
 }
 
-/// Takes over a pasted link or name.
+/// Inserts a pasted link or name.
 pub(super) fn paste(model: &mut Model, text: &str) -> Vec<Effect> {
     let Some(wizard) = model.wizard.as_mut() else { return Vec::new() };
     wizard.error = None;
@@ -79,7 +79,7 @@ pub(super) fn paste(model: &mut Model, text: &str) -> Vec<Effect> {
     Vec::new()
 }
 
-/// Takes over how an attempt to join ended.
+/// Folds how an attempt to join ended.
 pub(super) fn joined(model: &mut Model, answer: JoinAnswer) -> Vec<Effect> {
     let Some(wizard) = model.wizard.as_mut() else { return Vec::new() };
     match answer {
@@ -154,7 +154,7 @@ fn join(wizard: &mut Wizard, accepted_server: Option<String>) -> Vec<Effect> {
     vec![Effect::Join(JoinAsk { link, name, accepted_server })]
 }
 
-/// An error told as a sentence.
+/// An error as a sentence.
 fn sentence(error: &str) -> String {
     let mut chars = error.chars();
     let first = chars.next().map(|c| c.to_uppercase().to_string()).unwrap_or_default();

@@ -9,7 +9,7 @@ use crate::app::model::areas::{Areas, COMPOSER_INDENT};
 use crate::app::theme::Role;
 use crate::app::wrap::TAB_WIDTH;
 
-/// From this length on, the room that is left is told.
+/// From this length on, the number of bytes left is shown.
 const LENGTH_TOLD_FROM: usize = MESSAGE_TEXT_LEN_MAX * 3 / 4;
 
 pub(super) fn draw(painter: &mut Painter<'_>, areas: &Areas, model: &Model) -> Option<Position> {

@@ -1,4 +1,4 @@
-//! The glass envelope: where a question goes, what leaves with it, and the keys that decide.
+//! The envelope of a question: where it goes, what it sends, and the keys that decide.
 
 use ratatui::layout::Rect;
 
@@ -7,12 +7,12 @@ use super::painter::{Painter, columns};
 use crate::app::action::Action;
 use crate::app::model::Model;
 use crate::app::model::areas;
-use crate::app::model::envelope::{Enclosure, Envelope, Goes, What};
+use crate::app::model::envelope::{Attachment, AttachmentKind, Envelope, EnvelopeDestination};
 use crate::app::theme::Role;
 use crate::app::wrap;
 use crate::asking;
 
-/// Rows that where it goes may take on a small screen; the exact text tells all of it.
+/// Rows that where it goes may take on a small screen; the exact text shows all of it.
 const GOES_ROWS_MAX: usize = 4;
 /// Columns of the longest word for where it goes.
 const LABEL_WIDTH: usize = 8;
@@ -25,18 +25,21 @@ pub(super) fn draw(painter: &mut Painter<'_>, model: &Model, envelope: &Envelope
     // The border, and a column of the screen above and below.
     let room_left = usize::from(model.screen.1.saturating_sub(2)).max(4);
     let n_items = envelope.n_rows();
-    // In this order what is told gives way to what is decided.
+    // In this order information gives way to decisions.
     let n_fixed = n_items + 1 + keys.len();
     let n_goes_max = room_left.saturating_sub(n_fixed).clamp(1, GOES_ROWS_MAX);
-    let goes = goes_rows(envelope, width, n_goes_max);
-    let n_spaces = room_left.saturating_sub(n_fixed + goes.len()).min(2);
-    let n_rows = n_fixed + goes.len() + n_spaces;
-    let name = envelope.goes.as_ref().map_or("the assistant", |goes| goes.handle.as_str());
+    let destination = destination_rows(envelope, width, n_goes_max);
+    let n_spaces = room_left.saturating_sub(n_fixed + destination.len()).min(2);
+    let n_rows = n_fixed + destination.len() + n_spaces;
+    let name = envelope
+        .destination
+        .as_ref()
+        .map_or("the assistant", |destination| destination.handle.as_str());
     let again = if envelope.again.is_some() { " again" } else { "" };
     let place = areas::overlay(model.screen, width, n_rows);
     let inner = painter.overlay_box(place, &format!("Ask {name}{again}"));
     let mut row = 0;
-    for line in &goes {
+    for line in &destination {
         draw_words(painter, inner, row, line);
         row += 1;
     }
@@ -56,12 +59,12 @@ pub(super) fn draw(painter: &mut Painter<'_>, model: &Model, envelope: &Envelope
 type StyledWords = Vec<(String, Role)>;
 
 /// Where it goes: side by side where there is room, one below the other otherwise, and cut where
-/// names are so long that the exact text must tell them.
-fn goes_rows(envelope: &Envelope, width: usize, n_rows_max: usize) -> Vec<StyledWords> {
-    let Some(goes) = &envelope.goes else {
+/// names are so long that the exact text must show them.
+fn destination_rows(envelope: &Envelope, width: usize, n_rows_max: usize) -> Vec<StyledWords> {
+    let Some(destination) = &envelope.destination else {
         return vec![vec![("reading what would leave".to_owned(), Role::Dim)]];
     };
-    let parts = parts(goes);
+    let parts = parts(destination);
     let together: usize = parts.iter().map(|(what, word)| what.len() + 1 + wrap::width(word)).sum();
     let words = |(what, word): &(&str, &str)| {
         [((*what).to_owned(), Role::Dim), ((*word).to_owned(), Role::Name)]
@@ -87,11 +90,11 @@ fn goes_rows(envelope: &Envelope, width: usize, n_rows_max: usize) -> Vec<Styled
     parts.iter().take(n_rows_max).map(cut).collect()
 }
 
-fn parts(goes: &Goes) -> Vec<(&'static str, &str)> {
+fn parts(destination: &EnvelopeDestination) -> Vec<(&'static str, &str)> {
     let parts = [
-        ("goes to", goes.place.as_str()),
-        ("model", goes.model.as_str()),
-        ("operator", goes.operator.as_str()),
+        ("goes to", destination.place.as_str()),
+        ("model", destination.model.as_str()),
+        ("operator", destination.operator.as_str()),
     ];
     parts.into_iter().filter(|(_, word)| !word.is_empty()).collect()
 }
@@ -116,16 +119,16 @@ fn draw_item(
     envelope: &Envelope,
     index: usize,
 ) {
-    let enclosure = index.checked_sub(1).and_then(|at| envelope.enclosures.get(at));
-    let is_kept = enclosure.is_none_or(|enclosure| enclosure.is_kept);
+    let attachment = index.checked_sub(1).and_then(|at| envelope.attachments.get(at));
+    let is_kept = attachment.is_none_or(|attachment| attachment.is_kept);
     let is_selected = envelope.selected == index;
     if is_selected {
         painter.tint(Rect { x: area.x - 1, width: area.width + 2, ..area }, Role::Selected);
         painter.put(Rect { x: area.x - 1, width: 1, ..area }, (0, 0), "▌", Role::Accent);
     }
-    let n_tokens = match enclosure {
+    let n_tokens = match attachment {
         None => asking::tokens(&envelope.text),
-        Some(enclosure) => enclosure.n_tokens(),
+        Some(attachment) => attachment.n_tokens(),
     };
     let role = if is_kept { Role::Text } else { Role::Dim };
     let tokens = asking::token_word(n_tokens);
@@ -133,31 +136,33 @@ fn draw_item(
     let text = Rect { width: right.saturating_sub(1), ..area };
     // The question always goes: its box cannot be emptied.
     let sign = if is_kept { "[x]" } else { "[ ]" };
-    let sign_role = if enclosure.is_none() || !is_kept { Role::Dim } else { Role::Accent };
+    let sign_role = if attachment.is_none() || !is_kept { Role::Dim } else { Role::Accent };
     painter.put(text, (0, 0), sign, sign_role);
-    let words = enclosure.map_or_else(
+    let words = attachment.map_or_else(
         || "your question".to_owned(),
-        |enclosure| enclosed(model, envelope, enclosure),
+        |attachment| enclosed(model, envelope, attachment),
     );
     painter.put_cut(text, (BOX_WIDTH, 0), &words, role);
 }
 
-/// What an enclosure is, in words.
-fn enclosed(model: &Model, envelope: &Envelope, enclosure: &Enclosure) -> String {
-    let n_shown = enclosure.shown().len();
-    match (enclosure.what, enclosure.shown().first()) {
-        (What::Quoted, Some(quoted)) => {
+/// An attachment in words.
+fn enclosed(model: &Model, envelope: &Envelope, attachment: &Attachment) -> String {
+    let n_shown = attachment.shown().len();
+    match (attachment.what, attachment.shown().first()) {
+        (AttachmentKind::Quoted, Some(quoted)) => {
             let first = quoted.text.as_str().lines().next().unwrap_or_default();
             format!("quoted  {} {}  {first}", model.time_format.clock(quoted.time), quoted.handle)
         }
-        (What::Before, _) => format!("the same {} as before", asking::message_word(n_shown)),
-        (What::Last(1), _) => "last message".to_owned(),
-        (What::Last(n), _) => {
+        (AttachmentKind::Before, _) => {
+            format!("the same {} as before", asking::message_word(n_shown))
+        }
+        (AttachmentKind::Last(1), _) => "last message".to_owned(),
+        (AttachmentKind::Last(n), _) => {
             let room = model.rooms.get(&envelope.room);
             let of = room.map(|room| format!(" of {}", room.facts.shown_name()));
             format!("last {n} messages{}", of.unwrap_or_default())
         }
-        (What::Quoted, None) => String::new(),
+        (AttachmentKind::Quoted, None) => String::new(),
     }
 }
 
@@ -176,8 +181,9 @@ fn keys(model: &Model, envelope: &Envelope, width: usize) -> Vec<Vec<(String, &'
     if envelope.is_sending {
         return vec![vec![(String::new(), "being put into the outbox")]];
     }
-    let has_any = !envelope.enclosures.is_empty();
-    let has_last = envelope.enclosures.iter().any(|one| matches!(one.what, What::Last(_)));
+    let has_any = !envelope.attachments.is_empty();
+    let has_last =
+        envelope.attachments.iter().any(|one| matches!(one.what, AttachmentKind::Last(_)));
     let of = |actions: &[(Action, &'static str)]| bound(model, actions).collect::<Vec<_>>();
     let mut wanted = of(&[(Action::Choose, "send")]);
     wanted.extend(of(&[(Action::Toggle, "keep or drop")]).into_iter().filter(|_| has_any));

@@ -10,7 +10,7 @@ use crate::app::wrap;
 
 /// Rows of the timeline that a long notice may cover.
 const NOTICE_ABOVE_MAX: u16 = 4;
-/// Names of people typing that are told one by one.
+/// People typing who are named one by one.
 const NAMED_MAX: usize = 2;
 
 pub(super) fn draw(painter: &mut Painter<'_>, area: Rect, model: &Model) {

@@ -50,10 +50,10 @@ fn draw_member(
     painter.put(area, (right, row), &aside, Role::Dim);
 }
 
-/// The role if it is worth telling, else how long somebody has been away.
+/// The role if it is worth showing, else how long somebody has been away.
 fn aside(model: &Model, member: &Member) -> String {
     let is_direct = model.room().is_some_and(|room| room.facts.kind == RoomKind::Direct);
-    // Both are owners of a direct room: that tells nothing.
+    // Both are owners of a direct room: that says nothing.
     if let Some(role) = role_name(member.role).filter(|_| !is_direct) {
         return role;
     }

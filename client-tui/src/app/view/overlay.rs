@@ -1,4 +1,4 @@
-//! Panels and questions: what floats above the screen and explains.
+//! Panels and confirmations above the screen.
 
 use ratatui::layout::Rect;
 
@@ -9,12 +9,12 @@ use crate::app::keymap::KeyContext;
 use crate::app::layout::TimelinePage;
 use crate::app::model::Model;
 use crate::app::model::areas::{self, Areas};
-use crate::app::model::overlay::{Confirmation, Topic};
+use crate::app::model::overlay::{Confirmation, PanelTopic};
 use crate::app::theme::Role;
 use crate::app::wrap;
 
 /// A panel that explains.
-pub(super) fn panel(painter: &mut Painter<'_>, model: &Model, topic: &Topic, scroll: usize) {
+pub(super) fn panel(painter: &mut Painter<'_>, model: &Model, topic: &PanelTopic, scroll: usize) {
     let panel = explain::panel(model, topic);
     let width = areas::overlay_text_width(model.screen);
     let rows = panel.wrapped(width);
@@ -38,9 +38,9 @@ pub(super) fn panel(painter: &mut Painter<'_>, model: &Model, topic: &Topic, scr
     keys_row(painter, keys, bound(model, &panel.actions).chain(scrolling));
 }
 
-/// Moves a place so that it does not cover the thing it explains, if there is room.
-fn beside(model: &Model, topic: &Topic, place: Rect) -> Rect {
-    let (Topic::Why(key) | Topic::Ticks(key)) = topic else { return place };
+/// Moves a place so that it does not cover the item it explains, if there is room.
+fn beside(model: &Model, topic: &PanelTopic, place: Rect) -> Rect {
+    let (PanelTopic::Why(key) | PanelTopic::Ticks(key)) = topic else { return place };
     let Some(page) = TimelinePage::of(model) else { return place };
     let area = Areas::of(model).timeline;
     let window = page.window();
@@ -85,7 +85,7 @@ pub(super) fn confirmation(painter: &mut Painter<'_>, model: &Model, confirmatio
     keys_row(painter, inner, bound(model, &[(Action::Copy, "yes"), (Action::Back, "no")]));
 }
 
-/// Actions with the keys they have now where something floats; those without a key are left out.
+/// Actions with the keys they have now in an overlay; those without a key are left out.
 pub(super) fn bound(
     model: &Model,
     actions: &[(Action, &'static str)],

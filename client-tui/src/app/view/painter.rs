@@ -96,7 +96,7 @@ impl<'a> Painter<'a> {
         self.buffer.set_style(area.intersection(self.buffer.area), self.theme.style(role));
     }
 
-    /// Clears a place for something that floats and draws its box; returns the place inside, a
+    /// Clears an area for an overlay and draws its box; returns the area inside, a
     /// column of space on either side.
     pub(super) fn overlay_box(&mut self, area: Rect, title: &str) -> Rect {
         Clear.render(area, self.buffer);

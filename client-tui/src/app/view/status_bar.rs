@@ -107,7 +107,7 @@ fn wanted(model: &Model) -> Vec<(String, String)> {
     let hint = |action: Action, does: &str| hint(model, context, action, does);
     let moving = || Some((model.keymap.moving_keys(context)?, "move".to_owned()));
     let hints = match (context, model.overlays.last()) {
-        // What floats tells its own keys.
+        // Overlays show their own keys.
         (
             _,
             Some(

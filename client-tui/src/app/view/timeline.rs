@@ -1,4 +1,4 @@
-//! What was said, the brightest thing on the screen.
+//! The timeline, the brightest part of the screen.
 
 use ratatui::layout::Rect;
 use ratatui::style::Modifier;
@@ -45,7 +45,7 @@ pub(super) fn draw(painter: &mut Painter<'_>, area: Rect, model: &Model) {
     }
 }
 
-/// Days and the line above new messages stand before a thing and do not belong to it.
+/// Days and the line above new messages stand before an item and do not belong to it.
 fn is_of_thing(part: &RowPart) -> bool {
     !matches!(part, RowPart::Day(_) | RowPart::New(_) | RowPart::Space)
 }

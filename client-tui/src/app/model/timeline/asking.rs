@@ -5,7 +5,7 @@ use mathia_protocol::id::Seq;
 
 use super::{ANSWERING_MAX, Scroll, Timeline};
 use crate::app::model::entry::{Entry, ItemKey};
-use crate::app::model::question::Answering;
+use crate::app::model::question::StreamingAnswer;
 use crate::safe_text::SafeText;
 
 impl Timeline {
@@ -33,7 +33,7 @@ impl Timeline {
     }
 
     /// Takes over what has come of an answer; `false` if it is not shown.
-    pub(crate) fn grow(&mut self, mut answering: Answering) -> bool {
+    pub(crate) fn grow(&mut self, mut answering: StreamingAnswer) -> bool {
         let ask = answering.ask;
         if !self.is_loaded || self.is_answered(ask) {
             return false;
@@ -53,7 +53,7 @@ impl Timeline {
     }
 
     /// Forgets what came of the answers of agents that are not here any more.
-    pub(crate) fn keep_answering(&mut self, is_kept: impl Fn(&Answering) -> bool) {
+    pub(crate) fn keep_answering(&mut self, is_kept: impl Fn(&StreamingAnswer) -> bool) {
         let gone = self.answering.iter().filter(|one| !is_kept(one)).map(|one| one.ask);
         for ask in gone.collect::<Vec<_>>() {
             self.drop_answering(ask);
@@ -66,7 +66,7 @@ impl Timeline {
     }
 
     /// What has come of the answer to an ask.
-    pub(crate) fn answering(&self, ask: Seq) -> Option<&Answering> {
+    pub(crate) fn answering(&self, ask: Seq) -> Option<&StreamingAnswer> {
         self.answering.iter().find(|one| one.ask == ask)
     }
 
