@@ -1,5 +1,5 @@
-//! The words around a question to an assistant, the same on the screen and the command line: where it goes, what it
-//! takes, how its answer ended.
+//! Texts about a question to an assistant, the same on the screen and the command line: where it
+//! goes, how many tokens it takes, how its answer ended.
 //!
 //! Gives plain strings made of what agents and providers say of themselves; whoever shows them
 //! cleans them first.

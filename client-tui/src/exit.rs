@@ -1,4 +1,4 @@
-//! Exit codes of the commands, and the failure that carries one with its words.
+//! Exit codes of the commands, and the failure that carries one with its message.
 //!
 //! The numbers are a promise to scripts (stated in the manual): never reuse or renumber one.
 

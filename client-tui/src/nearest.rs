@@ -1,4 +1,4 @@
-//! What somebody meant who wrote a word that is none: the nearest of those there are.
+//! Suggestions for misspelled words: the most similar known one.
 
 /// Letters that may be wrong in a word that is still recognized.
 const WRONG_MAX: usize = 2;

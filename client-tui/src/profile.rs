@@ -1,4 +1,4 @@
-//! What a home that cannot be used means for a person: the exit code and the hint.
+//! The exit code and the hint for a home that cannot be used.
 //!
 //! The home itself (key file, replica, locks) is the protocol crate's: bots and the assistant keep
 //! theirs alike.

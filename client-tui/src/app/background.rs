@@ -1,6 +1,6 @@
-//! Whether the terminal's background is dark or light, asked of the terminal itself (OSC 11).
+//! Detects whether the terminal's background is dark or light, by asking the terminal (OSC 11).
 //!
-//! The answer comes in among the keys, since there is one way in. Owns the grammar of the answer and
+//! The answer arrives among the keys, since there is one reader. Owns the grammar of the answer and
 //! distinguishes it from typing. Whatever is no answer is passed on unchanged: no key is lost.
 
 use crossterm::event::{Event, KeyCode, KeyEvent, KeyEventKind, KeyModifiers};

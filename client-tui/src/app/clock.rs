@@ -1,4 +1,4 @@
-//! The one reader of clocks in the interactive client.
+//! The only reader of clocks in the interactive client.
 
 use std::time::Duration;
 

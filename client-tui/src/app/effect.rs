@@ -1,4 +1,4 @@
-//! What the outside world must do: everything the core cannot do itself.
+//! Effects: everything the core cannot do itself and the shell does for it.
 
 use mathia_protocol::client::Command;
 use mathia_protocol::id::{RoomId, Seq};

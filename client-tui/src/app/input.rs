@@ -44,7 +44,8 @@ pub(crate) enum InputEvent {
 }
 
 impl Input {
-    /// Starts with the pending answer about keys, and the one about the background if it was asked for.
+    /// Starts with the pending answer about keys, and the one about the background if it was
+    /// requested.
     pub(crate) fn new(about_keys: JoinHandle<bool>, asked_about_background: bool) -> Self {
         Self {
             about_keys: Some(about_keys),

@@ -1,4 +1,4 @@
-//! What the first start asks for, and what becomes of it.
+//! An attempt to make an account on the first start, and how it ends.
 
 use std::fmt;
 

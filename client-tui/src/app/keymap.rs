@@ -1,6 +1,6 @@
 //! Which key does what, by context. Every binding can be replaced; an empty list unbinds.
 //!
-//! A letter that is bound where one writes acts only while nothing is written: text comes first.
+//! A letter that is bound in the composer acts only while the composer is empty: text comes first.
 
 use std::collections::HashMap;
 

@@ -108,7 +108,7 @@ pub(crate) const STAMP_INDENT: usize = 8;
 pub(crate) const NARROW_INDENT: usize = 2;
 
 impl<'a> TimelinePage<'a> {
-    /// The timeline of the room one is in.
+    /// The timeline of the current room.
     pub(crate) fn of(model: &'a Model) -> Option<Self> {
         let room = model.room()?;
         let areas = Areas::of(model);

@@ -1,4 +1,4 @@
-//! Who the person at this client is.
+//! The own person.
 
 use mathia_protocol::id::AccountId;
 use mathia_protocol::name::Handle;

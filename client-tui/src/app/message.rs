@@ -1,4 +1,4 @@
-//! What happened: everything the core learns from outside.
+//! Messages: everything that reaches the core from outside.
 
 use crossterm::event::KeyEvent;
 use mathia_protocol::client::{ClientEvent, CommandError, Done};

@@ -1,4 +1,4 @@
-//! What the interactive client needs of the rest of the program: an engine, drafts, a way to join.
+//! The interface of the interactive client to the rest of the program: engine, drafts, joining.
 //!
 //! Traits, so that the shell can be run over a scripted engine as well.
 

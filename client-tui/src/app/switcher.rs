@@ -1,4 +1,4 @@
-//! The quick switcher: what can be gone to, best first.
+//! The quick switcher: rooms and people to go to, best match first.
 //!
 //! Without a filter: mentions, then unread, then the latest. With one: how well it fits, then the
 //! same.
@@ -75,7 +75,7 @@ pub(crate) fn candidates(model: &Model) -> Vec<Candidate> {
     fitting.into_iter().map(|(_, candidate)| candidate).collect()
 }
 
-/// Everywhere one can go, but where one is.
+/// Every room and person to go to, except the current room.
 fn places(model: &Model) -> Vec<(Rank, Candidate)> {
     let elsewhere = |room: &&&Room| Some(room.facts.room) != model.current_room;
     let groups = model.group_rooms();

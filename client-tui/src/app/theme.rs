@@ -14,7 +14,7 @@ pub enum Role {
     Dim,
     /// Rules between areas: decoration.
     Rule,
-    /// The one color that draws the eye: the place one is in, keys, unread.
+    /// The one color that draws the eye: the current room, keys, unread.
     Accent,
     /// Names of others.
     Name,

@@ -1,7 +1,7 @@
-//! `ask`, `usage`: a question to the assistant, the answer as it comes, and what answers took.
+//! `ask`, `usage`: a question to the assistant, the answer as it comes, and the tokens it used.
 //!
-//! Owns the envelope of the command line: everything the question would send is shown, and nothing is
-//! sent without a yes. The answer goes to stdout as it comes; how it ended, if not well, to stderr.
+//! Owns the envelope of the command line: everything the question would send is shown, and
+//! nothing is sent without a yes. The answer goes to stdout as it comes; how it ended, if not well, to stderr.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! `config`: what is set, and whether all of it is understood.
+//! `config`: prints the settings, and checks the configuration.
 
 use super::context::CommandContext;
 use crate::exit::{Exit, Failure};

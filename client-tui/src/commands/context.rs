@@ -1,4 +1,4 @@
-//! What every command is given, and the failure that all of them share.
+//! The context of a command, and the failure that all commands share.
 
 use tokio_util::sync::CancellationToken;
 

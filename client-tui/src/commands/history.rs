@@ -1,4 +1,4 @@
-//! `history`: what was said, oldest first.
+//! `history`: prints the messages of a room, oldest first.
 
 use mathia_protocol::client::{Command, Done, EntryView};
 use mathia_protocol::id::{RoomId, Seq};

@@ -1,4 +1,4 @@
-//! `invite`: makes a link for somebody new.
+//! `invite`: makes an invite link.
 
 use mathia_protocol::client::{Command, Done};
 

@@ -1,4 +1,4 @@
-//! `outbox`: what waits to be sent, and taking it back.
+//! `outbox`: lists messages that wait to be sent, and withdraws them.
 
 use mathia_protocol::client::home::HomeError;
 use mathia_protocol::client::{Command, OutboxRow, Replica as _, RowState};

@@ -1,4 +1,4 @@
-//! `people`, `safety`: who is there, and whether they are who they should be.
+//! `people`, `safety`: the people one shares rooms with, and whether their identity is verified.
 
 use mathia_protocol::client::{Command, Done};
 use mathia_protocol::wire::PresenceState;

@@ -1,4 +1,4 @@
-//! Asking a person, and not asking a script.
+//! Questions on the terminal; a script is never asked.
 
 use std::io::{BufRead as _, IsTerminal as _, Read as _};
 

@@ -1,6 +1,6 @@
-//! Which room or person a word on the command line means.
+//! Resolves a word of the command line to a room, a person or a device.
 //!
-//! Owns the rule, never asks the server: what is not known here is not found.
+//! Owns the rule, never asks the server: what this device does not know is not found.
 
 use mathia_protocol::client::{PersonRef, RoomView};
 use mathia_protocol::crypto::commit::RoomKind;

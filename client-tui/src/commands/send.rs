@@ -1,4 +1,4 @@
-//! `send`, `dm`, `schedule`: saying something, and waiting for the server's word.
+//! `send`, `dm`, `schedule`: sends a message and waits for the server's acknowledgement.
 
 use std::time::Duration;
 
@@ -144,7 +144,7 @@ async fn say(
     }
 }
 
-/// Waits for the last word about a text; `None` if the engine stops.
+/// Waits for the final state of a text; `None` if the engine stops.
 pub(super) async fn settled(session: &mut EngineSession, local_id: u64) -> Option<OutboxView> {
     while session.stopped().is_none() {
         match session.events.next().await? {

@@ -1,6 +1,6 @@
-//! A running engine for the time of one command.
+//! A running engine for the duration of one command.
 //!
-//! Owns start, waiting with deadlines, and the stop in good order. Says on stderr when the answer
+//! Owns start, waiting with deadlines, and an orderly stop. Reports on stderr when the answer
 //! comes from the replica because the server cannot be reached.
 
 use std::sync::Arc;
@@ -107,7 +107,7 @@ pub(super) struct EngineSession {
     client: Client,
     /// What happens, in order.
     pub(super) events: Events,
-    /// Who this is, for lines about what oneself did.
+    /// Who this is, for lines about own actions.
     pub(super) own: OwnDevice,
 }
 

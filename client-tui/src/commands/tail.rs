@@ -1,4 +1,4 @@
-//! `tail`: what is said, as it is said.
+//! `tail`: prints messages as they arrive.
 //!
 //! Events are hints: a cursor per room says what was printed, and what an event skips is read from
 //! the replica. So nothing is printed twice or left out, whatever order events come in.
@@ -140,7 +140,7 @@ impl Tail {
     ) -> Result<bool, Failure> {
         let room = view.room;
         let Some(followed) = self.rooms.get_mut(&room) else {
-            // A room one was just added to: from here on.
+            // A room that was just joined: from here on.
             self.begin(view, None);
             return Ok(false);
         };

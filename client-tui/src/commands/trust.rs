@@ -1,4 +1,4 @@
-//! `trust`: which server keys this machine knows, and forgetting one that really changed.
+//! `trust`: lists the server keys this machine trusts, and forgets one that really changed.
 
 use mathia_protocol::client::Replica as _;
 use mathia_protocol::client::home::{Found, HomeError};

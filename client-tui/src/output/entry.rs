@@ -13,7 +13,7 @@ use super::{Line, LineFormat};
 use crate::asking;
 use crate::clock::rfc3339;
 
-/// The word for how far an own message is; the same rule as the ticks of the interactive client.
+/// The word for the delivery state of an own message; the same rule as the ticks on the screen.
 pub(crate) fn ticks(marks: &MarkCounts, seq: Seq) -> &'static str {
     let (n_delivered, n_read) = marks.reached(seq);
     match marks.n_others {

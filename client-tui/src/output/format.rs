@@ -1,4 +1,4 @@
-//! How lines are written for people: the time zone, the clock, whether rooms are named.
+//! The format of lines for people: the time zone, the clock, whether rooms are named.
 
 use jiff::tz::TimeZone;
 use mathia_protocol::id::TimeMs;

@@ -1,4 +1,4 @@
-//! Values for the tests of commands: rooms, entries and marks that only differ where a story says so.
+//! Values for the tests of commands: rooms, entries and marks that differ only where a test says so.
 
 use mathia_protocol::client::{EntryContent, EntryView, MarkCounts, RoomView, SealedBy};
 use mathia_protocol::crypto::commit::{AgentScope, HistoryRule, Role, RoomKind, RoomMode};
@@ -51,7 +51,7 @@ pub(crate) fn said(seq: u64, handle: &str, text: &str) -> EntryView {
     }
 }
 
-/// Marks of `n_others`, where so many accounts (oneself included) have everything up to 12.
+/// Marks of `n_others`, where so many accounts (the own one included) have everything up to 12.
 pub(crate) fn marks(n_others: u32, n_delivered: u32, n_read: u32) -> MarkCounts {
     let step = |n_accounts| MarkBucket { upto: Seq(12), n_accounts };
     MarkCounts { n_others, delivered: vec![step(n_delivered)], read: vec![step(n_read)] }

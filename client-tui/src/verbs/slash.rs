@@ -24,7 +24,7 @@ pub enum ComposerInput {
 pub enum SlashCommand {
     /// Shows the keys and the commands.
     Help,
-    /// Joins an open room, or goes to a room one is in; without a name, lists the open rooms.
+    /// Joins an open room, or goes to a room of the own; without a name, lists the open rooms.
     Join(Option<RoomName>),
     /// Makes a room.
     Create {

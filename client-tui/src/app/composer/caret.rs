@@ -1,4 +1,4 @@
-//! Where the caret may go: clusters, words, lines.
+//! Positions of the caret: clusters, words, lines.
 
 use unicode_segmentation::UnicodeSegmentation;
 

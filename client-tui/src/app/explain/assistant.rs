@@ -1,4 +1,4 @@
-//! What an assistant is, what it was shown, and the exact text that would leave with a question.
+//! Panels about an assistant: who runs it, what it was shown, and the exact text a question sends.
 
 use mathia_protocol::crypto::commit::{AgentScope, RoomMode};
 use mathia_protocol::crypto::content::{Answer, Ask, Content, Outcome};

@@ -1,4 +1,4 @@
-//! How the connection stands.
+//! The panel about the connection.
 
 use super::{BACK, Panel, PanelRow};
 use crate::app::action::Action;

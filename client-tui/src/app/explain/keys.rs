@@ -1,4 +1,4 @@
-//! The keys of this place, the commands and the signs.
+//! The help panel: the keys, the commands and the signs.
 
 use super::{BACK, Panel, PanelRow};
 use crate::app::action::Action;

@@ -1,4 +1,4 @@
-//! Why a message is as it is, and who has it.
+//! Panels about a message: why it is shown as it is, and who has received and read it.
 
 use mathia_protocol::client::{EntryContent, UnreadableCause};
 use mathia_protocol::crypto::commit::RoomMode;

@@ -1,4 +1,4 @@
-//! Who can read a room, and who is in it.
+//! Panels about a room: who can read it, and who is in it.
 
 use mathia_protocol::client::TrustState;
 use mathia_protocol::crypto::commit::{AgentScope, HistoryRule, Role, RoomMode};
@@ -10,7 +10,7 @@ use crate::app::model::Model;
 use crate::app::model::room::{Member, Room};
 use crate::app::stamp;
 
-/// Who can read the room one is in, and its code.
+/// Who can read the current room, and its code.
 pub(super) fn lock(model: &Model) -> Panel {
     let Some(room) = model.room() else { return nowhere() };
     let facts = &room.facts;
@@ -80,7 +80,7 @@ fn agents(scope: AgentScope) -> Option<&'static str> {
     }
 }
 
-/// Who is in the room one is in.
+/// The members of the current room.
 pub(super) fn who(model: &Model) -> Panel {
     let Some(room) = model.room() else { return nowhere() };
     let mut rows: Vec<PanelRow> =

@@ -1,4 +1,4 @@
-//! Which part of the screen shows what, from 40 to 200 columns: nothing is lost, only folded.
+//! Areas of the screen, from 40 to 200 columns: on a narrow screen parts fold, none is lost.
 
 use ratatui::layout::Rect;
 

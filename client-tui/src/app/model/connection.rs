@@ -1,4 +1,4 @@
-//! What is known of the connection, and since when.
+//! The state of the connection, and since when it holds.
 
 use std::time::Duration;
 

@@ -56,7 +56,7 @@ impl Entry {
         !is_told && !self.is_silent() && !self.is_before_join()
     }
 
-    /// Says whether it shows nothing of its own.
+    /// Whether it shows nothing of its own.
     pub(crate) fn is_silent(&self) -> bool {
         self.content.is_silent()
     }

@@ -1,7 +1,7 @@
 //! The envelope of a question: everything it would send, shown before anything is sent.
 //!
-//! What is sent is what stands here and nothing else. Everything that may be attached was gathered
-//! once; dropping and keeping asks nobody.
+//! Only what it shows is sent. Everything that may be attached is gathered once; dropping and
+//! keeping needs no request.
 
 use mathia_protocol::client::{self, NewAsk};
 use mathia_protocol::crypto::content::Attached;
@@ -13,7 +13,7 @@ use crate::safe_text::SafeText;
 
 /// How many of the last messages can be attached at a step; the engine has its own bound.
 const CONTEXT_STEPS: [usize; 11] = [1, 2, 3, 5, 10, 20, 30, 50, 100, 150, 200];
-/// How many stand there at first: enough to follow a talk.
+/// How many are attached at first: enough to follow a conversation.
 const CONTEXT_USUAL: usize = 20;
 
 /// A question that is not sent yet, with all that may go with it.
@@ -85,7 +85,7 @@ impl Envelope {
         }
     }
 
-    /// Takes over what the engine gathered.
+    /// Stores what the engine gathered.
     pub(crate) fn gathered(&mut self, view: &client::Envelope) {
         let Destination { place, model, operator } = Destination::of(view.card.as_ref());
         self.destination = Some(EnvelopeDestination {

@@ -211,7 +211,7 @@ impl Model {
         self.composer.text()
     }
 
-    /// The room one is in, if any.
+    /// The current room, if any.
     pub fn current_room(&self) -> Option<RoomId> {
         self.current_room
     }
@@ -221,7 +221,7 @@ impl Model {
         self.rooms.get(&self.current_room?)
     }
 
-    /// The room one is in, to be changed.
+    /// The current room, to be changed.
     pub(crate) fn room_mut(&mut self) -> Option<&mut Room> {
         self.rooms.get_mut(&self.current_room?)
     }

@@ -1,4 +1,4 @@
-//! People who share a room with the account: who is there, and how sure one is of them.
+//! People who share a room with the account: their presence, and whether they are verified.
 
 use std::collections::HashMap;
 
@@ -32,7 +32,7 @@ pub(crate) struct People {
 const EARLY_PRESENCE_MAX: usize = 1_000;
 
 impl People {
-    /// Takes over what the engine lists.
+    /// Stores the list of the engine.
     pub(crate) fn replace(&mut self, people: &[PersonView]) {
         self.by_account = people.iter().map(|view| (view.account, Person::of(view))).collect();
     }

@@ -1,4 +1,4 @@
-//! A room as the screen knows it: what the engine says of it, and what belongs to this visit.
+//! A room on the screen: what the engine reported of it, and the state of this visit.
 
 use std::collections::VecDeque;
 use std::time::Duration;

@@ -1,7 +1,8 @@
 //! The items of a room's timeline, in order: entries by sequence number, notes between them, the
 //! outbox.
 //!
-//! Holds only what was loaded; asks for nothing itself. Inserting reports whether entries are missing.
+//! Holds only what was loaded; requests nothing itself. Inserting reports whether entries are
+//! missing.
 
 mod asking;
 
@@ -17,9 +18,9 @@ use super::question::StreamingAnswer;
 use crate::app::wrap::{self, WrappedRow};
 use crate::safe_text::SafeText;
 
-/// Entries kept of a room one has left; older ones are read again when wanted.
+/// Entries kept of a room that was left; older ones are read again when wanted.
 const KEPT_MAX: usize = 500;
-/// Entries kept of the room one is in while its newest are in view.
+/// Entries kept of the current room while its newest are in view.
 const LIVE_KEPT_MAX: usize = 5_000;
 /// Notes kept between entries; the oldest goes first.
 const NOTES_MAX: usize = 200;
@@ -200,7 +201,7 @@ impl Timeline {
         self.entry(seq).is_some()
     }
 
-    /// The sequence number before which entries are missing, if the entry at `seq` has a hole before it.
+    /// The sequence number before which entries are missing, if there is a hole before `seq`.
     pub(crate) fn hole_before(&self, seq: Seq) -> Option<Seq> {
         let index = self.index_of(ItemKey::Placed(seq, 0));
         let before = self.placed.range(..index).rev().find_map(|placed| match placed {
@@ -280,7 +281,7 @@ impl Timeline {
         self.pending.iter().filter(waits).count()
     }
 
-    /// Forgets old entries of a room one has left, and where it was scrolled.
+    /// Forgets old entries of a room that was left, and where it was scrolled.
     pub(crate) fn rest(&mut self) {
         self.scroll = Scroll::Live;
         self.n_below = 0;

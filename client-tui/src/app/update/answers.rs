@@ -1,4 +1,4 @@
-//! What the engine answers, by what was asked.
+//! The engine's answers to commands, folded by the tag of the command.
 
 use mathia_protocol::client::{Command, CommandError, Done, EntryView, LobbyRoom, TrustState};
 use mathia_protocol::id::{RoomId, Seq};

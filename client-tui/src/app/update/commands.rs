@@ -1,4 +1,4 @@
-//! What slash commands do.
+//! Runs slash commands.
 
 use mathia_protocol::client::{Command, NewRoom, PersonRef};
 use mathia_protocol::crypto::commit::{RoomKind, RoomMode};
@@ -115,7 +115,7 @@ fn run_in_room(model: &mut Model, room: RoomId, command: RoomCommand) -> Vec<Eff
     }
 }
 
-/// What is true once these people are in: an assistant reads only what it is shown.
+/// The sentence that reports who was added: an assistant reads only what it is shown.
 fn added(model: &Model, room: RoomId, people: &[Handle]) -> String {
     let facts = model.rooms.get(&room).map(|room| &room.facts);
     let name = facts.map_or("this room", |facts| facts.name.as_str());

@@ -1,4 +1,4 @@
-//! What the word at the caret may become: a name, a room, a command.
+//! Completes the word at the caret: a name, a room, a command.
 
 use crate::app::model::{Completion, Model};
 use crate::verbs::{self, Completes};

@@ -1,4 +1,5 @@
-//! Writing: letters, edits, pastes, what was written before, and the draft that is never lost.
+//! Editing in the composer: letters, edits, pastes, recalled texts, and the draft, which is never
+//! lost.
 
 use std::time::Duration;
 
@@ -15,7 +16,7 @@ use crate::safe_text::SafeText;
 pub(super) const DRAFT_PAUSE: Duration = Duration::from_secs(1);
 /// After this pause in typing, the others are notified that it stopped.
 pub(super) const TYPING_PAUSE: Duration = Duration::from_secs(2);
-/// At most this often the others are notified that one is typing.
+/// At most this often the others are notified of typing.
 const TYPING_INTERVAL: Duration = Duration::from_secs(2);
 
 /// Writes a character.
@@ -34,7 +35,7 @@ pub(super) fn edit(model: &mut Model, edit: Edit) -> Vec<Effect> {
     if model.composer.edit(edit) { changed(model) } else { Vec::new() }
 }
 
-/// Takes over pasted text, whole or not at all. Terminals send its line breaks as returns.
+/// Inserts pasted text, whole or not at all. Terminals send its line breaks as returns.
 pub(super) fn paste(model: &mut Model, text: &str) -> Vec<Effect> {
     let text = SafeText::clean(&text.replace("\r\n", "\n").replace('\r', "\n"));
     model.selected = None;

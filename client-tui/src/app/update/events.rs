@@ -178,7 +178,7 @@ fn stream(model: &mut Model, view: &StreamView) {
     }
 }
 
-/// Counts a message that arrived in the room one is in.
+/// Counts a message that arrived in the current room.
 fn count_new(model: &mut Model) {
     let is_watched = model.is_watched();
     let Some(room) = model.room_mut() else { return };
@@ -221,7 +221,7 @@ fn alarm(
     notices::ring(model).into_iter().chain([people]).collect()
 }
 
-/// Adds a line to a room's timeline, or to that of the room one is in.
+/// Adds a line to a room's timeline, or to that of the current room.
 fn note(model: &mut Model, room: Option<RoomId>, text: &str, is_alarm: bool) {
     let time = model.now.wall;
     let room = room.or(model.current_room).and_then(|id| model.rooms.get_mut(&id));

@@ -1,4 +1,4 @@
-//! What the part of the screen that has the keys did with one.
+//! The outcome of a key press in the part of the screen that has the keys.
 
 use crate::app::effect::Effect;
 

@@ -43,7 +43,7 @@ fn away(model: &mut Model) -> Option<Effect> {
     Some(Effect::silent(Command::SetAway(true)))
 }
 
-/// Does what is due, after whatever happened.
+/// Does what is due by now.
 pub(super) fn watch(model: &mut Model) -> Vec<Effect> {
     let run = model.now.run;
     if model.notice.as_ref().is_some_and(|notice| run >= notice.until) {

@@ -1,4 +1,4 @@
-//! Going from room to room, and what is done on leaving and entering one.
+//! Switching rooms, and loading their timelines.
 
 use mathia_protocol::client::Command;
 use mathia_protocol::id::{RoomId, Seq};
@@ -52,7 +52,7 @@ pub(super) fn enter(model: &mut Model, to: RoomId) -> Vec<Effect> {
     effects
 }
 
-/// Leaves the room one is in: its draft is kept, its line goes.
+/// Leaves the current room: its draft is kept, its line goes.
 pub(super) fn leave(model: &mut Model) -> Vec<Effect> {
     let effects = editing::pause(model);
     let draft = model.composer.text().to_owned();

@@ -1,4 +1,4 @@
-//! Selecting a message, and what is done with it.
+//! Selecting a message, copying and explaining it.
 
 use super::{notices, rooms};
 use crate::app::effect::Effect;

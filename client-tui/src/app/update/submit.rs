@@ -1,4 +1,4 @@
-//! Sending what was written: said in this room, or done as a command.
+//! Submits the composer: as a message, a question or a command.
 
 use mathia_protocol::limits::MESSAGE_TEXT_LEN_MAX;
 

@@ -1,4 +1,4 @@
-//! Where one writes; the terminal's own cursor stands at the caret.
+//! The composer; the terminal's own cursor stands at the caret.
 
 use mathia_protocol::limits::MESSAGE_TEXT_LEN_MAX;
 use ratatui::layout::{Position, Rect};

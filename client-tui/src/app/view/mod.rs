@@ -1,4 +1,4 @@
-//! Drawing: a function of the model. Reads it, changes nothing, asks nobody.
+//! Drawing: a function of the model. Reads it, changes nothing, requests nothing.
 
 mod composer;
 mod envelope;

@@ -1,4 +1,4 @@
-//! The rooms and people: where one is, what is unread, who is there, where a draft waits.
+//! The sidebar: rooms and people with their unread counts, presence and drafts.
 
 use mathia_protocol::crypto::commit::RoomMode;
 use mathia_protocol::wire::PresenceState;
@@ -62,7 +62,7 @@ fn rows(model: &Model) -> Vec<SidebarRow<'_>> {
     rows
 }
 
-/// The first row shown, so that the room one is in is in view.
+/// The first row shown, so that the current room is in view.
 fn first_row(model: &Model, rows: &[SidebarRow<'_>], height: usize) -> usize {
     let is_here = |row: &SidebarRow<'_>| match row {
         SidebarRow::Room(room) | SidebarRow::Person(_, Some(room)) => {

@@ -1,4 +1,4 @@
-//! The connection's truth, and keys that all work right now in this context.
+//! The status bar: the state of the connection, and hints for keys that work right now.
 
 use std::time::Duration;
 

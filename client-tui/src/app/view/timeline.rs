@@ -1,4 +1,4 @@
-//! The timeline, the brightest part of the screen.
+//! The timeline: entries, pending texts, answers that stream in.
 
 use ratatui::layout::Rect;
 use ratatui::style::Modifier;

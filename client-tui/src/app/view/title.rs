@@ -1,4 +1,4 @@
-//! The room's truth in one line: name, kind, sealed or open, who can read, the code.
+//! The title of the room in one line: name, kind, sealed or open, who can read, the code.
 
 use mathia_protocol::crypto::commit::{AgentScope, RoomKind, RoomMode};
 use ratatui::layout::Rect;

@@ -1,4 +1,4 @@
-//! What a timeline knows of questions: which are answered, which were taken back, what comes in.
+//! Questions in a timeline: which are answered, which were stopped, which answers are streaming in.
 
 use mathia_protocol::crypto::content::{Ask, Content};
 use mathia_protocol::id::Seq;
@@ -32,7 +32,7 @@ impl Timeline {
         }
     }
 
-    /// Takes over what has come of an answer; `false` if it is not shown.
+    /// Stores more of an answer; `false` if it is not shown.
     pub(crate) fn grow(&mut self, mut answering: StreamingAnswer) -> bool {
         let ask = answering.ask;
         if !self.is_loaded || self.is_answered(ask) {
@@ -52,7 +52,7 @@ impl Timeline {
         true
     }
 
-    /// Forgets what came of the answers of agents that are not here any more.
+    /// Drops the partial answers of agents that left.
     pub(crate) fn keep_answering(&mut self, is_kept: impl Fn(&StreamingAnswer) -> bool) {
         let gone = self.answering.iter().filter(|one| !is_kept(one)).map(|one| one.ask);
         for ask in gone.collect::<Vec<_>>() {
