@@ -1,7 +1,7 @@
 //! `outbox`: lists messages that wait to be sent, and withdraws them.
 
 use mathia_protocol::client::home::HomeError;
-use mathia_protocol::client::{Command, OutboxRow, Replica as _, RowState};
+use mathia_protocol::client::{Command, OutboxRow, RowState};
 
 use super::context::CommandContext;
 use super::session::EngineSession;

@@ -1,6 +1,5 @@
 //! `trust`: lists the server keys this machine trusts, and forgets one that really changed.
 
-use mathia_protocol::client::Replica as _;
 use mathia_protocol::client::home::{Found, HomeError};
 
 use super::context::CommandContext;

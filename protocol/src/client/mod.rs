@@ -17,7 +17,6 @@ pub mod home;
 mod identity;
 mod link;
 mod login;
-mod memory;
 mod record;
 mod register;
 mod replica;
@@ -40,11 +39,18 @@ pub use events::Events;
 pub use handle::{Client, ClientConfig};
 pub use identity::{Forgetful, HpkeEntry, Identity, KeyKeeper};
 pub use login::LoginError;
-pub use memory::MemoryReplica;
 pub use record::{
-    Batch, Commitment, Contact, DeviceLane, EntryRecord, OutboxRow, OwnInvite, PinSource,
-    RoomFacts, RoomRecord, RowState, SealedMessage, ServerRecord,
+    Batch, Contact, DeviceLane, EntryRecord, MarkHistograms, OutboxRow, OwnInvite, PinSource,
+    RoomFacts, RoomMarks, RoomRecord, RowState, SealedMessage, ServerRecord, StoredCommit,
+    UnfinishedAnswer,
 };
 pub use register::{Applicant, Enrolment, RegisterError, Registered, Visit};
-pub use replica::{CLOCK_SKEW, DrainGuard, Replica, Sealer, StorageError, Stored};
+/// What the storage of a replica is made of; for those who bring their own.
+pub mod storage {
+    pub use super::replica::{Key, KeyValue, MemoryRows, Rows, RowsMut, Span, Table, Value};
+}
+
+pub use replica::{
+    DrainGuard, LoadedRoom, RelationRow, Replica, Sealer, StorageError, Stored, Write, Written,
+};
 pub use trust::{Expected, Shown, TrustAsk, TrustError, pin_words};

@@ -7,8 +7,8 @@
 use super::super::entry::StoredContent;
 use super::super::event::{AlarmCause, UnreadableCause};
 use super::super::identity::Identity;
-use super::super::record::{Batch, Commitment, DeviceLane, EntryRecord};
-use super::super::replica::{Replica, Stored};
+use super::super::record::{Batch, DeviceLane, EntryRecord, StoredCommit};
+use super::super::replica::{Replica, Stored, Write, Written};
 use super::core::Core;
 use super::room::{Placed, Room};
 use crate::crypto::commit::{Commit, CommitKind, HistoryRule, Member, RoomMode, TAG_COMMIT};
@@ -48,6 +48,8 @@ pub(super) struct Applied {
     pub(super) need: Vec<AccountId>,
     /// Epochs whose secret is missing.
     pub(super) lacks_keys: bool,
+    /// Entries that a question among these showed to an agent, and that were not marked before.
+    pub(super) shown: Vec<Seq>,
 }
 
 /// Why an entry was not judged.
@@ -60,7 +62,7 @@ enum Halt {
 
 /// One run over the entries that wait in a room.
 struct Run<'a> {
-    replica: &'a dyn Replica,
+    replica: &'a Replica,
     id: RoomId,
     /// Whether a missing chain is a reason to wait, or a failure.
     may_fetch: bool,
@@ -83,7 +85,7 @@ impl Core {
     /// If storing fails the room is taken up again from the replica, and the log is read anew.
     pub(super) fn apply(
         &mut self,
-        replica: &dyn Replica,
+        replica: &Replica,
         id: RoomId,
         may_fetch: bool,
     ) -> Stored<Applied> {
@@ -111,14 +113,17 @@ impl Core {
                 }
             }
         }
-        let Run { mut batch, done, .. } = run;
+        let Run { mut batch, mut done, .. } = run;
         batch.entries.clone_from(&done.entries);
         if let Some(room) = self.rooms.get_mut(&id) {
             done.entries.iter().for_each(|entry| room.count_unread(entry, self.account));
         }
-        if let Err(error) = self.store(replica, id, &batch) {
-            self.reload(replica, id);
-            return Err(error);
+        match self.store(replica, id, batch) {
+            Ok(shown) => done.shown = shown,
+            Err(error) => {
+                self.reload(replica, id);
+                return Err(error);
+            }
         }
         Ok(done)
     }
@@ -140,16 +145,22 @@ impl Core {
         }
     }
 
-    fn store(&mut self, replica: &dyn Replica, id: RoomId, batch: &Batch) -> Stored<()> {
-        let Some(room) = self.rooms.get_mut(&id) else { return Ok(()) };
+    /// Stores a batch with what else has changed; returns which entries are newly marked as shown.
+    fn store(&mut self, replica: &Replica, id: RoomId, batch: Batch) -> Stored<Vec<Seq>> {
+        let Some(room) = self.rooms.get_mut(&id) else { return Ok(Vec::new()) };
+        let mut writes = vec![
+            Write::Facts { room: id, facts: room.facts.clone() },
+            Write::Marks { room: id, marks: room.marks },
+        ];
         if batch.cursor.is_some() {
-            replica.apply(id, batch)?;
+            writes.push(Write::Batch { room: id, batch });
         }
-        replica.put_room(id, &room.facts)
+        let written = replica.commit(&writes)?;
+        Ok(written.into_iter().flat_map(Written::into_shown).collect())
     }
 
     /// Takes a room up again as the replica has it.
-    fn reload(&mut self, replica: &dyn Replica, id: RoomId) {
+    fn reload(&mut self, replica: &Replica, id: RoomId) {
         let loaded = replica.room(id).and_then(|record| {
             record.map(|record| Room::load(replica, self.device, record)).transpose()
         });
@@ -174,8 +185,8 @@ impl Core {
         let Placed { entry, at, .. } = placed;
         if let Some(room) = self.rooms.get_mut(&id) {
             room.note_applied(at);
-            room.facts.active_at = room.facts.active_at.max(entry.time);
-            room.facts.announced = room.facts.announced.max(at.seq());
+            room.marks.active_at = room.marks.active_at.max(entry.time);
+            room.marks.announced = room.marks.announced.max(at.seq());
         }
         batch.cursor = Some((at.seq(), at.hash()));
         EntryRecord {
@@ -265,7 +276,7 @@ impl Core {
         }
         room.take_commit(run.replica, self.account, &commit, seq, placed.entry.time)?;
         let entry = bytes.to_vec();
-        run.batch.commits.push(Commitment { seq, time: placed.entry.time, entry });
+        run.batch.commits.push(StoredCommit { seq, time: placed.entry.time, entry });
         for note in &applied.notes {
             if let Note::SettingsByLowerRole(account) = note {
                 let handle = self.people.handle(*account);
@@ -383,7 +394,7 @@ fn open_shown(
 
 /// What was said, checked against the entry that it belongs to.
 fn fitting(
-    replica: &dyn Replica,
+    replica: &Replica,
     id: RoomId,
     said: StoredContent,
     by: (AccountId, Seq),
@@ -397,7 +408,7 @@ impl Room {
     /// Takes a valid commit into the state, with the secret if it is an own one.
     pub(super) fn take_commit(
         &mut self,
-        replica: &dyn Replica,
+        replica: &Replica,
         account: AccountId,
         commit: &Commit,
         seq: Seq,
@@ -428,7 +439,7 @@ impl Room {
     /// Opens a message that passed all checks before the opening.
     pub(super) fn open(
         &mut self,
-        replica: &dyn Replica,
+        replica: &Replica,
         identity: &Identity,
         message: &Message<'_>,
         context: &MessageContext,

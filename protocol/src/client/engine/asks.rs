@@ -116,7 +116,7 @@ impl Engine {
 
     /// Stops the answer to an own ask.
     pub(super) fn stop_answer(self: &Rc<Self>, id: RoomId, ask: Seq) -> Result<u64, CommandError> {
-        let entry = self.entry(id, ask).map_err(|error| storage(&error))?;
+        let entry = self.replica.entry(id, ask).map_err(|error| storage(&error))?;
         let own = entry.filter(|entry| entry.author == self.account);
         let Some(Content::Ask(asked)) = own.as_ref().and_then(|entry| entry.content.said()) else {
             return Err(CommandError::NotFound("that is no question of yours".to_owned()));
@@ -130,7 +130,7 @@ impl Engine {
         id: RoomId,
         mut answer: Answer,
     ) -> Result<u64, CommandError> {
-        let entry = self.entry(id, answer.ask).map_err(|error| storage(&error))?;
+        let entry = self.replica.entry(id, answer.ask).map_err(|error| storage(&error))?;
         let half = entry.map(|entry| match entry.body {
             EntryBody::Whole(bytes) => sha256(&[&bytes]).first_half(),
             EntryBody::Gone(hash) => hash.first_half(),
@@ -165,20 +165,15 @@ impl Engine {
     }
 
     fn answered(&self, id: RoomId, entry: &EntryRecord, answer: &Answer) -> Stored<Answered> {
-        let asker = self.entry(id, answer.ask)?.map(|ask| ask.author);
+        let asker = self.replica.entry(id, answer.ask)?.map(|ask| ask.author);
         let core = self.core.borrow();
         let handle = asker.map(|asker| core.people.handle(asker)).unwrap_or_default();
         let (seq, time, answer) = (entry.seq, entry.time, answer.clone());
         Ok(Answered { room: id, seq, time, asker, handle, answer })
     }
 
-    fn entry(&self, id: RoomId, seq: Seq) -> Stored<Option<EntryRecord>> {
-        let entry = self.replica.entries_before(id, seq.next(), 1)?.pop();
-        Ok(entry.filter(|entry| entry.seq == seq))
-    }
-
     fn attached(&self, id: RoomId, seq: Seq) -> Stored<Option<Attached>> {
-        let Some(entry) = self.entry(id, seq)? else { return Ok(None) };
+        let Some(entry) = self.replica.entry(id, seq)? else { return Ok(None) };
         Ok(self.core.borrow().attach(&entry))
     }
 
@@ -206,7 +201,6 @@ impl Engine {
                 let (agent, asker, since) = (ask.agent, entry.author, entry.time);
                 let open = OpenAsk { agent, asker, since };
                 self.core.borrow_mut().asks.insert((id, entry.seq), open);
-                self.note_shown(id, ask);
             }
             Some(Content::Answer(answer)) => {
                 let mut core = self.core.borrow_mut();
@@ -217,23 +211,17 @@ impl Engine {
         }
     }
 
-    /// Marks what a question showed, and tells those entries again.
-    pub(super) fn note_shown(&self, id: RoomId, ask: &Ask) {
-        let seqs: Vec<Seq> = ask.attached.iter().map(|one| one.seq).collect();
-        if seqs.is_empty() {
-            return;
-        }
-        let told = self.replica.note_shown(id, &seqs).and_then(|new| {
-            for seq in new {
-                if let Some(entry) = self.entry(id, seq)? {
+    /// Emits entries again that are newly marked as shown to an agent.
+    pub(super) fn emit_shown(&self, id: RoomId, seqs: &[Seq]) {
+        for seq in seqs {
+            match self.replica.entry(id, *seq) {
+                Ok(Some(entry)) => {
                     let view = self.core.borrow().entry_view(id, &entry);
                     self.tell(ClientEvent::Entry(Box::new(view)));
                 }
+                Ok(None) => {}
+                Err(error) => return self.storage_failed(&error),
             }
-            Ok(())
-        });
-        if let Err(error) = told {
-            self.storage_failed(&error);
         }
     }
 

@@ -23,8 +23,7 @@ impl Engine {
         self: &Rc<Self>,
         agent: AccountId,
     ) -> Result<Option<AgentCard>, CommandError> {
-        let name = card_name(agent);
-        let kept = self.replica.setting(&name).map_err(|error| storage(&error))?;
+        let kept = self.replica.card(agent).map_err(|error| storage(&error))?;
         let kept = kept.and_then(|bytes| AgentCard::decode_unverified(&bytes).ok());
         let Some(link) = self.link() else { return Ok(kept) };
         self.refresh_heads(&[agent]).await?;
@@ -41,7 +40,7 @@ impl Engine {
             return Err(untrusted("the server shows an older card of the assistant than before"));
         }
         if kept.as_ref() != Some(&card) {
-            self.replica.put_setting(&name, &signed).map_err(|error| storage(&error))?;
+            self.replica.put_card(agent, &signed).map_err(|error| storage(&error))?;
         }
         Ok(Some(card))
     }
@@ -81,11 +80,7 @@ impl Engine {
 }
 
 /// The card of an agent that is kept here, verified when it came.
-pub(super) fn kept_card(replica: &dyn Replica, agent: AccountId) -> Option<AgentCard> {
-    let bytes = replica.setting(&card_name(agent)).ok()??;
+pub(super) fn kept_card(replica: &Replica, agent: AccountId) -> Option<AgentCard> {
+    let bytes = replica.card(agent).ok()??;
     AgentCard::decode_unverified(&bytes).ok()
-}
-
-fn card_name(agent: AccountId) -> String {
-    format!("card/{}", agent.to_hex())
 }

@@ -11,7 +11,7 @@ use tokio::time::sleep;
 
 use super::super::event::AlarmCause;
 use super::super::link::BulkError;
-use super::super::record::{Batch, Commitment, RoomFacts};
+use super::super::record::{Batch, RoomFacts, StoredCommit};
 use super::room::{Room, Task};
 use super::{Engine, storage};
 use crate::client::CommandError;
@@ -169,7 +169,7 @@ impl Engine {
             held_from: anchor.seq().next(),
             ..room.facts.clone()
         };
-        let kept = commits.iter().map(|(seq, time, commit)| Commitment {
+        let kept = commits.iter().map(|(seq, time, commit)| StoredCommit {
             seq: *seq,
             time: *time,
             entry: commit.entry().to_vec(),
@@ -179,8 +179,9 @@ impl Engine {
             cursor: Some((anchor.seq(), anchor.hash())),
             ..Batch::default()
         };
-        let replica = self.replica.as_ref();
-        let stored = replica.put_room(id, &room.facts).and_then(|()| replica.apply(id, &batch));
+        let replica = &self.replica;
+        let stored =
+            replica.put_room(id, &room.facts).and_then(|()| replica.apply(id, batch).map(drop));
         stored.map_err(|error| OpenError::Command(storage(&error)))?;
         take_own_secrets(self, room, &commits).map_err(OpenError::Command)?;
         room.state = Some(state);

@@ -43,7 +43,7 @@ pub(super) struct Core {
 
 impl Core {
     /// Loads everything but entries from the replica.
-    pub(super) fn load(identity: Rc<RefCell<Identity>>, replica: &dyn Replica) -> Stored<Self> {
+    pub(super) fn load(identity: Rc<RefCell<Identity>>, replica: &Replica) -> Stored<Self> {
         let (account, device, handle) = {
             let identity = identity.borrow();
             (identity.account, identity.device(), identity.handle.as_str().to_owned())

@@ -14,7 +14,6 @@ use super::agent_keys::{asking_agent, seal_agent_key};
 use super::room::Task;
 use crate::client::CommandError;
 use crate::crypto::commit::RoomMode;
-use crate::crypto::content::Content;
 use crate::crypto::epoch::{EpochSecret, RoomKey};
 use crate::crypto::message::{Message, MessageContext};
 use crate::crypto::wrap::{GrantContext, WrapContext, open_grant, seal_grant, unwrap, wrap};
@@ -238,7 +237,7 @@ impl Engine {
         let opened = self.reopen(id).and_then(|()| {
             let mut core = self.core.borrow_mut();
             let Some(room) = core.rooms.get_mut(&id) else { return Ok(()) };
-            room.refresh_settings(self.replica.as_ref())?;
+            room.refresh_settings(&self.replica)?;
             self.replica.put_room(id, &room.facts)
         });
         if let Err(error) = opened {
@@ -282,20 +281,18 @@ impl Engine {
         let (account, device) = (entry.author, entry.device);
         let context = MessageContext { room: id, commit_hash, account, device };
         let identity = self.identity.borrow();
-        let says = room.open(self.replica.as_ref(), &identity, &message, &context, entry.seq)?;
+        let says = room.open(&self.replica, &identity, &message, &context, entry.seq)?;
         if says == StoredContent::Unreadable(cause) {
             return Ok(false);
         }
         let is_mention = account != self.account && says.mentions(&core.handle);
-        self.replica.put_content(id, seq, &says, is_mention)?;
+        let shown = self.replica.put_content(id, seq, &says, is_mention)?;
         entry.content = says;
         entry.is_mention = is_mention;
         let view = core.entry_view(id, &entry);
         drop(borrowed);
         self.tell(ClientEvent::Entry(Box::new(view)));
-        if let Some(Content::Ask(ask)) = entry.content.said() {
-            self.note_shown(id, ask);
-        }
+        self.emit_shown(id, &shown);
         Ok(true)
     }
 

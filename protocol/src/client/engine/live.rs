@@ -14,7 +14,7 @@ use super::super::event::{ClientEvent, ConnectionState};
 use super::super::link::{Link, News};
 use super::super::login::{LoginError, Opener};
 use super::super::record::{PinSource, RoomFacts, ServerRecord};
-use super::super::replica::CLOCK_SKEW;
+use super::super::replica::Write;
 use super::super::trust::{Expected, TrustError};
 use super::Engine;
 use super::room::{Room, Task};
@@ -194,10 +194,8 @@ impl Engine {
             },
         };
         let skew = welcome.time.0.cast_signed().saturating_sub(self.now().0.cast_signed());
-        let noted = self
-            .replica
-            .put_server(&record)
-            .and_then(|()| self.replica.put_setting(CLOCK_SKEW, &skew.to_be_bytes()));
+        let writes = [Write::Server(record), Write::ClockSkew { ahead_ms: skew }];
+        let noted = self.replica.commit(&writes);
         if let Err(error) = noted {
             self.storage_failed(&error);
         }
@@ -305,7 +303,7 @@ impl Engine {
             let Some(room) = core.rooms.get_mut(&id) else { return };
             room.head = Some((head.seq, head.hash));
             if room.take_head(head)
-                && let Err(error) = self.replica.put_room(id, &room.facts)
+                && let Err(error) = self.replica.commit(&room.known_beside_the_log())
             {
                 drop(core);
                 self.storage_failed(&error);

@@ -40,7 +40,7 @@ impl Engine {
         let marks: Vec<DeliveredMark> = {
             let core = self.core.borrow();
             let is_new = |room: &&super::room::Room| {
-                room.facts.is_member && room.applied.seq() > room.facts.delivered_upto
+                room.facts.is_member && room.applied.seq() > room.marks.delivered_upto
             };
             let rooms = core.rooms.values().filter(is_new).take(MARKS_AT_ONCE_MAX);
             rooms.map(|room| DeliveredMark { room: room.id, upto: room.applied.seq() }).collect()
@@ -55,7 +55,7 @@ impl Engine {
         let mut core = self.core.borrow_mut();
         for mark in marks {
             if let Some(room) = core.rooms.get_mut(&mark.room) {
-                room.facts.delivered_upto = room.facts.delivered_upto.max(mark.upto);
+                room.marks.delivered_upto = room.marks.delivered_upto.max(mark.upto);
             }
         }
         true
@@ -74,7 +74,7 @@ impl Engine {
                 return Err(CommandError::NotFound("there is no such room".to_owned()));
             };
             let upto = upto.min(room.applied.seq());
-            if upto <= room.facts.read_upto {
+            if upto <= room.marks.read_upto {
                 return Ok(());
             }
             room.unsent_read = Some(upto);
@@ -129,11 +129,11 @@ impl Engine {
         {
             let mut core = self.core.borrow_mut();
             let Some(room) = core.rooms.get_mut(&id) else { return };
-            room.facts.read_upto = room.facts.read_upto.max(read_upto);
-            room.facts.n_unread = n_unread;
+            room.marks.read_upto = room.marks.read_upto.max(read_upto);
+            room.marks.n_unread = n_unread;
             // What was announced before this word is in its count.
-            room.counted_upto = room.facts.announced.max(room.applied.seq());
-            let stored = self.replica.put_room(id, &room.facts);
+            room.counted_upto = room.marks.announced.max(room.applied.seq());
+            let stored = self.replica.put_marks(id, &room.marks);
             drop(core);
             if let Err(error) = stored {
                 self.storage_failed(&error);
@@ -153,9 +153,9 @@ impl Engine {
         let marks = {
             let mut core = self.core.borrow_mut();
             let Some(room) = core.rooms.get_mut(&id) else { return };
-            room.facts.delivered = delivered;
-            room.facts.read = read;
-            let stored = self.replica.put_room(id, &room.facts);
+            room.histograms.delivered = delivered;
+            room.histograms.read = read;
+            let stored = self.replica.put_mark_histograms(id, &room.histograms);
             drop(core);
             if let Err(error) = stored {
                 self.storage_failed(&error);

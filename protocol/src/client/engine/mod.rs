@@ -73,7 +73,7 @@ pub(super) struct Engine {
     pub(super) ask: Option<Arc<dyn TrustAsk>>,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) patience: Duration,
-    pub(super) replica: Arc<dyn Replica>,
+    pub(super) replica: Replica,
     core: RefCell<Core>,
     pub(super) link: RefCell<Option<Rc<Link>>>,
     pub(super) events: EventQueue,
@@ -128,7 +128,7 @@ impl Busy {
 /// Starts the engine on a thread of its own.
 pub(super) fn spawn(
     config: ClientConfig,
-    replica: Arc<dyn Replica>,
+    replica: Replica,
     inbox: mpsc::Receiver<Ask>,
     events: EventQueue,
     connection: watch::Sender<ConnectionState>,
@@ -145,14 +145,14 @@ pub(super) fn spawn(
 
 async fn run(
     config: ClientConfig,
-    replica: Arc<dyn Replica>,
+    replica: Replica,
     mut inbox: mpsc::Receiver<Ask>,
     events: EventQueue,
     connection: watch::Sender<ConnectionState>,
 ) {
     let (account, device) = (config.identity.account, config.identity.device());
     let identity = Rc::new(RefCell::new(config.identity));
-    let core = match Core::load(Rc::clone(&identity), replica.as_ref()) {
+    let core = match Core::load(Rc::clone(&identity), &replica) {
         Ok(core) => core,
         Err(error) => {
             let cause = error.to_string();

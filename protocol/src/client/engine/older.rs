@@ -14,7 +14,6 @@ use super::core::Core;
 use super::pump::is_commit;
 use super::room::Placed;
 use crate::crypto::commit::Commit;
-use crate::crypto::content::Content;
 use crate::crypto::message::Message;
 use crate::id::{AccountId, DeviceId, RoomId, Seq};
 use crate::log::{Arrived, Check, SenderLane, author_of, check_message};
@@ -27,7 +26,7 @@ impl Core {
     /// Judges and stores an older page; says whether keys are missing for it.
     pub(super) fn apply_older(
         &mut self,
-        replica: &dyn Replica,
+        replica: &Replica,
         id: RoomId,
         placed: Vec<Placed>,
     ) -> Stored<bool> {
@@ -36,7 +35,6 @@ impl Core {
         let mut lanes: HashMap<DeviceId, SenderLane> = HashMap::new();
         let mut batch = Batch::default();
         let mut n_gone = 0;
-        let mut shown = Vec::new();
         for Placed { entry, at, .. } in placed {
             let seq = at.seq();
             let (author, device, content) = match &entry.body {
@@ -68,15 +66,11 @@ impl Core {
                 is_mention,
                 is_shown: false,
             };
-            if let Some(Content::Ask(ask)) = record.content.said() {
-                shown.extend(ask.attached.iter().map(|one| one.seq));
-            }
             batch.entries.push(record);
         }
         let asked = StoredContent::Unreadable(UnreadableCause::KeyAsked);
         let lacks_keys = batch.entries.iter().any(|entry| entry.content == asked);
-        replica.apply(id, &batch)?;
-        replica.note_shown(id, &shown)?;
+        replica.apply(id, batch)?;
         if let Some(room) = self.rooms.get_mut(&id) {
             room.facts.held_from = room.facts.held_from.min(first);
             replica.put_room(id, &room.facts)?;
@@ -86,7 +80,7 @@ impl Core {
 
     fn older_message(
         &mut self,
-        replica: &dyn Replica,
+        replica: &Replica,
         id: RoomId,
         bytes: &[u8],
         (seq, n_gone): (Seq, u64),

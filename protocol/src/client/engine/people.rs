@@ -74,11 +74,10 @@ impl People {
     }
 
     /// Loads and verifies what the replica has.
-    pub(super) fn load(replica: &dyn Replica) -> Stored<Self> {
+    pub(super) fn load(replica: &Replica) -> Stored<Self> {
         let mut people = Self::default();
-        for account in replica.chain_accounts()? {
-            let links: Vec<SignedLink> =
-                replica.chain_links(account)?.into_iter().map(SignedLink).collect();
+        for (account, links) in replica.chains()? {
+            let links: Vec<SignedLink> = links.into_iter().map(SignedLink).collect();
             match UserChain::verify(&links) {
                 Ok(chain) if chain.account() == account => {
                     people.chains.insert(account, chain);
@@ -136,7 +135,7 @@ impl People {
     /// Takes in links from the server: the first of them has number `from`, 1 for a whole chain.
     pub(super) fn take_chain(
         &mut self,
-        replica: &dyn Replica,
+        replica: &Replica,
         account: AccountId,
         links: &[SignedLink],
         now: TimeMs,
@@ -191,12 +190,7 @@ impl People {
     }
 
     /// Pins a name at first sight and raises what was seen; the name if it means somebody else.
-    fn pin(
-        &mut self,
-        replica: &dyn Replica,
-        chain: &UserChain,
-        now: TimeMs,
-    ) -> Stored<Option<String>> {
+    fn pin(&mut self, replica: &Replica, chain: &UserChain, now: TimeMs) -> Stored<Option<String>> {
         let handle = chain.handle().as_str().to_owned();
         let contact = match self.contacts.get(&handle) {
             None => Contact {
@@ -223,14 +217,14 @@ impl People {
     }
 
     /// Stores a pin.
-    pub(super) fn put_contact(&mut self, replica: &dyn Replica, contact: Contact) -> Stored<()> {
+    pub(super) fn put_contact(&mut self, replica: &Replica, contact: Contact) -> Stored<()> {
         replica.put_contact(&contact)?;
         self.contacts.insert(contact.handle.clone(), contact);
         Ok(())
     }
 
     /// Marks the pin of an account as in question (two histories of its chain).
-    pub(super) fn block(&mut self, replica: &dyn Replica, account: AccountId) -> Stored<()> {
+    pub(super) fn block(&mut self, replica: &Replica, account: AccountId) -> Stored<()> {
         let Some(contact) = self.contact_of(account).cloned() else { return Ok(()) };
         self.put_contact(replica, Contact { trust: TrustState::Changed, ..contact })
     }
@@ -238,7 +232,7 @@ impl People {
     /// Remembers that the head of a chain was just confirmed.
     pub(super) fn confirm(
         &mut self,
-        replica: &dyn Replica,
+        replica: &Replica,
         account: AccountId,
         now: TimeMs,
     ) -> Stored<()> {

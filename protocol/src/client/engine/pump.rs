@@ -105,7 +105,7 @@ impl Engine {
     async fn run_pump(self: Rc<Self>, id: RoomId) {
         let mut may_fetch = true;
         loop {
-            let applied = self.core.borrow_mut().apply(self.replica.as_ref(), id, may_fetch);
+            let applied = self.core.borrow_mut().apply(&self.replica, id, may_fetch);
             let applied = match applied {
                 Ok(applied) => applied,
                 Err(error) => {
@@ -179,6 +179,7 @@ impl Engine {
             self.tell(ClientEvent::Entry(Box::new(view)));
             self.note_asking(id, entry);
         }
+        self.emit_shown(id, &applied.shown);
         if has_change {
             self.fail_lost_asks(id);
             self.go(|engine| engine.rotate_for_answers(id));
@@ -202,7 +203,7 @@ impl Engine {
             .into_iter()
             .map(|(entry, at)| Placed { entry, at, context: Context::History })
             .collect();
-        let stored = self.core.borrow_mut().apply_older(self.replica.as_ref(), id, placed);
+        let stored = self.core.borrow_mut().apply_older(&self.replica, id, placed);
         match stored {
             Ok(lacks_keys) => {
                 if lacks_keys {
@@ -219,7 +220,7 @@ impl Engine {
         let is_open = {
             let mut core = self.core.borrow_mut();
             let Some(room) = core.rooms.get_mut(&id) else { return };
-            room.facts.announced = room.facts.announced.max(entry.seq);
+            room.marks.announced = room.marks.announced.max(entry.seq);
             room.sync.is_some()
         };
         if is_open {

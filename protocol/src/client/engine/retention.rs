@@ -6,7 +6,7 @@
 use std::rc::Rc;
 
 use super::super::entry::StoredContent;
-use super::super::replica::Stored;
+use super::super::replica::{Stored, Write};
 use super::Engine;
 use crate::id::{RoomId, Seq, TimeMs};
 
@@ -47,19 +47,21 @@ impl Engine {
 
     /// Forgets some of what is older than `before`; `true` if there may be more.
     fn forget_page(&self, id: RoomId, before: TimeMs) -> Stored<bool> {
-        let done = self.expired_upto(id)?;
+        let done = self.replica.expired_upto(id)?;
         let entries = self.replica.entries_after(id, done, LOOK_MAX)?;
-        let mut upto = done;
+        let (mut upto, mut writes) = (done, Vec::new());
         for entry in entries.iter().take_while(|entry| entry.time < before) {
             if !matches!(entry.content, StoredContent::Change(()) | StoredContent::Expired) {
-                self.replica.put_content(id, entry.seq, &StoredContent::Expired, false)?;
+                let (seq, content, is_mention) = (entry.seq, StoredContent::Expired, false);
+                writes.push(Write::Content { room: id, seq, content, is_mention });
             }
             upto = entry.seq;
         }
         if upto == done {
             return Ok(false);
         }
-        self.replica.put_setting(&expired_key(id), &upto.0.to_be_bytes())?;
+        writes.push(Write::ExpiredUpto { room: id, upto });
+        self.replica.commit(&writes)?;
         self.wipe_epochs(id, upto)?;
         self.tell_room(id);
         Ok(entries.last().is_some_and(|last| last.seq == upto))
@@ -83,15 +85,4 @@ impl Engine {
         }
         Ok(())
     }
-
-    fn expired_upto(&self, id: RoomId) -> Stored<Seq> {
-        let kept = self.replica.setting(&expired_key(id))?;
-        let bytes = kept.and_then(|bytes| bytes.try_into().ok());
-        Ok(Seq(bytes.map_or(0, u64::from_be_bytes)))
-    }
-}
-
-/// Under which name the position is kept up to which everything has expired.
-pub(super) fn expired_key(room: RoomId) -> String {
-    format!("expired/{}", room.to_hex())
 }

@@ -4,9 +4,10 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 
-use super::super::record::{DeviceLane, EntryRecord, RoomFacts, RoomRecord};
-use super::super::replica::{Replica, Stored};
-use super::retention::expired_key;
+use super::super::record::{
+    DeviceLane, EntryRecord, MarkHistograms, RoomFacts, RoomMarks, RoomRecord,
+};
+use super::super::replica::{Replica, Stored, Write};
 use super::views::is_countable;
 use crate::crypto::commit::{Commit, RoomMode};
 use crate::crypto::epoch::{EpochSecret, RoomKey, SenderKey};
@@ -45,6 +46,8 @@ pub(super) struct Room {
     pub(super) id: RoomId,
     own_device: DeviceId,
     pub(super) facts: RoomFacts,
+    pub(super) marks: RoomMarks,
+    pub(super) histograms: MarkHistograms,
     /// `None` until the commits were verified.
     pub(super) state: Option<RoomState>,
     /// Keeps the log whole; `None` until it is known where to begin.
@@ -96,6 +99,8 @@ impl Room {
             id,
             own_device,
             facts,
+            marks: RoomMarks::default(),
+            histograms: MarkHistograms::default(),
             state: None,
             sync: None,
             queue: VecDeque::new(),
@@ -124,12 +129,13 @@ impl Room {
 
     /// Loads a room as the replica has it; entries stay on disk.
     pub(super) fn load(
-        replica: &dyn Replica,
+        replica: &Replica,
         own_device: DeviceId,
         record: RoomRecord,
     ) -> Stored<Self> {
         let id = record.room;
         let mut room = Self::new(id, own_device, record.facts);
+        (room.marks, room.histograms) = (record.marks, record.histograms);
         room.applied = LogHash::at(record.seq, record.hash);
         room.counted_upto = record.seq;
         room.is_whole = room.facts.held_from <= Seq(1);
@@ -160,19 +166,14 @@ impl Room {
             let at = SenderLane::At { ctr: lane.last, half: lane.prev_own, n_gone: 0 };
             room.lanes.insert(device, at);
         }
-        if let Some(bytes) = replica.setting(&scheduled_key(id))? {
-            let ids = bytes.chunks_exact(8).filter_map(|id| id.try_into().ok());
-            room.scheduled = ids.map(u64::from_be_bytes).collect();
-        }
-        if let Some(bytes) = replica.setting(&expired_key(id))? {
-            room.expired_upto = Seq(bytes.try_into().map_or(0, u64::from_be_bytes));
-        }
+        room.scheduled = replica.scheduled(id)?.into_iter().collect();
+        room.expired_upto = replica.expired_upto(id)?;
         room.count_messages(replica)?;
         room.refresh_settings(replica)?;
         Ok(room)
     }
 
-    fn count_messages(&mut self, replica: &dyn Replica) -> Stored<()> {
+    fn count_messages(&mut self, replica: &Replica) -> Stored<()> {
         let Some(state) = &self.state else { return Ok(()) };
         let started = state.epoch().started_seq;
         let is_started = !replica.entries_after(self.id, started, 1)?.is_empty();
@@ -184,27 +185,38 @@ impl Room {
 
     /// What the server tells about the room; `true` if anything that shows has changed.
     pub(super) fn take_head(&mut self, head: &RoomHead) -> bool {
-        let before = self.facts.clone();
-        let facts = &mut self.facts;
+        let before = (self.facts.clone(), self.marks, self.histograms.clone());
+        let (facts, marks) = (&mut self.facts, &mut self.marks);
+        let histograms = &mut self.histograms;
         facts.number = Some(head.number);
         facts.workspace = head.workspace;
         facts.is_member = true;
-        facts.announced = facts.announced.max(head.seq);
-        facts.read_upto = facts.read_upto.max(head.read_upto);
-        facts.delivered_upto = facts.delivered_upto.max(head.delivered_upto);
-        facts.n_unread = head.n_unread;
+        marks.announced = marks.announced.max(head.seq);
+        marks.read_upto = marks.read_upto.max(head.read_upto);
+        marks.delivered_upto = marks.delivered_upto.max(head.delivered_upto);
+        marks.n_unread = head.n_unread;
         self.counted_upto = head.seq;
-        facts.delivered.clone_from(&head.delivered);
-        facts.read.clone_from(&head.read);
-        *facts != before
+        histograms.delivered.clone_from(&head.delivered);
+        histograms.read.clone_from(&head.read);
+        before.0 != *facts || before.1 != *marks || before.2 != *histograms
+    }
+
+    /// All that is kept of the room and does not stand in its log.
+    pub(super) fn known_beside_the_log(&self) -> [Write; 3] {
+        let (room, histograms) = (self.id, self.histograms.clone());
+        [
+            Write::Facts { room, facts: self.facts.clone() },
+            Write::Marks { room, marks: self.marks },
+            Write::MarkHistograms { room, histograms },
+        ]
     }
 
     /// Counts an entry that came after the server last said how much is unread. The count of the
     /// server, whenever it says one, is the one that holds.
     pub(super) fn count_unread(&mut self, entry: &EntryRecord, me: AccountId) {
-        let is_news = entry.seq > self.counted_upto && entry.seq > self.facts.read_upto;
+        let is_news = entry.seq > self.counted_upto && entry.seq > self.marks.read_upto;
         if is_news && entry.author != me && is_countable(entry) {
-            self.facts.n_unread += 1;
+            self.marks.n_unread += 1;
         }
         self.counted_upto = self.counted_upto.max(entry.seq);
     }
@@ -225,7 +237,7 @@ impl Room {
     }
 
     /// `H` at a position, if it was verified here.
-    pub(super) fn hash_at(&self, replica: &dyn Replica, seq: Seq) -> Option<Hash> {
+    pub(super) fn hash_at(&self, replica: &Replica, seq: Seq) -> Option<Hash> {
         if seq == Seq(0) {
             return Some(self.id.as_hash());
         }
@@ -251,7 +263,7 @@ impl Room {
     /// The sender key of a device in an epoch, if the secret is kept.
     pub(super) fn sender_key(
         &mut self,
-        replica: &dyn Replica,
+        replica: &Replica,
         epoch: Epoch,
         account: AccountId,
         device: DeviceId,
@@ -283,7 +295,7 @@ impl Room {
     }
 
     /// Reads name and topic from the newest settings box that can be opened and counts.
-    pub(super) fn refresh_settings(&mut self, replica: &dyn Replica) -> Stored<()> {
+    pub(super) fn refresh_settings(&mut self, replica: &Replica) -> Stored<()> {
         let Some(state) = &self.state else { return Ok(()) };
         let mut found = None;
         for record in state.settings().iter().rev().filter(|record| record.may_rename) {
@@ -309,7 +321,7 @@ impl Room {
 
     fn open_settings(
         &self,
-        replica: &dyn Replica,
+        replica: &Replica,
         state: &RoomState,
         record: &SettingsRecord,
     ) -> Stored<Option<RoomSettings>> {
@@ -330,13 +342,8 @@ impl Room {
     }
 
     /// Remembers the number of a scheduled message that stands in the log.
-    pub(super) fn note_scheduled(&mut self, replica: &dyn Replica, id: u64) -> Stored<()> {
+    pub(super) fn note_scheduled(&mut self, replica: &Replica, id: u64) -> Stored<()> {
         self.scheduled.insert(id);
-        let bytes: Vec<u8> = self.scheduled.iter().flat_map(|id| id.to_be_bytes()).collect();
-        replica.put_setting(&scheduled_key(self.id), &bytes)
+        replica.add_scheduled(self.id, id)
     }
-}
-
-fn scheduled_key(room: RoomId) -> String {
-    format!("scheduled/{}", room.to_hex())
 }

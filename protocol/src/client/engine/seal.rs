@@ -44,7 +44,7 @@ impl Engine {
         let key = if is_open {
             None
         } else {
-            match room.sender_key(self.replica.as_ref(), epoch, account, device)? {
+            match room.sender_key(&self.replica, epoch, account, device)? {
                 Some(key) => Some(key.duplicate()),
                 None => return Ok(None),
             }
@@ -132,7 +132,7 @@ impl Engine {
     /// `H` at a position of a room.
     pub(super) fn hash_at(&self, id: RoomId, seq: crate::id::Seq) -> Option<Hash> {
         let core = self.core.borrow();
-        core.rooms.get(&id)?.hash_at(self.replica.as_ref(), seq)
+        core.rooms.get(&id)?.hash_at(&self.replica, seq)
     }
 
     /// Seals a text that is to be appended later, and hands it to the server.

@@ -93,7 +93,7 @@ impl Engine {
         let opened = if state.mode() == RoomMode::Open {
             delta.open(&context, OpenWith::Open, &key)
         } else {
-            match room.sender_key(self.replica.as_ref(), epoch, account, device)? {
+            match room.sender_key(&self.replica, epoch, account, device)? {
                 Some(sender) => delta.open(&context, OpenWith::SenderKey(sender), &key),
                 None => return Ok(None),
             }
@@ -216,7 +216,7 @@ impl Engine {
         let record = state.epoch();
         let (epoch, commit_hash) = (record.epoch, record.commit_hash);
         let key = room
-            .sender_key(self.replica.as_ref(), epoch, self.account, self.device)
+            .sender_key(&self.replica, epoch, self.account, self.device)
             .map_err(|error| storage(&error))?
             .ok_or_else(|| CommandError::Refused("this room's key has not come yet".to_owned()))?;
         Ok(Sealing { epoch, commit_hash, key: Some(key.duplicate()) })

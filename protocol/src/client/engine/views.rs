@@ -81,7 +81,7 @@ impl Engine {
     pub(super) fn room_view(&self, id: RoomId) -> Option<RoomView> {
         let core = self.core.borrow();
         let room = core.rooms.get(&id).filter(|room| room.facts.is_member)?;
-        Some(core.room_view(self.replica.as_ref(), room))
+        Some(core.room_view(&self.replica, room))
     }
 
     /// All rooms of this account, by name.
@@ -89,7 +89,7 @@ impl Engine {
         let core = self.core.borrow();
         let members = core.rooms.values().filter(|room| room.facts.is_member);
         let mut views: Vec<RoomView> =
-            members.map(|room| core.room_view(self.replica.as_ref(), room)).collect();
+            members.map(|room| core.room_view(&self.replica, room)).collect();
         views.sort_by(|left, right| (&left.name, left.room).cmp(&(&right.name, right.room)));
         views
     }
@@ -151,7 +151,7 @@ impl Engine {
 }
 
 impl Core {
-    fn room_view(&self, replica: &dyn Replica, room: &Room) -> RoomView {
+    fn room_view(&self, replica: &Replica, room: &Room) -> RoomView {
         let facts = &room.facts;
         let state = room.state.as_ref();
         let mut members: Vec<MemberView> = state
@@ -177,11 +177,11 @@ impl Core {
             room_code: code.unwrap_or_default(),
             head: room.applied.seq(),
             head_hash: room.applied.hash(),
-            announced: facts.announced.max(room.applied.seq()),
-            read_upto: facts.read_upto,
-            n_unread: facts.n_unread,
-            n_mentions: replica.n_mentions(room.id, facts.read_upto).unwrap_or(0),
-            active_at: facts.active_at,
+            announced: room.marks.announced.max(room.applied.seq()),
+            read_upto: room.marks.read_upto,
+            n_unread: room.marks.n_unread,
+            n_mentions: replica.n_mentions(room.id, room.marks.read_upto).unwrap_or(0),
+            active_at: room.marks.active_at,
             sending_stopped: self.sending_stopped(room.id),
             marks: self.mark_counts(room.id),
         }
@@ -198,11 +198,7 @@ impl Core {
         }
     }
 
-    fn member_view(
-        &self,
-        replica: &dyn Replica,
-        member: &crate::crypto::commit::Member,
-    ) -> MemberView {
+    fn member_view(&self, replica: &Replica, member: &crate::crypto::commit::Member) -> MemberView {
         let chain = self.people.chains.get(&member.account);
         let is_agent = member.role == Role::Agent;
         MemberView {
@@ -235,8 +231,8 @@ impl Core {
         let n_people = room.state.as_ref().map_or(0, RoomState::n_people);
         MarkCounts {
             n_others: u32::try_from(n_people.saturating_sub(1)).unwrap_or(u32::MAX),
-            delivered: room.facts.delivered.clone(),
-            read: room.facts.read.clone(),
+            delivered: room.histograms.delivered.clone(),
+            read: room.histograms.read.clone(),
         }
     }
 

@@ -106,7 +106,7 @@ impl Engine {
         let result = if links.is_empty() && is_known {
             Err(ChainRefusal::Stale)
         } else {
-            core.people.take_chain(self.replica.as_ref(), account, links, now)
+            core.people.take_chain(&self.replica, account, links, now)
         };
         if result.is_ok() {
             core.stale.remove(&account);
@@ -152,7 +152,7 @@ impl Engine {
                 }
             }
             ChainRefusal::Fork | ChainRefusal::Invalid(_) | ChainRefusal::OtherAccount => {
-                let blocked = self.core.borrow_mut().people.block(self.replica.as_ref(), account);
+                let blocked = self.core.borrow_mut().people.block(&self.replica, account);
                 if let Err(error) = blocked {
                     self.storage_failed(&error);
                 }
@@ -178,8 +178,7 @@ impl Engine {
             for head in heads {
                 match core.people.chains.get(&head.account).map(UserChain::head) {
                     Some(known) if (known.seq, known.hash) == (head.seq, head.hash) => {
-                        let confirmed =
-                            core.people.confirm(self.replica.as_ref(), head.account, now);
+                        let confirmed = core.people.confirm(&self.replica, head.account, now);
                         confirmed.map_err(|error| storage(&error))?;
                         core.stale.remove(&head.account);
                     }
@@ -290,7 +289,7 @@ impl Engine {
             }
         };
         let account = changed.account;
-        let stored = self.core.borrow_mut().people.put_contact(self.replica.as_ref(), changed);
+        let stored = self.core.borrow_mut().people.put_contact(&self.replica, changed);
         stored.map_err(|error| storage(&error))?;
         self.tell_rooms_with(account);
         self.go_drain();
