@@ -218,7 +218,11 @@ async fn first_contact(
     }
 }
 
-fn found<R: CryptoRng>(rng: &mut R, realm: Realm, applicant: Applicant) -> (Identity, SignedLink) {
+pub(super) fn found<R: CryptoRng>(
+    rng: &mut R,
+    realm: Realm,
+    applicant: Applicant,
+) -> (Identity, SignedLink) {
     let recovery = RecoverySecret::generate(rng);
     let signing = SigningKey::generate(rng);
     let created: TimeMs = applicant.label.created;

@@ -33,7 +33,7 @@ impl Person {
     ) -> TestResult<Seq> {
         let promise = self.looks(room, text).await?.promise;
         let (text, attached, again) = (text.to_owned(), attached.to_vec(), None);
-        let mut new = NewAsk { room, text, promise, attached, again };
+        let mut new = NewAsk { room, text, promise, attached, again, tag: None };
         change(&mut new);
         let Done::Queued { local_id } = self.does(Command::Ask(new)).await? else {
             return Err("not queued".into());

@@ -121,7 +121,7 @@ async fn nothing_is_sealed_to_an_assistant_that_is_gone() -> TestResult {
     let promise = house.ann.looks(room, "why?").await?.promise;
     house.town.sleeps().await;
     let (text, attached, again) = ("why?".to_owned(), Vec::new(), None);
-    let new = NewAsk { room, text, promise, attached, again };
+    let new = NewAsk { room, text, promise, attached, again, tag: None };
     let Done::Queued { local_id } = house.ann.does(Command::Ask(new)).await? else {
         return Err("not queued".into());
     };

@@ -88,7 +88,7 @@ impl Person {
         };
         let attached = envelope.context.iter().map(|one| one.seq).collect();
         let (promise, text) = (envelope.promise, text.to_owned());
-        let new = NewAsk { room, text, promise, attached, again: None };
+        let new = NewAsk { room, text, promise, attached, again: None, tag: None };
         match self.client.run(Command::Ask(new)).await? {
             Done::Queued { local_id } => Ok(local_id),
             other => Err(format!("a question was answered by {other:?}").into()),
