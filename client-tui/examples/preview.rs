@@ -64,7 +64,7 @@ impl Script {
                 let entries = if room == cast::TEAM { log[from..end].to_vec() } else { Vec::new() };
                 Done::Timeline { entries, has_more: room == cast::TEAM && from > 0 }
             }
-            Command::Send { room, text } => {
+            Command::Send { room, text, .. } => {
                 let local_id = self.n_sent.fetch_add(1, Ordering::SeqCst);
                 if !self.is_offline {
                     tokio::spawn(Arc::clone(self).deliver(room, local_id, text));

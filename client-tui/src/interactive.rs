@@ -7,7 +7,7 @@ use std::io::IsTerminal as _;
 use std::sync::Arc;
 
 use jiff::tz::TimeZone;
-use mathia_protocol::client::home::{Found, HomeError, Joined, SqliteReplica};
+use mathia_protocol::client::home::{Found, HomeError, Joined};
 use mathia_protocol::client::{
     Client, ClientConfig, Command, CommandError, Done, Events, LoginError, RegisterError, Replica,
     TrustAsk,
@@ -109,7 +109,7 @@ fn theme(background: Background) -> (Theme, bool) {
     (theme, false)
 }
 
-fn kept_drafts(replica: &SqliteReplica) -> Result<Vec<(RoomId, String)>, Failure> {
+fn kept_drafts(replica: &Replica) -> Result<Vec<(RoomId, String)>, Failure> {
     let mut drafts = Vec::new();
     for room in replica.rooms().map_err(HomeError::from)? {
         let text = replica.draft(room.room).map_err(HomeError::from)?;
@@ -126,7 +126,7 @@ fn session(paths: &Paths, profile: Joined) -> Result<Session, Failure> {
         handle: profile.identity.handle.clone(),
         workspace: profile.address.clone(),
     };
-    let replica = Arc::clone(&profile.replica);
+    let replica = profile.replica.clone();
     let keeper = paths.home().keeper();
     let mut config = ClientConfig::new(profile.address, profile.identity, keeper);
     config.ask = Some(Arc::new(KnownOnly { paths: paths.clone() }));
@@ -160,11 +160,11 @@ impl Engine for RunningEngine {
     }
 }
 
-struct KeptDrafts(Arc<SqliteReplica>);
+struct KeptDrafts(Replica);
 
 impl Drafts for KeptDrafts {
     fn save(&self, room: RoomId, text: String) -> PendingReply<()> {
-        let replica = Arc::clone(&self.0);
+        let replica = self.0.clone();
         Box::pin(async move {
             let saved = tokio::task::spawn_blocking(move || replica.put_draft(room, &text)).await;
             if !matches!(saved, Ok(Ok(()))) {

@@ -1,7 +1,7 @@
 //! `whoami`, `devices`, `device revoke`, `key show`, `logout`: the own account on this machine.
 
 use mathia_protocol::client::home::{Found, HomeError, KeyLock};
-use mathia_protocol::client::{Command, DeviceView, Done, Replica as _};
+use mathia_protocol::client::{Command, DeviceView, Done};
 use mathia_protocol::crypto::recovery::RecoverySecret;
 
 use super::join::format_words;

@@ -67,7 +67,7 @@ async fn ask(
     context.prompt.confirm(&mut context.out, "Send this?", "yes")?;
     let attached = envelope.quoted.iter().chain(&envelope.context).map(|one| one.seq).collect();
     let promise: Hash = envelope.promise;
-    let new = NewAsk { room: room.room, text, promise, attached, again: None };
+    let new = NewAsk { room: room.room, text, promise, attached, again: None, tag: None };
     let Done::Queued { local_id } = session.run(Command::Ask(new)).await? else {
         return Err(out_of_turn());
     };

@@ -3,10 +3,8 @@
 use std::path::Path;
 use std::time::Duration;
 
-use mathia_protocol::client::home::{
-    Found, Joined, SqliteReplica, make_private_dir, write_private,
-};
-use mathia_protocol::client::{CLOCK_SKEW, Command, ConnectionState, Replica as _};
+use mathia_protocol::client::home::{Found, Joined, make_private_dir, write_private};
+use mathia_protocol::client::{Command, ConnectionState, Replica};
 use mathia_protocol::limits::CLOCK_SKEW_MAX;
 
 use super::CommandContext;
@@ -141,7 +139,7 @@ fn terminal(var: impl Fn(&str) -> Option<String>) -> Finding {
 /// Reaches the server over UDP, logs in, and compares clocks.
 async fn network(context: &CommandContext<'_>, profile: Joined) -> Vec<Finding> {
     let address = profile.address.clone();
-    let replica = std::sync::Arc::clone(&profile.replica);
+    let replica = profile.replica.clone();
     let (mut client, events) = match start_client(&context.paths, profile, context.prompt) {
         Ok(started) => started,
         Err(failure) => return vec![Finding::broken("network", failure.message, "see above")],
@@ -174,10 +172,8 @@ async fn network(context: &CommandContext<'_>, profile: Joined) -> Vec<Finding> 
 }
 
 /// Compares the clocks, as the login just now noted them.
-fn clock(replica: &SqliteReplica) -> Finding {
-    let noted = replica.setting(CLOCK_SKEW).ok().flatten();
-    let skew = noted.and_then(|bytes| bytes.try_into().ok()).map_or(0, i64::from_be_bytes);
-    judge_skew(skew)
+fn clock(replica: &Replica) -> Finding {
+    judge_skew(replica.clock_skew_ms().ok().flatten().unwrap_or(0))
 }
 
 fn judge_skew(ahead_ms: i64) -> Finding {

@@ -1,7 +1,7 @@
 //! `outbox`: what waits to be sent, and taking it back.
 
 use mathia_protocol::client::home::HomeError;
-use mathia_protocol::client::{Command, OutboxRow, Replica as _, RowState};
+use mathia_protocol::client::{Command, OutboxRow, RowState};
 
 use super::CommandContext;
 use super::session::EngineSession;

@@ -128,7 +128,7 @@ async fn say(
         return Err(Failure::new(Exit::Untrusted, format!("sending is stopped here: {cause}"))
             .hint("nothing was sent"));
     }
-    let command = Command::Send { room: room.room, text };
+    let command = Command::Send { room: room.room, text, tag: None };
     let Done::Queued { local_id } = session.run(command).await? else {
         return Err(out_of_turn());
     };

@@ -50,8 +50,6 @@ pub(super) fn start_client(
 /// Copies what the replica knows of the server (a key it announced, for example) to the file that
 /// people and new profiles read. That file is a convenience: failing to write it stops nothing.
 fn note_server(paths: &Paths, profile: &Joined) {
-    use mathia_protocol::client::Replica as _;
-
     let Ok(Some(server)) = profile.replica.server() else { return };
     let Ok(mut known) = KnownServers::load(paths) else { return };
     if known.note(&server)

@@ -1,6 +1,5 @@
 //! `trust`: which server keys this machine knows, and forgetting one that really changed.
 
-use mathia_protocol::client::Replica as _;
 use mathia_protocol::client::home::{Found, HomeError};
 
 use super::CommandContext;

@@ -58,7 +58,7 @@ fn an_own_message_stands_above_an_answer_that_comes_from_the_first_moment() {
     app.tells(entry(cast::said(10, NOW, ANN, "meanwhile")));
     let state = OutboxState::Accepted { seq: Seq(10), time: TimeMs(NOW) };
     let (content, queued_at) = (Content::Text("meanwhile".to_owned()), TimeMs(NOW));
-    let view = OutboxView { local_id: 1, room: TEAM, content, queued_at, state };
+    let view = OutboxView { local_id: 1, tag: None, room: TEAM, content, queued_at, state };
     app.tells(ClientEvent::Outbox(view));
     assert_eq!(rows(&mut app), before);
 }
@@ -194,7 +194,14 @@ fn a_stop_on_its_way_is_no_text_and_a_refused_one_is_dropped() {
     let outbox = |state| {
         let content = Content::Stop(Stop { agent: MATHIA, ask: Seq(9) });
         let queued_at = TimeMs(NOW);
-        ClientEvent::Outbox(OutboxView { local_id: 5, room: TEAM, content, queued_at, state })
+        ClientEvent::Outbox(OutboxView {
+            local_id: 5,
+            tag: None,
+            room: TEAM,
+            content,
+            queued_at,
+            state,
+        })
     };
     app.tells(outbox(OutboxState::Queued));
     app.tells(outbox(OutboxState::Accepted { seq: Seq(10), time: TimeMs(NOW) }));

@@ -239,7 +239,14 @@ fn a_question_keeps_its_rows_from_the_outbox_to_the_answer() {
     let outbox = |state| {
         let content = question_of(&ask_entry(9, ANN, "why?", &[7]));
         let queued_at = TimeMs(NOW);
-        ClientEvent::Outbox(OutboxView { local_id: 1, room: TEAM, content, queued_at, state })
+        ClientEvent::Outbox(OutboxView {
+            local_id: 1,
+            tag: None,
+            room: TEAM,
+            content,
+            queued_at,
+            state,
+        })
     };
     let place = |app: &mut TestApp| {
         let screen = app.screen(80, 24);
@@ -282,6 +289,7 @@ fn a_refused_question_is_sent_again_as_a_question_only() {
     let failed = OutboxState::Failed { cause: "the assistant is no longer in this room".into() };
     app.tells(ClientEvent::Outbox(OutboxView {
         local_id: 3,
+        tag: None,
         room: TEAM,
         content: question_of(&ask_entry(9, ANN, "why?", &[])),
         queued_at: TimeMs(NOW),

@@ -1,6 +1,8 @@
 //! From Enter to the last tick.
 
-use mathia_protocol::client::{ClientEvent, Command, CommandError, Done, OutboxState, OutboxView};
+use mathia_protocol::client::{
+    ClientEvent, Command, CommandError, Done, OutboxState, OutboxView, RowTag,
+};
 use mathia_protocol::crypto::content::Content;
 use mathia_protocol::id::{Seq, TimeMs};
 use mathia_tui::app::effect::{CommandTag, Effect};
@@ -13,6 +15,7 @@ fn outbox(local_id: u64, text: &str, state: OutboxState) -> ClientEvent {
     let queued_at = TimeMs(NOW);
     ClientEvent::Outbox(OutboxView {
         local_id,
+        tag: None,
         room: TEAM,
         content: Content::Text(text.to_owned()),
         queued_at,
@@ -65,7 +68,8 @@ fn a_message_shows_at_once_and_its_tick_tells_how_far_it_is() {
 fn the_entry_may_come_before_the_answer() {
     let mut app = TestApp::in_team();
     app.types("quick<enter>");
-    app.tells(outbox(4, "quick", OutboxState::Queued));
+    let ClientEvent::Outbox(queued) = outbox(4, "quick", OutboxState::Queued) else { return };
+    app.tells(ClientEvent::Outbox(OutboxView { tag: Some(RowTag(1)), ..queued }));
     app.tells(ClientEvent::Entry(Box::new(cast::said(9, NOW, ANN, "quick"))));
     app.tells(outbox(4, "quick", OutboxState::Accepted { seq: Seq(9), time: TimeMs(NOW) }));
     app.answers(CommandTag::Send { room: TEAM, key: 1 }, Done::Queued { local_id: 4 });

@@ -13,7 +13,6 @@ use super::event::{ClientEvent, ConnectionState, EntryView};
 use super::events::Events;
 use super::handle::{Client, ClientConfig};
 use super::identity::Forgetful;
-use super::memory::MemoryReplica;
 use super::register::{Applicant, RegisterError, Registered, Visit};
 use super::replica::{Replica, StorageError};
 use crate::crypto::content::Content;
@@ -122,7 +121,7 @@ impl Bot {
         };
         let visit = Visit::begin(link.parse()?, None).await?;
         let registered = visit.enrol(&mut rand::rng(), applicant).finish().await?;
-        Self::start(registered, Arc::new(MemoryReplica::new())).await
+        Self::start(registered, Replica::in_memory()).await
     }
 
     /// Starts the client of an account that was just made, on any replica.
@@ -130,10 +129,7 @@ impl Bot {
     /// # Errors
     ///
     /// [`BotError`]; a lost connection may be tried again.
-    pub async fn start(
-        registered: Registered,
-        replica: Arc<dyn Replica>,
-    ) -> Result<Self, BotError> {
+    pub async fn start(registered: Registered, replica: Replica) -> Result<Self, BotError> {
         replica.put_server(&registered.server)?;
         let address = registered.server.address.clone();
         let config = ClientConfig::new(address, registered.identity, Arc::new(Forgetful));
@@ -177,7 +173,7 @@ impl Bot {
     ///
     /// [`CommandError`]; the text is not in the outbox then.
     pub async fn say(&self, room: RoomId, text: impl Into<String>) -> Result<u64, CommandError> {
-        match self.client.run(Command::Send { room, text: text.into() }).await? {
+        match self.client.run(Command::Send { room, text: text.into(), tag: None }).await? {
             Done::Queued { local_id } => Ok(local_id),
             _ => Err(CommandError::Refused("the text was not queued".to_owned())),
         }

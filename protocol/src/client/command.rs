@@ -5,8 +5,8 @@ use std::time::Duration;
 use super::event::{DeviceView, EntryView, PersonView, RoomView};
 use crate::crypto::card::AgentCard;
 use crate::crypto::commit::Role;
-use crate::crypto::content::{Answer, Attached};
-use crate::id::{AccountId, DeviceId, Hash, RoomId, Seq, TimeMs};
+use crate::crypto::content::{Answer, Attached, Content};
+use crate::id::{AccountId, DeviceId, Hash, InviteToken, RoomId, Seq, TimeMs};
 use crate::name::{Handle, RoomName};
 
 /// Something a person or a script wants done. Every command is answered once by [`Done`] or a
@@ -20,6 +20,8 @@ pub enum Command {
         room: RoomId,
         /// What, at most `MESSAGE_TEXT_LEN_MAX` bytes.
         text: String,
+        /// How the face names the row; `ClientEvent::Outbox` says it again.
+        tag: Option<RowTag>,
     },
     /// Takes a queued text back, if it was never written to the wire.
     Withdraw {
@@ -34,6 +36,15 @@ pub enum Command {
         text: String,
         /// When.
         due: TimeMs,
+    },
+    /// Lists what this account has left with the server until it is due.
+    Schedules,
+    /// Takes a scheduled message back that is not due yet.
+    Unschedule {
+        /// Where.
+        room: RoomId,
+        /// Which, from [`ScheduleView::id`].
+        id: u64,
     },
     /// Makes a room.
     CreateRoom(NewRoom),
@@ -107,6 +118,12 @@ pub enum Command {
         /// How long it lives.
         lifetime: Duration,
     },
+    /// Lists the account's invites that still work.
+    Invites,
+    /// Ends an invite: nobody joins by it any more.
+    RevokeInvite(InviteToken),
+    /// Reads how far each member of a room has read, by their signed word.
+    Ticks(RoomId),
     /// Lists open rooms.
     Lobby,
     /// Lists the account's own devices.
@@ -188,6 +205,10 @@ pub enum Command {
     Stop,
 }
 
+/// A face's own name for a row of the outbox, from queueing it on; it ends with the client.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RowTag(pub u64);
+
 /// A room to be made.
 #[derive(Debug, Clone)]
 pub struct NewRoom {
@@ -214,6 +235,8 @@ pub struct NewAsk {
     pub attached: Vec<Seq>,
     /// The ask that this one repeats.
     pub again: Option<Seq>,
+    /// How the face names the row of the outbox.
+    pub tag: Option<RowTag>,
 }
 
 /// What an agent says of itself.
@@ -299,6 +322,47 @@ pub struct LobbyRoom {
     pub is_member: bool,
 }
 
+/// An invite of this account, as the server keeps it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InviteView {
+    /// Its public name.
+    pub token: InviteToken,
+    /// How often it may still be used.
+    pub uses_left: u32,
+    /// When it ends.
+    pub expires: TimeMs,
+    /// The rooms that joiners are added to.
+    pub rooms: Vec<RoomId>,
+    /// Whether it was made on this device, which then lets joiners in.
+    pub is_of_this_device: bool,
+}
+
+/// How far somebody has read, by a signed tick.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TickView {
+    /// Who.
+    pub account: AccountId,
+    /// By which name.
+    pub handle: String,
+    /// Up to where.
+    pub upto: Seq,
+    /// Whether the signature holds over this device's own log; else it is only the server's word.
+    pub is_verified: bool,
+}
+
+/// A message that waits with the server until it is due.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ScheduleView {
+    /// Where.
+    pub room: RoomId,
+    /// Its number, for taking it back.
+    pub id: u64,
+    /// When it is due.
+    pub due: TimeMs,
+    /// What it says; `None` if this device cannot open it.
+    pub content: Option<Content>,
+}
+
 /// How a command ended well.
 #[derive(Debug, Clone)]
 pub enum Done {
@@ -313,6 +377,12 @@ pub enum Done {
     Room(RoomId),
     /// The link that was made.
     Invite(InviteLink),
+    /// The account's invites.
+    Invites(Vec<InviteView>),
+    /// How far members have read.
+    Ticks(Vec<TickView>),
+    /// What is scheduled, by time.
+    Schedules(Vec<ScheduleView>),
     /// The open rooms.
     Lobby(Vec<LobbyRoom>),
     /// The own devices.

@@ -4,6 +4,7 @@
 
 use std::time::Duration;
 
+use super::command::RowTag;
 use super::entry::EntryContent;
 use crate::crypto::card::AgentCard;
 use crate::crypto::commit::{AgentScope, HistoryRule, Role, RoomKind, RoomMode};
@@ -323,6 +324,8 @@ impl std::fmt::Debug for StreamView {
 pub struct OutboxView {
     /// Its number on this device.
     pub local_id: u64,
+    /// The name that the face gave it, if it was queued by this client.
+    pub tag: Option<RowTag>,
     /// The room.
     pub room: RoomId,
     /// What it says.

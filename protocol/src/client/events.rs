@@ -22,9 +22,11 @@ pub(super) const REPLAY_MAX: u32 = 64;
 
 /// Entries of a room that a slow face has yet to hear, all from `from` on.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Backlog {
-    pub(super) room: RoomId,
-    pub(super) from: Seq,
+pub struct Backlog {
+    /// The room.
+    pub room: RoomId,
+    /// The first entry that is missing.
+    pub from: Seq,
 }
 
 /// The face's end of the event queue.
@@ -138,7 +140,7 @@ impl EventQueue {
     }
 
     /// Tells the face something.
-    pub(super) fn tell(&self, event: ClientEvent) {
+    pub(super) fn emit(&self, event: ClientEvent) {
         let mut state = self.lock();
         if state.is_abandoned {
             return;
@@ -294,7 +296,7 @@ pub(super) mod tests {
         let queue = events.queue();
         let n_entries = ENTRIES_MAX as u64 + 10;
         for seq in 1..=n_entries {
-            queue.tell(ClientEvent::Entry(Box::new(entry(seq))));
+            queue.emit(ClientEvent::Entry(Box::new(entry(seq))));
         }
         assert_eq!(heard(&mut events), Vec::<u64>::new(), "all of the room went to the backlog");
         let mut told = Vec::new();
@@ -313,14 +315,14 @@ pub(super) mod tests {
         let mut events = Events::new(asks.downgrade());
         let queue = events.queue();
         for n_times in 0..(2 * NOTICES_MAX) {
-            queue.tell(ClientEvent::Typing {
+            queue.emit(ClientEvent::Typing {
                 room: RoomId::ZERO,
                 account: AccountId::ZERO,
                 is_typing: n_times % 2 == 0,
             });
-            queue.tell(ClientEvent::Notice { room: None, text: n_times.to_string() });
+            queue.emit(ClientEvent::Notice { room: None, text: n_times.to_string() });
         }
-        queue.tell(ClientEvent::Alarm {
+        queue.emit(ClientEvent::Alarm {
             room: None,
             account: None,
             cause: crate::client::AlarmCause::Fork,

@@ -76,11 +76,11 @@ impl Client {
     /// # Errors
     ///
     /// If the thread or its runtime cannot be made. Retrying seldom helps.
-    pub fn start(config: ClientConfig, replica: Arc<dyn Replica>) -> io::Result<(Self, Events)> {
+    pub fn start(config: ClientConfig, replica: Replica) -> io::Result<(Self, Events)> {
         let (asks, inbox) = mpsc::channel(COMMANDS_MAX);
         let (sender, connection) = watch::channel(ConnectionState::Connecting);
         let events = Events::new(asks.downgrade());
-        super::engine::spawn(config, replica, inbox, events.queue(), sender)?;
+        super::shell::spawn(config, replica, inbox, events.queue(), sender)?;
         Ok((Self { asks, connection }, events))
     }
 

@@ -7,7 +7,7 @@ mod bot;
 mod clock;
 mod command;
 mod connect;
-mod engine;
+pub mod core;
 mod entry;
 mod event;
 mod events;
@@ -15,19 +15,19 @@ mod handle;
 #[cfg(feature = "home")]
 pub mod home;
 mod identity;
-mod link;
 mod login;
-mod memory;
+mod methods;
 mod record;
 mod register;
 mod replica;
+pub mod shell;
 mod trust;
 
 pub use bot::{Bot, BotError, Heard};
 pub use clock::{Clock, SystemClock};
 pub use command::{
-    Answered, Command, CommandError, Done, Envelope, InviteLink, LobbyRoom, NewAsk, NewCard,
-    NewRoom, PersonRef,
+    Answered, Command, CommandError, Done, Envelope, InviteLink, InviteView, LobbyRoom, NewAsk,
+    NewCard, NewRoom, PersonRef, RowTag, ScheduleView, TickView,
 };
 pub use connect::{ConnectError, StreamError};
 pub use entry::{Change, EntryContent, StoredContent};
@@ -40,11 +40,19 @@ pub use events::Events;
 pub use handle::{Client, ClientConfig};
 pub use identity::{Forgetful, HpkeEntry, Identity, KeyKeeper};
 pub use login::LoginError;
-pub use memory::MemoryReplica;
+pub use methods::TimelinePage;
 pub use record::{
-    Batch, Commitment, Contact, DeviceLane, EntryRecord, OutboxRow, OwnInvite, PinSource,
-    RoomFacts, RoomRecord, RowState, SealedMessage, ServerRecord,
+    Batch, Contact, DeviceLane, EntryRecord, MarkHistograms, OutboxRow, OwnInvite, PinSource,
+    RoomFacts, RoomMarks, RoomRecord, RowState, SealedMessage, ServerRecord, StoredCommit,
+    UnfinishedAnswer,
 };
 pub use register::{Applicant, Enrolment, RegisterError, Registered, Visit};
-pub use replica::{CLOCK_SKEW, DrainGuard, Replica, Sealer, StorageError, Stored};
+/// What the storage of a replica is made of; for those who bring their own.
+pub mod storage {
+    pub use super::replica::{Key, KeyValue, MemoryRows, Rows, RowsMut, Span, Table, Value};
+}
+
+pub use replica::{
+    DrainGuard, LoadedRoom, RelationRow, Replica, Sealer, StorageError, Stored, Write, Written,
+};
 pub use trust::{Expected, Shown, TrustAsk, TrustError, pin_words};

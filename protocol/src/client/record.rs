@@ -73,11 +73,15 @@ pub struct RoomRecord {
     pub seq: Seq,
     /// `H` there; `H_0` is the room's identifier.
     pub hash: Hash,
-    /// Everything else.
+    /// What the room is.
     pub facts: RoomFacts,
+    /// Where this account stands in it.
+    pub marks: RoomMarks,
+    /// Where all stand in it.
+    pub histograms: MarkHistograms,
 }
 
-/// What is known of a room besides its log. Name and topic are stored sealed.
+/// What a room is: changes rarely.
 #[derive(Clone, PartialEq, Eq)]
 pub struct RoomFacts {
     /// The server's short number.
@@ -94,24 +98,34 @@ pub struct RoomFacts {
     pub topic: String,
     /// Whether this account is a member now.
     pub is_member: bool,
+    /// The first entry from which the log is kept without a hole up to the cursor.
+    pub held_from: Seq,
+    /// Why sending is stopped here for good, after an alarm; survives restarts.
+    pub stopped: Option<String>,
+}
+
+/// Where this account stands in a room: changes with every message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct RoomMarks {
     /// The newest position the server announced.
     pub announced: Seq,
     /// The own read mark, the server's word.
     pub read_upto: Seq,
-    /// The own delivered mark that was last told to the server.
+    /// The own delivered mark that was last reported to the server.
     pub delivered_upto: Seq,
     /// Countable entries above the read mark, the server's count.
     pub n_unread: u32,
     /// When the newest entry was stored.
     pub active_at: TimeMs,
+}
+
+/// Where all accounts stand in a room.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct MarkHistograms {
     /// How many accounts have received how far.
     pub delivered: Vec<MarkStep>,
     /// How many accounts have read how far.
     pub read: Vec<MarkStep>,
-    /// The first entry from which the log is kept without a hole up to the cursor.
-    pub held_from: Seq,
-    /// Why sending is stopped here for good, after an alarm; survives restarts.
-    pub stopped: Option<String>,
 }
 
 impl RoomFacts {
@@ -125,13 +139,6 @@ impl RoomFacts {
             name: String::new(),
             topic: String::new(),
             is_member: true,
-            announced: Seq(0),
-            read_upto: Seq(0),
-            delivered_upto: Seq(0),
-            n_unread: 0,
-            active_at: TimeMs(0),
-            delivered: Vec::new(),
-            read: Vec::new(),
             held_from: Seq(1),
             stopped: None,
         }
@@ -146,7 +153,6 @@ impl fmt::Debug for RoomFacts {
             .field("kind", &self.kind)
             .field("mode", &self.mode)
             .field("is_member", &self.is_member)
-            .field("announced", &self.announced.0)
             .finish_non_exhaustive()
     }
 }
@@ -157,7 +163,7 @@ pub struct Batch {
     /// Entries to be read by people, rising; older ones than the cursor when pages are filled in.
     pub entries: Vec<EntryRecord>,
     /// Commits, rising; also those before this account joined.
-    pub commits: Vec<Commitment>,
+    pub commits: Vec<StoredCommit>,
     /// Where the verified log ends after this batch; `None` for older pages.
     pub cursor: Option<(Seq, Hash)>,
     /// The counter lanes that changed, as of the cursor.
@@ -166,7 +172,7 @@ pub struct Batch {
 
 /// A verified commit, by which a room's state is rebuilt at start-up.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Commitment {
+pub struct StoredCommit {
     /// Its place.
     pub seq: Seq,
     /// The server's time.
@@ -277,6 +283,24 @@ pub enum RowState {
     Withdrawn,
 }
 
+impl RowState {
+    /// The name of the state, without what belongs to it.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Queued => "queued",
+            Self::Sent { .. } => "sent",
+            Self::Accepted { .. } => "accepted",
+            Self::Failed { .. } => "failed",
+            Self::Withdrawn => "withdrawn",
+        }
+    }
+
+    /// Whether nothing will happen to the row any more.
+    pub fn is_settled(&self) -> bool {
+        matches!(self, Self::Accepted { .. } | Self::Withdrawn)
+    }
+}
+
 /// An invite of this account, with the secret that joiners prove to know (CRYPTO B7).
 #[derive(Clone, PartialEq, Eq, ZeroizeOnDrop)]
 pub struct OwnInvite {
@@ -296,6 +320,25 @@ pub struct OwnInvite {
 impl fmt::Debug for OwnInvite {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "OwnInvite({:?})", self.token)
+    }
+}
+
+/// How far an agent has come with an answer it began, for its next start. `Debug` hides the text.
+#[derive(Clone, PartialEq, Eq)]
+pub struct UnfinishedAnswer {
+    /// The room of the question.
+    pub room: RoomId,
+    /// The place of the question.
+    pub ask: Seq,
+    /// How often the model was asked.
+    pub n_tries: u8,
+    /// As much of the answer as people have seen.
+    pub text: String,
+}
+
+impl fmt::Debug for UnfinishedAnswer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "UnfinishedAnswer({} {}, {} bytes)", self.room.short(), self.ask, self.text.len())
     }
 }
 

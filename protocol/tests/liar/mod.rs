@@ -9,8 +9,7 @@ use std::time::Duration;
 
 use mathia_protocol::client::{
     Applicant, Client, ClientConfig, ClientEvent, Clock as _, Command, Done, EntryContent, Events,
-    Forgetful, Identity, MemoryReplica, NewRoom, OutboxState, PersonRef, Replica, SystemClock,
-    TrustAsk, Visit,
+    Forgetful, Identity, NewRoom, OutboxState, PersonRef, Replica, SystemClock, TrustAsk, Visit,
 };
 use mathia_protocol::crypto::content::Content;
 use mathia_protocol::crypto::user_chain::{AccountKind, DeviceLabel};
@@ -56,7 +55,7 @@ impl Person {
             operator: String::new(),
         };
         let registered = visit.enrol(&mut rand::rng(), applicant).finish().await?;
-        let replica: Arc<dyn Replica> = Arc::new(MemoryReplica::new());
+        let replica: Replica = Replica::in_memory();
         replica.put_server(&registered.server)?;
         let (address, identity) = (registered.server.address.clone(), registered.identity);
         let mut config = ClientConfig::new(address, identity.duplicate(), Arc::new(Forgetful));
@@ -81,7 +80,7 @@ impl Person {
 
     /// Says something and waits until the server has taken it.
     pub(crate) async fn says(&mut self, room: RoomId, text: &str) -> TestResult {
-        let queued = self.client.run(Command::Send { room, text: text.into() }).await?;
+        let queued = self.client.run(Command::Send { room, text: text.into(), tag: None }).await?;
         let Done::Queued { local_id } = queued else { return Err("not queued".into()) };
         self.wait_for("an ack", |event| match event {
             ClientEvent::Outbox(view) if view.local_id == local_id => {

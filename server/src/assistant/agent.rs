@@ -8,8 +8,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use mathia_protocol::client::{
-    CLOCK_SKEW, Client, ClientEvent, Clock, Command, CommandError, ConnectionState, Done,
-    EntryContent, EntryView, Events, NewCard, Replica, RowState, Stored,
+    Client, ClientEvent, Clock, Command, CommandError, ConnectionState, Done, EntryContent,
+    EntryView, Events, NewCard, Replica, RowState, Stored,
 };
 use mathia_protocol::crypto::card::AgentCard;
 use mathia_protocol::crypto::content::{Answer, Ask, Content, Outcome};
@@ -39,7 +39,7 @@ const RETRY_PAUSE: Duration = Duration::from_secs(1);
 /// What an agent needs.
 pub(super) struct Parts {
     pub(super) client: Client,
-    pub(super) replica: Arc<dyn Replica>,
+    pub(super) replica: Replica,
     pub(super) provider: Arc<dyn Provider>,
     pub(super) account: AccountId,
     pub(super) card: NewCard,
@@ -87,10 +87,10 @@ struct Open {
 
 impl Agent {
     pub(super) fn new(parts: Parts) -> Stored<Self> {
-        let (journal, begun) = Journal::open(Arc::clone(&parts.replica))?;
+        let (journal, begun) = Journal::open(parts.replica.clone())?;
         let (client, provider) = (parts.client.clone(), Arc::clone(&parts.provider));
         let promise = promise(parts.account, &parts.card);
-        let settled = Settled::open(Arc::clone(&parts.replica))?;
+        let settled = Settled::open(parts.replica.clone())?;
         Ok(Self {
             parts,
             answering: Answering { client, provider, journal },
@@ -178,7 +178,7 @@ impl Agent {
         self.has_looked_back = true;
         let handles = self.handles().await;
         let settled = |room| self.settled.upto(room);
-        let found = backlog::read(self.parts.replica.as_ref(), self.parts.account, settled)?;
+        let found = backlog::read(&self.parts.replica, self.parts.account, settled)?;
         self.met.extend(&found.answered);
         for Waiting { place, asker, time, ask, is_stopped } in &found.waiting {
             let handle = handles.get(asker).map(String::as_str);
@@ -242,7 +242,7 @@ impl Agent {
         let cancel = CancellationToken::new();
         self.open.insert(place, Open { asker, cancel: cancel.clone() });
         let (answering, permits) = (self.answering.clone(), Arc::clone(&self.permits));
-        let (replica, key_patience) = (Arc::clone(&self.parts.replica), self.parts.key_patience);
+        let (replica, key_patience) = (self.parts.replica.clone(), self.parts.key_patience);
         let ready = |outcome, cause: &str, text: String| {
             let source = answering.provider.source();
             let cause = shortened(cause, CAUSE_LEN_MAX);
@@ -270,7 +270,7 @@ impl Agent {
                     answering.run(place, &question, n_tries, &cancel).await
                 }
             };
-            deliver(&answering, replica.as_ref(), place, answer, key_patience).await;
+            deliver(&answering, &replica, place, answer, key_patience).await;
             place
         });
     }
@@ -278,9 +278,8 @@ impl Agent {
     /// The time by the server's clock, which stamps the questions: an agent elsewhere may have a
     /// clock that is wrong.
     fn servers_now(&self) -> TimeMs {
-        let skew = self.parts.replica.setting(CLOCK_SKEW).ok().flatten();
-        let skew = skew.and_then(|bytes| bytes.try_into().ok()).map_or(0, i64::from_be_bytes);
-        TimeMs(self.parts.clock.now().0.saturating_add_signed(skew))
+        let ahead_ms = self.parts.replica.clock_skew_ms().ok().flatten().unwrap_or(0);
+        TimeMs(self.parts.clock.now().0.saturating_add_signed(ahead_ms))
     }
 
     /// A question needs nothing any more.
@@ -315,7 +314,7 @@ enum Task {
 /// nothing comes.
 async fn deliver(
     answering: &Answering,
-    replica: &dyn Replica,
+    replica: &Replica,
     place: Place,
     answer: Answer,
     key_patience: Duration,
@@ -361,7 +360,7 @@ async fn queue(answering: &Answering, place: Place, answer: Answer) -> Option<u6
 /// Waits until an answer has left; `false` if it still waits for a key while the server is there.
 async fn is_sent(
     answering: &Answering,
-    replica: &dyn Replica,
+    replica: &Replica,
     local_id: u64,
     patience: Duration,
 ) -> bool {

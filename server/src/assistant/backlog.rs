@@ -38,7 +38,7 @@ pub(super) struct Backlog {
 
 /// Reads all rooms of an agent, each from behind `settled`.
 pub(super) fn read(
-    replica: &dyn Replica,
+    replica: &Replica,
     agent: AccountId,
     settled: impl Fn(RoomId) -> Seq,
 ) -> Stored<Backlog> {
@@ -68,7 +68,7 @@ struct Reading {
 impl Reading {
     fn read(
         mut self,
-        replica: &dyn Replica,
+        replica: &Replica,
         agent: AccountId,
         (room, mut after): Place,
         backlog: &mut Backlog,
@@ -109,7 +109,7 @@ impl Reading {
 
 #[cfg(test)]
 mod tests {
-    use mathia_protocol::client::{Batch, EntryRecord, MemoryReplica, RoomFacts};
+    use mathia_protocol::client::{Batch, EntryRecord, RoomFacts};
     use mathia_protocol::crypto::content::{Answer, Outcome, Stop};
     use mathia_protocol::id::{DeviceId, Hash};
     use mathia_protocol::wire::EntryBody;
@@ -144,8 +144,8 @@ mod tests {
     }
 
     /// A replica with one room, in which this was said, from place 1 on.
-    fn replica(said: Vec<(AccountId, Content)>) -> MemoryReplica {
-        let replica = MemoryReplica::new();
+    fn replica(said: Vec<(AccountId, Content)>) -> Replica {
+        let replica = Replica::in_memory();
         replica.put_room(ROOM, &RoomFacts::unknown()).unwrap();
         let entries = said.into_iter().zip(1..).map(|((author, content), seq)| EntryRecord {
             seq: Seq(seq),
@@ -160,7 +160,7 @@ mod tests {
         });
         let entries: Vec<_> = entries.collect();
         let cursor = Some((Seq(entries.len() as u64), Hash::ZERO));
-        replica.apply(ROOM, &Batch { entries, cursor, ..Batch::default() }).unwrap();
+        replica.apply(ROOM, Batch { entries, cursor, ..Batch::default() }).unwrap();
         replica
     }
 

@@ -1,15 +1,13 @@
 //! What the agent has begun, so that a restart knows: in the sealed rows of its own replica.
 //!
-//! A fixed number of places, one for each answer under way; an empty one is free. Owns nothing about
-//! what a restart then does, see [`super::judge`].
+//! A bounded number of answers, one row for each that is under way. Owns nothing about what a restart
+//! then does, see [`super::judge`].
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use mathia_protocol::client::{Replica, Stored};
-use mathia_protocol::crypto::ce::{CeError, Reader, Writer};
+use mathia_protocol::client::{Replica, Stored, UnfinishedAnswer};
 use mathia_protocol::id::{RoomId, Seq};
-use mathia_protocol::limits::ANSWER_TEXT_LEN_MAX;
 
 use super::judge::Begun;
 use crate::limits::ANSWERS_UNDER_WAY_MAX;
@@ -20,79 +18,63 @@ pub(super) type Place = (RoomId, Seq);
 /// The journal of one agent.
 #[derive(Debug, Clone)]
 pub(super) struct Journal {
-    replica: Arc<dyn Replica>,
-    slots: Arc<Mutex<HashMap<Place, usize>>>,
+    replica: Replica,
+    /// The answers that have a row.
+    noted: Arc<Mutex<HashSet<Place>>>,
 }
 
 impl Journal {
     /// Opens the journal; also says what earlier lives have begun and not ended.
-    pub(super) fn open(replica: Arc<dyn Replica>) -> Stored<(Self, HashMap<Place, Begun>)> {
-        let (mut slots, mut found) = (HashMap::new(), HashMap::new());
-        for slot in 0..ANSWERS_UNDER_WAY_MAX {
-            let Some(bytes) = replica.setting(&slot_name(slot))? else { continue };
-            if let Ok((place, begun)) = decode(&bytes) {
-                slots.insert(place, slot);
-                found.insert(place, begun);
-            }
-        }
-        Ok((Self { replica, slots: Arc::new(Mutex::new(slots)) }, found))
+    pub(super) fn open(replica: Replica) -> Stored<(Self, HashMap<Place, Begun>)> {
+        let found: HashMap<Place, Begun> = replica
+            .unfinished_answers()?
+            .into_iter()
+            .map(|kept| ((kept.room, kept.ask), Begun { n_tries: kept.n_tries, text: kept.text }))
+            .collect();
+        let noted = found.keys().copied().collect();
+        Ok((Self { replica, noted: Arc::new(Mutex::new(noted)) }, found))
     }
 
-    /// Notes how far an answer is. Without a free place nothing is noted: then a restart knows less.
+    /// Notes how far an answer is. Beyond the bound nothing is noted: then a restart knows less.
     pub(super) fn note(&self, place: Place, begun: &Begun) -> Stored<()> {
-        let slot = {
-            let mut slots = self.slots();
-            let taken: Vec<usize> = slots.values().copied().collect();
-            let free = (0..ANSWERS_UNDER_WAY_MAX).find(|slot| !taken.contains(slot));
-            match (slots.get(&place), free) {
-                (Some(slot), _) => *slot,
-                (None, Some(slot)) => {
-                    slots.insert(place, slot);
-                    slot
-                }
-                (None, None) => return Ok(()),
+        {
+            let mut noted = self.noted();
+            if !noted.contains(&place) && noted.len() >= ANSWERS_UNDER_WAY_MAX {
+                return Ok(());
             }
-        };
-        self.replica.put_setting(&slot_name(slot), &encode(place, begun))
+            noted.insert(place);
+        }
+        let ((room, ask), n_tries, text) = (place, begun.n_tries, begun.text.clone());
+        self.replica.put_unfinished_answer(&UnfinishedAnswer { room, ask, n_tries, text })
     }
 
     /// Forgets an answer that is in the outbox.
     pub(super) fn forget(&self, place: Place) -> Stored<()> {
-        let Some(slot) = self.slots().remove(&place) else { return Ok(()) };
-        self.replica.put_setting(&slot_name(slot), &[])
+        if !self.noted().remove(&place) {
+            return Ok(());
+        }
+        self.replica.forget_unfinished_answer(place.0, place.1)
     }
 
-    fn slots(&self) -> MutexGuard<'_, HashMap<Place, usize>> {
+    fn noted(&self) -> MutexGuard<'_, HashSet<Place>> {
         // Every change is one call, so a panic elsewhere leaves it whole.
-        self.slots.lock().unwrap_or_else(PoisonError::into_inner)
+        self.noted.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-fn slot_name(slot: usize) -> String {
-    format!("assistant/under_way/{slot}")
-}
-
-fn encode((room, ask): Place, begun: &Begun) -> Vec<u8> {
-    let mut writer = Writer::with_capacity(64 + begun.text.len());
-    writer.fixed(&room.0).u64(ask.0).u8(begun.n_tries).bytes(begun.text.as_bytes()).finish()
-}
-
-fn decode(bytes: &[u8]) -> Result<(Place, Begun), CeError> {
-    let mut r = Reader::new(bytes);
-    let place = (RoomId(r.array()?), Seq(r.u64()?));
-    let n_tries = r.u8()?;
-    let text = r.text(ANSWER_TEXT_LEN_MAX, "answer")?.to_owned();
-    r.finish()?;
-    Ok((place, Begun { n_tries, text }))
 }
 
 #[cfg(test)]
 mod tests {
-    use mathia_protocol::client::MemoryReplica;
+    use mathia_protocol::client::RoomFacts;
 
     use super::*;
 
     const ASK: Place = (RoomId([1; 32]), Seq(7));
+
+    fn replica() -> Replica {
+        let replica = Replica::in_memory();
+        replica.put_room(ASK.0, &RoomFacts::unknown()).unwrap();
+        replica
+    }
 
     fn begun(text: &str) -> Begun {
         Begun { n_tries: 1, text: text.to_owned() }
@@ -100,8 +82,8 @@ mod tests {
 
     #[test]
     fn a_restart_finds_what_was_begun_and_not_ended() {
-        let replica: Arc<dyn Replica> = Arc::new(MemoryReplica::new());
-        let (journal, found) = Journal::open(Arc::clone(&replica)).unwrap();
+        let replica = replica();
+        let (journal, found) = Journal::open(replica.clone()).unwrap();
         assert!(found.is_empty());
         let other = (ASK.0, Seq(9));
         journal.note(ASK, &begun("")).unwrap();
@@ -114,8 +96,8 @@ mod tests {
 
     #[test]
     fn a_place_that_was_given_back_is_used_again() {
-        let replica: Arc<dyn Replica> = Arc::new(MemoryReplica::new());
-        let (journal, _) = Journal::open(Arc::clone(&replica)).unwrap();
+        let replica = replica();
+        let (journal, _) = Journal::open(replica.clone()).unwrap();
         for n in 0..3 * ANSWERS_UNDER_WAY_MAX as u64 {
             journal.note((ASK.0, Seq(n)), &begun("x")).unwrap();
             journal.forget((ASK.0, Seq(n))).unwrap();

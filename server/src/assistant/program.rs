@@ -91,11 +91,11 @@ async fn run(
     let failed =
         |error: &dyn std::fmt::Display| CommandError::new(EXIT_FAILED, error.to_string(), "");
     let account = joined.identity.account;
-    let replica: Arc<dyn Replica> = joined.replica;
+    let replica: Replica = joined.replica;
     let mut client_config = ClientConfig::new(address, joined.identity, home.keeper());
     client_config.patience = PATIENCE;
     let (client, events) =
-        Client::start(client_config, Arc::clone(&replica)).map_err(|error| failed(&error))?;
+        Client::start(client_config, replica.clone()).map_err(|error| failed(&error))?;
     let clock = Arc::new(SystemClock);
     let parts = Parts { client, replica, provider, account, card, clock, key_patience };
     let agent = Agent::new(parts).map_err(|error| failed(&error))?;

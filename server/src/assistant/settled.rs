@@ -4,7 +4,6 @@
 //! more than once (a question that is shown with a later one, for instance).
 
 use std::collections::HashMap;
-use std::sync::Arc;
 
 use mathia_protocol::client::{Replica, Stored};
 use mathia_protocol::id::{RoomId, Seq};
@@ -14,19 +13,16 @@ use super::journal::Place;
 /// The marks of one agent.
 #[derive(Debug)]
 pub(super) struct Settled {
-    replica: Arc<dyn Replica>,
+    replica: Replica,
     upto: HashMap<RoomId, Seq>,
 }
 
 impl Settled {
     /// Reads the marks of all rooms.
-    pub(super) fn open(replica: Arc<dyn Replica>) -> Stored<Self> {
+    pub(super) fn open(replica: Replica) -> Stored<Self> {
         let mut upto = HashMap::new();
         for room in replica.rooms()? {
-            let bytes = replica.setting(&name(room.room))?;
-            if let Some(bytes) = bytes.and_then(|bytes| bytes.try_into().ok()) {
-                upto.insert(room.room, Seq(u64::from_be_bytes(bytes)));
-            }
+            upto.insert(room.room, replica.asks_settled_upto(room.room)?);
         }
         Ok(Self { replica, upto })
     }
@@ -47,25 +43,19 @@ impl Settled {
             return Ok(());
         }
         self.upto.insert(room, upto);
-        self.replica.put_setting(&name(room), &upto.0.to_be_bytes())
+        self.replica.put_asks_settled_upto(room, upto)
     }
-}
-
-fn name(room: RoomId) -> String {
-    format!("assistant/settled/{}", room.to_hex())
 }
 
 #[cfg(test)]
 mod tests {
-    use mathia_protocol::client::MemoryReplica;
-
     use super::*;
 
     const ROOM: RoomId = RoomId([1; 32]);
 
     #[test]
     fn a_mark_moves_forward_only_and_covers_all_before_it() {
-        let mut settled = Settled::open(Arc::new(MemoryReplica::new())).unwrap();
+        let mut settled = Settled::open(Replica::in_memory()).unwrap();
         assert!(!settled.has((ROOM, Seq(1))));
         settled.note(ROOM, Seq(7)).unwrap();
         settled.note(ROOM, Seq(3)).unwrap();

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use mathia_protocol::client::{Command, PersonRef, Replica as _};
+use mathia_protocol::client::{Command, PersonRef};
 use mathia_protocol::id::{RoomId, Seq};
 use mathia_protocol::name::Handle;
 

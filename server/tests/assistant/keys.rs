@@ -3,9 +3,7 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use mathia_protocol::client::{
-    ClientEvent, Command, Replica as _, RowState, StoredContent, UnreadableCause,
-};
+use mathia_protocol::client::{ClientEvent, Command, RowState, StoredContent, UnreadableCause};
 use mathia_protocol::crypto::commit::{AgentScope, Commit};
 use mathia_protocol::crypto::content::{Content, Outcome};
 use mathia_protocol::crypto::epoch::{RoomKey, SenderKey};

@@ -3,7 +3,7 @@
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
-use mathia_protocol::client::{Replica as _, StoredContent, UnreadableCause};
+use mathia_protocol::client::{StoredContent, UnreadableCause};
 use mathia_protocol::crypto::content::Content;
 use mathia_protocol::crypto::epoch::{EpochSecret, RoomKey, SenderKey};
 use mathia_protocol::crypto::message::{Message, MessageContext, OpenWith};

@@ -83,7 +83,7 @@ impl Stage {
 }
 
 /// Makes the assistant's account, by whatever client.
-pub(crate) async fn enrols_agent(invite: &str) -> TestResult<(Identity, Arc<dyn Replica>)> {
+pub(crate) async fn enrols_agent(invite: &str) -> TestResult<(Identity, Replica)> {
     enrols_as(AccountKind::Agent, Handle::ASSISTANT, invite, now()).await
 }
 

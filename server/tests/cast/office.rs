@@ -1,8 +1,6 @@
 //! Behind the counter of a town: its operator, its database, second devices.
 
-use std::sync::Arc;
-
-use mathia_protocol::client::{HpkeEntry, MemoryReplica, Replica};
+use mathia_protocol::client::{HpkeEntry, Replica};
 use mathia_protocol::crypto::commit::Commit;
 use mathia_protocol::crypto::identity::SigningKey;
 use mathia_protocol::crypto::user_chain::{
@@ -62,7 +60,7 @@ impl Town {
         let link = chain.next_link(body, created, person.device()).sign(&person.identity.signing);
         let mut session = Session::login(self.address, &person.identity).await?;
         session.ask(Request::PutLink { link: link.0 }).await?;
-        let replica: Arc<dyn Replica> = Arc::new(MemoryReplica::new());
+        let replica: Replica = Replica::in_memory();
         if let Some(server) = person.replica.server()? {
             replica.put_server(&server)?;
         }

@@ -24,7 +24,7 @@ pub(crate) struct Person {
     pub(crate) events: Events,
     address: SocketAddr,
     pub(crate) identity: Identity,
-    pub(crate) replica: Arc<dyn Replica>,
+    pub(crate) replica: Replica,
     /// What this person's machine believes to be the time.
     clock: Arc<dyn Clock>,
 }
@@ -35,11 +35,11 @@ impl Person {
         handle: &str,
         address: SocketAddr,
         identity: Identity,
-        replica: Arc<dyn Replica>,
+        replica: Replica,
         clock: Arc<dyn Clock>,
     ) -> TestResult<Self> {
         let config = config(address, &identity, &clock);
-        let (client, events) = Client::start(config, Arc::clone(&replica))?;
+        let (client, events) = Client::start(config, replica.clone())?;
         Ok(Self { handle: handle.to_owned(), client, events, address, identity, replica, clock })
     }
 
@@ -64,7 +64,7 @@ impl Person {
 
     /// Starts another process of the same device, on the same replica.
     pub(crate) fn again(&self) -> TestResult<Self> {
-        let (replica, clock) = (Arc::clone(&self.replica), Arc::clone(&self.clock));
+        let (replica, clock) = (self.replica.clone(), Arc::clone(&self.clock));
         Self::start(&self.handle, self.address, self.identity.duplicate(), replica, clock)
     }
 
@@ -110,7 +110,7 @@ impl Person {
 
     /// Puts a text into the outbox.
     pub(crate) async fn queues(&self, room: RoomId, text: &str) -> TestResult<u64> {
-        match self.does(Command::Send { room, text: text.to_owned() }).await? {
+        match self.does(Command::Send { room, text: text.to_owned(), tag: None }).await? {
             Done::Queued { local_id } => Ok(local_id),
             other => Err(format!("not queued: {other:?}").into()),
         }

@@ -4,9 +4,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use mathia_protocol::client::{
-    Applicant, Clock as _, Identity, MemoryReplica, Replica, TrustAsk, Visit,
-};
+use mathia_protocol::client::{Applicant, Clock as _, Identity, Replica, TrustAsk, Visit};
 use mathia_protocol::crypto::user_chain::{AccountKind, DeviceLabel};
 use mathia_protocol::id::{Hash, Realm, TimeMs};
 use mathia_server::config::RegistrationPolicy;
@@ -106,7 +104,7 @@ impl Town {
 }
 
 /// Makes an account by an invite, without a client yet.
-pub(crate) async fn enrols(handle: &str, invite: &str) -> TestResult<(Identity, Arc<dyn Replica>)> {
+pub(crate) async fn enrols(handle: &str, invite: &str) -> TestResult<(Identity, Replica)> {
     enrols_as(AccountKind::Human, handle, invite, now()).await
 }
 
@@ -116,7 +114,7 @@ pub(crate) async fn enrols_as(
     handle: &str,
     invite: &str,
     created: TimeMs,
-) -> TestResult<(Identity, Arc<dyn Replica>)> {
+) -> TestResult<(Identity, Replica)> {
     let visit = Visit::begin(invite.parse()?, Some(Arc::new(Trusting))).await?;
     let applicant = Applicant {
         handle: handle.parse()?,
@@ -125,7 +123,7 @@ pub(crate) async fn enrols_as(
         operator: String::new(),
     };
     let registered = visit.enrol(&mut rand::rng(), applicant).finish().await?;
-    let replica: Arc<dyn Replica> = Arc::new(MemoryReplica::new());
+    let replica: Replica = Replica::in_memory();
     replica.put_server(&registered.server)?;
     Ok((registered.identity, replica))
 }

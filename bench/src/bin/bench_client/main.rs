@@ -124,10 +124,10 @@ fn paths(town: &Town) -> Result<Paths, Box<dyn Error>> {
     Ok(Paths::find(|name| (name == "MATHIA_HOME").then(|| home.clone()), None)?)
 }
 
-fn replica(town: &Town) -> Result<(impl Replica + use<>, RoomId), Box<dyn Error>> {
+fn replica(town: &Town) -> Result<(Replica, RoomId), Box<dyn Error>> {
     let replica = paths(town)?.home().open()?.replica;
     let room = replica.rooms()?.first().ok_or("there is no room")?.room;
-    Ok((std::sync::Arc::into_inner(replica).ok_or("the replica is in use")?, room))
+    Ok((replica, room))
 }
 
 fn newest(town: &Town) -> Result<Seq, Box<dyn Error>> {
@@ -154,7 +154,7 @@ fn fill(town: &Town, n_messages: u64) -> Result<(), Box<dyn Error>> {
         }
         seq = last;
         batch.cursor = Some((Seq(seq), Hash([7; 32])));
-        replica.apply(room, &batch)?;
+        replica.apply(room, batch)?;
     }
     drop(replica);
     // What is still on its way to the disk would be waited for by the first that is measured.

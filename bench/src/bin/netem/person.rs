@@ -72,7 +72,7 @@ impl Person {
             while !is_over.get() {
                 ticks.tick().await;
                 let text = format!("{name} {}", n_said.get() + 1);
-                match client.run(Command::Send { room, text }).await {
+                match client.run(Command::Send { room, text, tag: None }).await {
                     Ok(Done::Queued { .. }) => n_said.set(n_said.get() + 1),
                     other => known.borrow_mut().fail(format!("{name} could not speak: {other:?}")),
                 }

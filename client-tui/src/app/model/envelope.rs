@@ -181,6 +181,7 @@ impl Envelope {
             promise: goes.promise,
             attached: self.attached().iter().map(|shown| shown.seq).collect(),
             again: self.again,
+            tag: None,
         })
     }
 }

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use mathia_protocol::client::{
-    ClientEvent, Command, EntryContent, EntryView, OutboxState, OutboxView, RoomView, StreamView,
-    TrustState,
+    ClientEvent, Command, EntryContent, EntryView, OutboxState, OutboxView, RoomView, RowTag,
+    StreamView, TrustState,
 };
 use mathia_protocol::crypto::commit::RoomKind;
 use mathia_protocol::crypto::content::Content;
@@ -245,18 +245,13 @@ fn outbox(model: &mut Model, view: &OutboxView) {
     let Some(room) = model.rooms.get_mut(&view.room) else { return };
     let text = SafeText::clean(view.text());
     let timeline = &mut room.timeline;
-    // The answer with the number may come after this: then the text tells which one it is.
-    let is_known = |pending: &Pending| pending.local_id == Some(view.local_id);
     let is_ask = matches!(view.content, Content::Ask(_));
-    let is_unnumbered = |pending: &Pending| {
-        let is_alike = pending.is_ask == is_ask && pending.text == text;
-        pending.local_id.is_none() && is_alike
-    };
-    if timeline.pending_mut(is_known).is_none()
-        && let Some(pending) = timeline.pending_mut(is_unnumbered)
-    {
+    // The answer with the number may come after this: the tag says which row it is.
+    let is_tagged = |pending: &Pending| view.tag == Some(RowTag(pending.key));
+    if let Some(pending) = timeline.pending_mut(is_tagged) {
         pending.local_id = Some(view.local_id);
     }
+    let is_known = |pending: &Pending| pending.local_id == Some(view.local_id);
     let state = match &view.state {
         OutboxState::Queued => PendingState::Queued,
         OutboxState::Sent => PendingState::Sent,

@@ -1,7 +1,7 @@
 //! The outbox: texts that wait to be sent, taking them back, sending refused ones again, and what
 //! keys do in its list.
 
-use mathia_protocol::client::Command;
+use mathia_protocol::client::{Command, RowTag};
 use mathia_protocol::id::RoomId;
 use mathia_protocol::name::Handle;
 
@@ -33,7 +33,7 @@ pub(super) fn queue(model: &mut Model, id: RoomId, text: &str) -> Effect {
         room.timeline.scroll = Scroll::Live;
         room.timeline.n_below = 0;
     }
-    let command = Command::Send { room: id, text: text.to_owned() };
+    let command = Command::Send { room: id, text: text.to_owned(), tag: Some(RowTag(key)) };
     Effect::Command { tag: CommandTag::Send { room: id, key }, command }
 }
 

@@ -19,17 +19,13 @@ use zeroize::Zeroizing;
 pub use self::enrol::HomeJoinError;
 pub use self::files::{FileError, make_private_dir, open_private, read_private, write_private};
 use self::keys::{save_keys, to_identity};
-pub use self::sqlite::SqliteReplica;
 use super::identity::{Identity, KeyKeeper};
 use super::record::ServerRecord;
-use super::replica::{Replica as _, StorageError};
+use super::replica::{Replica, StorageError};
 use crate::crypto::at_rest::{KeyFile, KeyFileError};
 use crate::crypto::user_link::{LinkBody, SignedLink};
 use crate::id::AccountId;
 use crate::name::Handle;
-
-/// Setting of the replica that holds the server's address from before the first login on.
-const ADDRESS: &str = "profile.address";
 
 /// Why a home cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -74,7 +70,7 @@ pub struct Joined {
     /// The keys of this device.
     pub identity: Identity,
     /// What this device keeps.
-    pub replica: Arc<SqliteReplica>,
+    pub replica: Replica,
     /// The server's address, `host:port`.
     pub address: String,
 }
@@ -96,7 +92,7 @@ pub enum Found {
     /// No key file.
     Nothing,
     /// Keys, but no account at the server as far as we know.
-    Unfinished(Box<Unfinished>, Arc<SqliteReplica>),
+    Unfinished(Box<Unfinished>, Replica),
     /// An account.
     Joined(Box<Joined>),
 }
@@ -142,13 +138,11 @@ impl Home {
             return Ok(Found::Nothing);
         };
         let keys = KeyFile::decode(&bytes, None)?;
-        let replica = SqliteReplica::open(&self.store(), &self.drain_lock(), &keys.replica_key)?;
-        let replica = Arc::new(replica);
+        let replica = Replica::open(&self.store(), &self.drain_lock(), &keys.replica_key)?;
         let links = replica.chain_links(keys.account)?;
         let genesis = SignedLink(links.into_iter().next().ok_or(HomeError::Torn)?);
         let handle = founder(&genesis, keys.account).ok_or(HomeError::Torn)?;
-        let address = replica.setting(ADDRESS)?.ok_or(HomeError::Torn)?;
-        let address = String::from_utf8(address).map_err(|_| HomeError::Torn)?;
+        let address = replica.address()?.ok_or(HomeError::Torn)?;
         let identity = to_identity(keys, handle);
         // The record of the server is written by the join that was answered.
         if !replica.is_joined()? {
@@ -184,15 +178,15 @@ impl Home {
         identity: &Identity,
         genesis: &SignedLink,
         address: &str,
-    ) -> Result<Arc<SqliteReplica>, HomeError> {
+    ) -> Result<Replica, HomeError> {
         make_private_dir(&self.dir)?;
         let replica_key = Zeroizing::new(rand::rng().random::<[u8; 32]>());
-        let replica = SqliteReplica::open(&self.store(), &self.drain_lock(), &replica_key)?;
+        let replica = Replica::open(&self.store(), &self.drain_lock(), &replica_key)?;
         replica.put_chain_links(identity.account, 1, std::slice::from_ref(&genesis.0))?;
-        replica.put_setting(ADDRESS, address.as_bytes())?;
+        replica.put_address(address)?;
         // The key file comes last: without it, there is no account here.
         save_keys(self, identity, &replica_key)?;
-        Ok(Arc::new(replica))
+        Ok(replica)
     }
 
     /// Notes that the server answered: from now on the home counts as joined.
@@ -200,7 +194,7 @@ impl Home {
     /// # Errors
     ///
     /// [`StorageError`] of the replica.
-    pub fn finish(replica: &SqliteReplica, server: &ServerRecord) -> Result<(), StorageError> {
+    pub fn finish(replica: &Replica, server: &ServerRecord) -> Result<(), StorageError> {
         replica.put_server(server)?;
         replica.mark_joined()
     }

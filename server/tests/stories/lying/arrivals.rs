@@ -44,7 +44,12 @@ async fn a_newcomer_sees_that_a_change_is_missing() -> TestResult {
     let (cause, text) = dan.is_alarmed().await?;
     assert_eq!(cause, AlarmCause::BrokenLog);
     assert!(text.contains("do not verify"), "{text}");
-    assert!(dan.client.run(Command::Send { room: scene.room, text: "hi".into() }).await.is_err());
+    assert!(
+        dan.client
+            .run(Command::Send { room: scene.room, text: "hi".into(), tag: None })
+            .await
+            .is_err()
+    );
     Ok(())
 }
 

@@ -121,7 +121,7 @@ pub(super) async fn may_not_speak(scene: &Scene, person: &Person) -> TestResult 
     let before = scene.liar.messages_of(person, scene.room).len();
     let view = person.sees(scene.room).await?;
     assert!(view.sending_stopped.is_some(), "the room shows why");
-    let send = Command::Send { room: scene.room, text: SECRET.to_owned() };
+    let send = Command::Send { room: scene.room, text: SECRET.to_owned(), tag: None };
     match person.client.run(send).await {
         Err(CommandError::Untrusted(_)) => {}
         other => return Err(format!("sending ended with {other:?}").into()),
