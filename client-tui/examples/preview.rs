@@ -97,6 +97,7 @@ impl Script {
         let state = OutboxState::Accepted { seq: mine.seq, time };
         self.tell(ClientEvent::Outbox(OutboxView {
             local_id,
+            tag: None,
             room,
             content: Content::Text(text),
             queued_at: time,

@@ -105,6 +105,18 @@ pub enum Verb {
         /// What; `-` (or nothing, in a pipe) reads it from stdin.
         text: Option<String>,
     },
+    /// Put an emoji on a message, or take yours back.
+    React {
+        /// Where.
+        room: String,
+        /// Which message, by its number.
+        seq: u64,
+        /// The emoji, or its name as :thumbsup:.
+        emoji: String,
+        /// Take it back.
+        #[arg(long)]
+        remove: bool,
+    },
     /// Ask the assistant, and print its answer as it comes.
     Ask {
         /// Where; without it, in the room you share with the assistant alone.

@@ -14,6 +14,7 @@ pub mod cli;
 pub mod clock;
 pub mod commands;
 pub mod config;
+mod emoji;
 pub mod exit;
 pub mod interactive;
 pub mod known_servers;

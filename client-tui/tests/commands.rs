@@ -52,6 +52,39 @@ fn three_people_talk_and_see_the_same_also_after_a_restart() {
     assert_eq!(people[1].room("team")["unread"], 0);
 }
 
+/// An emoji travels sealed as everything else; each sees whose last word it is, and nothing is unread.
+#[test]
+fn people_react_and_take_it_back_and_nothing_is_unread() {
+    let town = Town::start();
+    let people = town.team(&["ann", "bob"]);
+    let seq = people[0].says("team", "the release is out")["seq"].as_u64().unwrap();
+    let at = seq.to_string();
+    let reactions = |person: &Person| {
+        let messages = person.messages("team");
+        let message = messages.iter().find(|line| line["seq"] == seq).unwrap();
+        message["reactions"].clone()
+    };
+    assert!(reactions(&people[1]).is_null(), "no field where there is nothing");
+    let put = people[1].run(&["react", "team", &at, ":tada:", "--json"]).succeeds().json();
+    let put = &put[0];
+    assert_eq!((&put["type"], &put["emoji"]), (&"reaction".into(), &"🎉".into()));
+    assert_eq!((&put["target"], &put["removed"]), (&seq.into(), &false.into()));
+    people[0].run(&["react", "#team", &at, "🎉"]).succeeds();
+    let by = |names: &[&str]| serde_json::json!([{ "emoji": "🎉", "from": names }]);
+    people[0].waits_until("bob's emoji", |ann| reactions(ann) == by(&["bob", "ann"]));
+    assert_eq!(people[0].room("team")["unread"], 0);
+    people[1].run(&["react", "team", &at, "🎉", "--remove"]).succeeds();
+    people[0].waits_until("it is taken back", |ann| reactions(ann) == by(&["ann"]));
+    let log = people[0].run(&["history", "team"]).succeeds().out;
+    assert!(log.contains(&format!("* bob put 🎉 on message {seq}")), "{log}");
+    assert!(log.contains(&format!("* bob took 🎉 back from message {seq}")), "{log}");
+
+    // A word is no emoji, there is no such message, and a change of the room is none.
+    people[0].run(&["react", "team", &at, "hurray"]).ends_with(2);
+    people[0].run(&["react", "team", "9999", "🎉"]).ends_with(3);
+    people[0].run(&["react", "team", "1", "🎉"]).ends_with(2);
+}
+
 #[test]
 fn tail_prints_each_message_once_and_ends_when_told() {
     let town = Town::start();

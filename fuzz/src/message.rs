@@ -2,7 +2,7 @@
 
 use std::sync::LazyLock;
 
-use mathia_protocol::crypto::content::{Answer, Ask, Attached, Content, Outcome, Stop, Usage};
+use mathia_protocol::crypto::content::{Answer, Ask, Attached, Content, Emoji, Outcome, Reaction, Stop, Usage};
 use mathia_protocol::crypto::epoch::{EpochSecret, RoomKey, SenderKey};
 use mathia_protocol::crypto::identity::{HpkeSecret, Signature};
 use mathia_protocol::crypto::message::{
@@ -94,8 +94,8 @@ pub fn message(data: &[u8]) {
     }
 }
 
-/// What a member may have put inside: words, a question, its answer, and taking it back.
-fn texts() -> [(&'static str, Plaintext); 4] {
+/// What a member may have put inside: words, a question, its answer, taking it back, and an emoji.
+fn texts() -> [(&'static str, Plaintext); 5] {
     let (author, seq, text) = (ANN.account(), Seq(3), "hello".to_owned());
     let shown = Attached { seq, author, handle: "ann".to_owned(), time: TIME, text: text.clone() };
     let ask = Ask {
@@ -116,10 +116,13 @@ fn texts() -> [(&'static str, Plaintext); 4] {
         model: "small-4".to_owned(),
         usage: Some(Usage { prompt: 5, completion: 6, total: 11, is_estimated: true }),
     };
+    let emoji = Emoji::parse("\u{1F44D}").expect("a thumb");
+    let reaction = Reaction { target: seq, target_hash: [6; 16], emoji, is_removed: true };
     [
         ("padded", Plaintext { kind: 1, body: text.into_bytes() }),
         ("padded_ask", Content::Ask(Box::new(ask)).encode()),
         ("padded_answer", Content::Answer(Box::new(answer)).encode()),
+        ("padded_reaction", Content::Reaction(reaction).encode()),
         ("padded_stop", Content::Stop(Stop { agent: author, ask: Seq(7) }).encode()),
     ]
 }

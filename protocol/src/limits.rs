@@ -23,6 +23,9 @@ pub const MESSAGE_TEXT_LEN_MAX: usize = 16 * 1024;
 /// Text of an assistant's answer, in bytes of UTF-8: ten thousand tokens of any usual language. It
 /// still fits one entry, which still fits one frame.
 pub const ANSWER_TEXT_LEN_MAX: usize = 60 * 1024;
+/// The emoji of a reaction, in bytes of UTF-8: the longest in use (two people with skin tones,
+/// kissing) has 35.
+pub const EMOJI_LEN_MAX: usize = 64;
 /// Messages shown to an assistant with one question.
 pub const ASK_ATTACHED_MAX: usize = 200;
 /// Text about what broke an answer off, in bytes: a sentence.

@@ -10,7 +10,9 @@ use std::fmt::Write as _;
 use mathia_protocol::crypto::at_rest::{KeyFile, StoredHpke};
 use mathia_protocol::crypto::auth::{AuthScope, ExporterValue};
 use mathia_protocol::crypto::card::AgentCard;
-use mathia_protocol::crypto::content::{Answer, Ask, Attached, Content, Outcome, Stop, Usage};
+use mathia_protocol::crypto::content::{
+    Answer, Ask, Attached, Content, Emoji, Outcome, Reaction, Stop, Usage,
+};
 use mathia_protocol::crypto::delta::{AnswerId, DeltaContext, DeltaPlace, DeltaText, seal_delta};
 use mathia_protocol::crypto::epoch::{EpochSecret, RoomKey, SenderKey, key_commit};
 use mathia_protocol::crypto::file::{FileKey, FileSealer};
@@ -260,6 +262,9 @@ fn asking(samples: &mut Samples) {
     };
     samples.bytes("ask", &ask.encode());
     samples.bytes("stop", &Stop { agent: ACCOUNT, ask: Seq(9) }.encode());
+    let emoji = Emoji::parse("\u{1F44D}").expect("a thumb");
+    let reaction = Reaction { target: Seq(5), target_hash: [0xEF; 16], emoji, is_removed: false };
+    samples.bytes("reaction", &reaction.encode());
     let usage = Usage { prompt: 1, completion: 2, total: 3, is_estimated: true };
     let answer = Answer {
         ask: Seq(9),

@@ -67,6 +67,7 @@ fn limits() -> BTreeMap<&'static str, String> {
         FRAME_LEN_MAX_COMMIT,
         MESSAGE_TEXT_LEN_MAX,
         ANSWER_TEXT_LEN_MAX,
+        EMOJI_LEN_MAX,
         ASK_ATTACHED_MAX,
         CAUSE_LEN_MAX,
         DELTA_TEXT_LEN_MAX,

@@ -98,6 +98,10 @@ actions! {
     Withdraw = "withdraw", "withdraw";
     /// Sends a refused text again.
     Retry = "retry", "send again";
+    /// Chooses an emoji for the message.
+    React = "react", "react";
+    /// Puts the emoji used last on the message.
+    ReactAgain = "react_again", "your last emoji again";
     /// Asks the assistant about the message.
     Ask = "ask", "ask the assistant about it";
     /// Keeps or drops the thing.

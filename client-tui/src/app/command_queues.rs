@@ -53,6 +53,7 @@ impl CommandQueues {
             Command::Send { .. }
             | Command::Withdraw { .. }
             | Command::Ask(_)
+            | Command::React(_)
             | Command::StopAnswer { .. } => &self.texts,
             Command::MarkRead { .. }
             | Command::Typing(_)

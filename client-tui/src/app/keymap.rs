@@ -239,6 +239,8 @@ const DEFAULT: &[(&[KeyContext], &str, Action)] = &[
     (&[KeyContext::List, KeyContext::Panel], "enter", Action::Choose),
     (LETTERS, "y", Action::Copy),
     (LETTERS, "t", Action::Ticks),
+    (&[KeyContext::Select], "+ :", Action::React),
+    (&[KeyContext::Select], ".", Action::ReactAgain),
     (&[KeyContext::Select], "a", Action::Ask),
     (&[KeyContext::Panel], "space x", Action::Toggle),
     (&[KeyContext::Panel], "+ right", Action::More),

@@ -5,6 +5,7 @@
 
 mod asking;
 mod lines;
+mod reactions;
 
 use mathia_protocol::id::{AccountId, Seq, TimeMs};
 
@@ -37,6 +38,8 @@ pub(crate) enum RowPart {
     Message(MessageRow),
     /// A row of a sentence about the room or a message.
     Sentence { stamp: Option<String>, text: String, tone: SentenceTone },
+    /// Reactions to the message above.
+    Reactions(Vec<ReactionChip>),
     /// Nothing: the space above a day.
     Space,
 }
@@ -74,6 +77,13 @@ pub(crate) struct MessageRow {
     pub(crate) lead: usize,
     /// Whether more is coming behind it.
     pub(crate) has_cursor: bool,
+}
+
+/// An emoji at a message, with how many chose it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct ReactionChip {
+    pub(crate) text: String,
+    pub(crate) is_mine: bool,
 }
 
 /// How a sentence is meant.

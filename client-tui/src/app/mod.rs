@@ -12,6 +12,7 @@ mod clock;
 mod command_queues;
 pub mod composer;
 pub mod effect;
+mod emoji_picker;
 mod explain;
 mod input;
 pub mod join;

@@ -5,8 +5,10 @@
 
 use std::time::Duration;
 
+use mathia_protocol::crypto::content::Emoji;
 use mathia_protocol::name::{Handle, RoomName};
 
+use crate::emoji;
 use crate::nearest::nearest;
 
 /// What was written, understood.
@@ -68,6 +70,8 @@ pub enum Slash {
     Who(Option<Handle>),
     /// Asks the room's assistant.
     Ask(String),
+    /// Puts an emoji on the newest message; without one, lets it be chosen.
+    React(Option<Emoji>),
     /// Stops the answer to the own newest question.
     Stop,
     /// Asks the own newest question again.
@@ -154,6 +158,7 @@ pub const ENTRIES: &[Entry] = entries! {
     "dm", "NAME [TEXT]", "talk to one person";
     "leave", "", "leave this room";
     "ai", "TEXT", "ask the assistant, as @mathia TEXT does";
+    "react", "[EMOJI]", "an emoji on the newest message";
     "stop", "", "stop the answer to your question";
     "again", "", "ask your last question again";
     "who", "[NAME]", "who is in this room, and who runs it";
@@ -221,6 +226,13 @@ fn command(word: &str, rest: &str) -> Result<Slash, SlashError> {
         "who" => Ok(Slash::Who(Some(handle(rest)?))),
         "ai" if rest.is_empty() => Err(SlashError::Usage("ask what? /ai TEXT")),
         "ai" => Ok(Slash::Ask(rest.to_owned())),
+        "react" if rest.is_empty() => Ok(Slash::React(None)),
+        "react" => match emoji::find(rest) {
+            Some(emoji) => Ok(Slash::React(Some(emoji))),
+            None => {
+                Err(SlashError::Invalid(format!("'{rest}' is not one emoji; /react chooses one")))
+            }
+        },
         "stop" => nothing_behind(Slash::Stop),
         "again" => nothing_behind(Slash::Again),
         "outbox" => nothing_behind(Slash::Outbox),

@@ -7,9 +7,11 @@ use nucleo_matcher::pattern::{CaseMatching, Normalization, Pattern};
 use nucleo_matcher::{Config, Matcher, Utf32Str};
 
 use mathia_protocol::crypto::commit::RoomMode;
+use mathia_protocol::crypto::content::Emoji;
 use mathia_protocol::id::{AccountId, RoomId, TimeMs};
 use mathia_protocol::wire::PresenceState;
 
+use super::emoji_picker;
 use super::model::Model;
 use super::model::overlay::{LobbyLine, Overlay, SwitcherList};
 use super::model::room::Room;
@@ -27,22 +29,25 @@ pub(crate) struct Candidate {
 }
 
 /// Where a candidate leads.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Target {
     Room(RoomId),
     /// A person without a direct room yet.
     Person(AccountId),
     /// An open room of the lobby.
     Lobby(RoomId),
+    /// An emoji, for the message that the list is about.
+    Emoji(Emoji),
 }
 
 /// What stands before a name.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum CandidateSign {
     Sealed,
     Open,
     Agent,
     Person(PresenceState),
+    Emoji(Emoji),
 }
 
 /// How urgent a candidate is.
@@ -54,6 +59,9 @@ pub(crate) fn candidates(model: &Model) -> Vec<Candidate> {
     let all = match &switcher.among {
         SwitcherList::Places => places(model),
         SwitcherList::Lobby(lines) => lines.iter().map(lobby_line).collect(),
+        SwitcherList::Emoji { .. } => {
+            return emoji_picker::candidates(model, switcher.filter.text());
+        }
     };
     let filter = switcher.filter.text().trim().trim_start_matches(['#', '@']);
     if filter.is_empty() {

@@ -13,6 +13,7 @@ mod join;
 mod outbox;
 mod people;
 mod prompt;
+mod react;
 mod resolve;
 mod room;
 mod rooms;
@@ -68,6 +69,10 @@ pub async fn run(verb: Verb, context: &mut CommandContext<'_>) -> Result<(), Fai
         Verb::Room(verb) => room::run(context, verb).await,
         Verb::Dm { person, text } => send::direct(context, &person, text).await,
         Verb::Send { room, text } => send::run(context, &room, text).await,
+        Verb::React { room, seq, emoji, remove } => {
+            let args = react::ReactArgs { room, target: seq, emoji, is_removed: remove };
+            react::run(context, args).await
+        }
         Verb::Ask { room, text, context: n_context, reply, timeout } => {
             let args = ask::AskArgs { room, text, n_context, quoted: reply, timeout };
             ask::run(context, args).await

@@ -5,8 +5,9 @@
 
 use mathia_protocol::client::{EntryContent, EntryView, MarkCounts, RoomView, UnreadableCause};
 use mathia_protocol::crypto::commit::CommitKind;
-use mathia_protocol::crypto::content::{Answer, Content, Field, Outcome};
+use mathia_protocol::crypto::content::{Answer, Content, Field, Outcome, ReactionCount};
 use mathia_protocol::id::{AccountId, Seq};
+use serde_json::Value;
 
 use super::room::room_word;
 use super::{Line, LineFormat};
@@ -34,6 +35,9 @@ pub(crate) fn entry(view: &EntryView, room: &RoomView, style: &LineFormat) -> Li
             let has_tick = view.is_mine && matches!(content, Content::Text(_) | Content::Ask(_));
             tick = has_tick.then(|| ticks(&room.marks, view.seq));
             line = line.with_some("ticks", tick);
+            if !view.reactions.is_empty() {
+                line = line.with("reactions", reactions(&view.reactions, room));
+            }
             said_words(&view.handle, content, room)
         }
         EntryContent::Change(change) => {
@@ -66,9 +70,28 @@ fn said_words(handle: &str, content: &Content, room: &RoomView) -> String {
             format!("{handle} asks {}: {}", agent_name(room, ask.agent), ask.text)
         }
         Content::Answer(answer) => format!("{handle}: {}", answer_words(answer)),
+        Content::Reaction(one) if one.is_removed => {
+            format!("* {handle} took {} back from message {}", one.emoji, one.target)
+        }
+        Content::Reaction(one) => {
+            format!("* {handle} put {} on message {}", one.emoji, one.target)
+        }
         Content::Stop(stop) => format!("* {handle} stopped the answer to {}", stop.ask),
         Content::Unknown { .. } => format!("* {handle}: (needs a newer client)"),
     }
+}
+
+/// Who reacted, by emoji: `[{"emoji":"👍","from":["ann"]}]`.
+fn reactions(counts: &[ReactionCount], room: &RoomView) -> Vec<Value> {
+    let name = |account: &AccountId| {
+        let member = room.members.iter().find(|member| member.account == *account);
+        member.map_or_else(|| account.to_string(), |member| member.handle.clone())
+    };
+    let count = |count: &ReactionCount| {
+        let from: Vec<String> = count.authors.iter().map(name).collect();
+        serde_json::json!({ "emoji": count.emoji.as_str(), "from": from })
+    };
+    counts.iter().map(count).collect()
 }
 
 /// Adds the fields that a content has in data.
@@ -227,7 +250,7 @@ mod tests {
                 accounts: vec![AccountId([9; 32])],
                 epoch: Epoch(2),
             });
-            let line: serde_json::Value = serde_json::from_str(&json(&view, &room)).unwrap();
+            let line: Value = serde_json::from_str(&json(&view, &room)).unwrap();
             assert_eq!((&line["type"], &line["action"]), (&kind.into(), &action.into()));
             for key in ["v", "room", "room_id", "seq", "from", "device", "time", "epoch"] {
                 assert!(!line[key].is_null(), "{key}");

@@ -48,6 +48,7 @@ pub(crate) fn said(seq: u64, handle: &str, text: &str) -> EntryView {
         is_shown: false,
         sealed: SealedBy::Epoch(Epoch(1)),
         content: EntryContent::Said(Content::Text(text.to_owned())),
+        reactions: Vec::new(),
     }
 }
 

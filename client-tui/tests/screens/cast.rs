@@ -148,6 +148,7 @@ pub(crate) fn said(seq: u64, time: u64, author: AccountId, text: &str) -> EntryV
         is_mention: author != ANN && text.contains("@ann"),
         sealed: SealedBy::Epoch(Epoch(3)),
         content: EntryContent::Said(Content::Text(text.to_owned())),
+        reactions: Vec::new(),
     }
 }
 

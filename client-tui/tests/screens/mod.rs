@@ -9,6 +9,7 @@ mod delivery;
 mod first_start;
 mod hints;
 mod looks;
+mod reacting;
 mod reading;
 mod scrolling;
 mod writing;

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::clock::{Clock as _, SystemClock};
-use super::command::{Command, CommandError, Done};
+use super::command::{Command, CommandError, Done, NewReaction};
 use super::entry::EntryContent;
 use super::event::{ClientEvent, ConnectionState, EntryView};
 use super::events::Events;
@@ -15,7 +15,7 @@ use super::handle::{Client, ClientConfig};
 use super::identity::Forgetful;
 use super::register::{Applicant, RegisterError, Registered, Visit};
 use super::replica::{Replica, StorageError};
-use crate::crypto::content::Content;
+use crate::crypto::content::{Content, Emoji};
 use crate::crypto::invite::InviteError;
 use crate::crypto::user_chain::{AccountKind, DeviceLabel};
 use crate::id::{AccountId, RoomId, Seq};
@@ -177,6 +177,24 @@ impl Bot {
             Done::Queued { local_id } => Ok(local_id),
             _ => Err(CommandError::Refused("the text was not queued".to_owned())),
         }
+    }
+
+    /// Puts an emoji on a message, or takes it back.
+    ///
+    /// # Errors
+    ///
+    /// [`CommandError::Invalid`] if the text is not one emoji or the entry no message,
+    /// [`CommandError::NotFound`] if it is not here.
+    pub async fn react(
+        &self,
+        room: RoomId,
+        target: Seq,
+        emoji: &str,
+        is_removed: bool,
+    ) -> Result<u64, CommandError> {
+        let emoji = emoji.parse::<Emoji>();
+        let emoji = emoji.map_err(|error| CommandError::Invalid(error.to_string()))?;
+        self.client.react(NewReaction { room, target, emoji, is_removed }).await
     }
 
     /// The client, for everything else.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::event::{DeviceView, EntryView, PersonView, RoomView};
 use crate::crypto::card::AgentCard;
 use crate::crypto::commit::Role;
-use crate::crypto::content::{Answer, Attached, Content};
+use crate::crypto::content::{Answer, Attached, Content, Emoji};
 use crate::id::{AccountId, DeviceId, Hash, InviteToken, RoomId, Seq, TimeMs};
 use crate::name::{Handle, RoomName};
 
@@ -160,6 +160,8 @@ pub enum Command {
         /// How many of the last messages are wanted besides.
         n_context: u32,
     },
+    /// Puts an emoji on a message, or takes it back.
+    React(NewReaction),
     /// Puts a question to the room's assistant into the outbox, with what is shown to it.
     Ask(NewAsk),
     /// Stops an answer, or takes a question back that has none yet. Only the own ones.
@@ -220,6 +222,19 @@ pub struct NewRoom {
     pub shares_history: bool,
     /// First members besides the maker.
     pub people: Vec<PersonRef>,
+}
+
+/// An emoji for a message.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewReaction {
+    /// Where.
+    pub room: RoomId,
+    /// The message.
+    pub target: Seq,
+    /// The emoji.
+    pub emoji: Emoji,
+    /// Whether it is taken back.
+    pub is_removed: bool,
 }
 
 /// A question that was agreed to.

@@ -10,11 +10,9 @@ use super::record::EntryRecord;
 use crate::crypto::ce::{CeError, Reader, Writer};
 use crate::crypto::commit::CommitKind;
 use crate::crypto::content::{Content, Target, TargetContent, TextShape};
-use crate::crypto::hash::sha256;
 use crate::crypto::plaintext::Plaintext;
 use crate::id::{AccountId, Epoch, Seq};
 use crate::limits::{ENTRY_LEN_MAX, FRAME_LEN_MAX};
-use crate::wire::EntryBody;
 
 /// What an entry is, after all checks. `Debug` hides texts of people.
 ///
@@ -142,11 +140,7 @@ impl StoredContent {
     pub fn fitting(self, (author, seq): (AccountId, Seq), target: Option<&EntryRecord>) -> Self {
         let (Self::Said(content), Some(target)) = (&self, target) else { return self };
         let Some(relation) = content.target() else { return self };
-        let half = match &target.body {
-            EntryBody::Whole(bytes) => sha256(&[bytes]).first_half(),
-            EntryBody::Gone(hash) => hash.first_half(),
-        };
-        let known = Target { half, content: target.content.as_target() };
+        let known = Target { half: target.half(), content: target.content.as_target() };
         if relation.target == target.seq && content.fits(author, seq, known) {
             return self;
         }

@@ -8,7 +8,7 @@ use super::command::RowTag;
 use super::entry::EntryContent;
 use crate::crypto::card::AgentCard;
 use crate::crypto::commit::{AgentScope, HistoryRule, Role, RoomKind, RoomMode};
-use crate::crypto::content::Content;
+use crate::crypto::content::{Content, ReactionCount};
 use crate::id::{AccountId, DeviceId, Epoch, RoomId, Seq, TimeMs};
 use crate::wire::MarkStep;
 
@@ -28,6 +28,15 @@ pub enum ClientEvent {
     Stream(Box<StreamView>),
     /// Something in the outbox changed.
     Outbox(OutboxView),
+    /// The reactions to a message changed.
+    Reactions {
+        /// The room.
+        room: RoomId,
+        /// The message.
+        target: Seq,
+        /// All of its reactions now.
+        reactions: Vec<ReactionCount>,
+    },
     /// Marks of a room moved.
     Marks {
         /// The room.
@@ -247,6 +256,8 @@ pub struct EntryView {
     pub is_shown: bool,
     /// What it is.
     pub content: EntryContent,
+    /// Who reacted to it, and with what, as far as it is known here.
+    pub reactions: Vec<ReactionCount>,
 }
 
 /// How an entry was sealed.

@@ -118,6 +118,7 @@ enum Key {
     Presence(AccountId),
     Outbox(u64),
     Stream(RoomId, Seq),
+    Reactions(RoomId, Seq),
 }
 
 fn key(event: &ClientEvent) -> Option<Key> {
@@ -129,6 +130,7 @@ fn key(event: &ClientEvent) -> Option<Key> {
         ClientEvent::Presence(view) => Some(Key::Presence(view.account)),
         ClientEvent::Outbox(view) => Some(Key::Outbox(view.local_id)),
         ClientEvent::Stream(view) => Some(Key::Stream(view.room, view.ask)),
+        ClientEvent::Reactions { room, target, .. } => Some(Key::Reactions(*room, *target)),
         _ => None,
     }
 }
@@ -277,6 +279,7 @@ pub(super) mod tests {
             is_shown: false,
             sealed: SealedBy::Open,
             content: EntryContent::Said(Content::Text(String::new())),
+            reactions: Vec::new(),
         }
     }
 

@@ -4,7 +4,7 @@
 
 use super::command::{
     Answered, Command, CommandError, Done, Envelope, InviteLink, InviteView, LobbyRoom, NewAsk,
-    NewCard, NewRoom, PersonRef, RowTag, ScheduleView, TickView,
+    NewCard, NewReaction, NewRoom, PersonRef, RowTag, ScheduleView, TickView,
 };
 use super::event::{DeviceView, EntryView, PersonView, RoomView};
 use super::handle::Client;
@@ -148,6 +148,9 @@ methods! {
     envelope(room: RoomId, text: String, quoted: Option<Seq>, n_context: u32) -> Box<Envelope>:
         Command::Envelope { room, text, quoted, n_context }, Command::Envelope { .. }
         => Done::Envelope(envelope) => envelope;
+    /// Puts an emoji on a message, or takes it back; its number in the outbox.
+    react(new: NewReaction) -> u64:
+        Command::React(new), Command::React(_) => Done::Queued { local_id } => local_id;
     /// Puts a question to the room's assistant into the outbox; its number there.
     ask(new: NewAsk) -> u64:
         Command::Ask(new), Command::Ask(_) => Done::Queued { local_id } => local_id;

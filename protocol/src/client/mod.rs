@@ -27,7 +27,7 @@ pub use bot::{Bot, BotError, Heard};
 pub use clock::{Clock, SystemClock};
 pub use command::{
     Answered, Command, CommandError, Done, Envelope, InviteLink, InviteView, LobbyRoom, NewAsk,
-    NewCard, NewRoom, PersonRef, RowTag, ScheduleView, TickView,
+    NewCard, NewReaction, NewRoom, PersonRef, RowTag, ScheduleView, TickView,
 };
 pub use connect::{ConnectError, StreamError};
 pub use entry::{Change, EntryContent, StoredContent};

@@ -9,7 +9,8 @@ use zeroize::{ZeroizeOnDrop, Zeroizing};
 use super::entry::StoredContent;
 use super::event::TrustState;
 use crate::crypto::commit::{RoomKind, RoomMode};
-use crate::crypto::content::Content;
+use crate::crypto::content::{Content, ReactionCount};
+use crate::crypto::hash::sha256;
 use crate::crypto::user_chain::ChainHead;
 use crate::id::{
     AccountId, Counter, DeviceId, Hash, InviteToken, Realm, RoomId, RoomNumber, Seq, TimeMs,
@@ -203,6 +204,18 @@ pub struct EntryRecord {
     /// Whether a question that is kept here showed it to an agent. Says the replica when it is read;
     /// without meaning when it is written, see `Replica::note_shown`.
     pub is_shown: bool,
+    /// The reactions to it. Counted by the replica when it is read; without meaning when it is written.
+    pub reactions: Vec<ReactionCount>,
+}
+
+impl EntryRecord {
+    /// The first half of SHA-256 of its stored bytes, by which messages name it.
+    pub fn half(&self) -> [u8; 16] {
+        match &self.body {
+            EntryBody::Whole(bytes) => sha256(&[bytes]).first_half(),
+            EntryBody::Gone(hash) => hash.first_half(),
+        }
+    }
 }
 
 /// How far one device has come in one room: its last message there.

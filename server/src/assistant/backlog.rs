@@ -157,6 +157,7 @@ mod tests {
             content: StoredContent::Said(content),
             is_mention: false,
             is_shown: false,
+            reactions: Vec::new(),
         });
         let entries: Vec<_> = entries.collect();
         let cursor = Some((Seq(entries.len() as u64), Hash::ZERO));

@@ -28,7 +28,8 @@ const GOING: &[Action] = &[
     Action::Select,
     Action::Back,
 ];
-const SELECTED: &[Action] = &[Action::Why, Action::Ticks, Action::Copy, Action::Ask];
+const SELECTED: &[Action] =
+    &[Action::Why, Action::Ticks, Action::Copy, Action::React, Action::ReactAgain, Action::Ask];
 const REST: &[Action] =
     &[Action::ConnectNow, Action::Redraw, Action::Suspend, Action::QuitOrDelete];
 const EDITS: &[Edit] = &[

@@ -2,7 +2,8 @@
 
 use mathia_protocol::client::{EntryContent, UnreadableCause};
 use mathia_protocol::crypto::commit::RoomMode;
-use mathia_protocol::crypto::content::Content;
+use mathia_protocol::crypto::content::{Content, ReactionCount};
+use mathia_protocol::id::AccountId;
 use mathia_protocol::wire::PresenceState;
 
 use super::{BACK, Panel, PanelRow, assistant};
@@ -58,7 +59,11 @@ fn panel(title: &str, rows: Vec<PanelRow>, has_ticks: bool) -> Panel {
 fn why_entry(model: &Model, room: &Room, entry: &Entry) -> Panel {
     let text = |text: String| vec![PanelRow::Text(text)];
     match &entry.content {
-        EntryContent::Said(content) => why_said(model, room, entry, content),
+        EntryContent::Said(content) => {
+            let mut panel = why_said(model, room, entry, content);
+            panel.rows.extend(reactions(model, room, entry));
+            panel
+        }
         EntryContent::Change(_) => {
             let signed = format!(
                 "{} changed the room at {} and signed the change; your client checked that \
@@ -94,7 +99,7 @@ fn why_said(model: &Model, room: &Room, entry: &Entry, content: &Content<SafeTex
         Content::Answer(answered) => {
             panel("why ◆", assistant::why_answered(model, entry, answered), false)
         }
-        Content::Text(_) | Content::Stop(_) => {
+        Content::Text(_) | Content::Stop(_) | Content::Reaction(_) => {
             let said = format!("{} said this, stored at {at}.", entry.handle);
             let mut rows = vec![PanelRow::Text(said), sealing(room, entry)];
             if entry.is_shown_to_agent {
@@ -114,6 +119,28 @@ fn why_said(model: &Model, room: &Room, entry: &Entry, content: &Content<SafeTex
             panel("why", vec![PanelRow::Text(newer)], false)
         }
     }
+}
+
+/// Who reacted, and with what.
+fn reactions(model: &Model, room: &Room, entry: &Entry) -> Vec<PanelRow> {
+    let me = model.my_account();
+    let name = |account: &AccountId| {
+        if *account == me {
+            return "you".to_owned();
+        }
+        let member = room.facts.members.iter().find(|member| member.account == *account);
+        member.map_or_else(|| account.short(), |member| member.handle.as_str().to_owned())
+    };
+    let row = |count: ReactionCount| {
+        let names: Vec<String> = count.authors.iter().take(NAMED_MAX).map(name).collect();
+        let more = match count.authors.len().saturating_sub(NAMED_MAX) {
+            0 => String::new(),
+            n => format!(" and {n} more"),
+        };
+        let emoji = SafeText::line(count.emoji.as_str());
+        PanelRow::Pair(format!("{emoji} {}", count.authors.len()), names.join(", ") + &more)
+    };
+    room.timeline.reactions_to(entry, me).into_iter().map(row).collect()
 }
 
 fn rejected(entry: &Entry, check: &str) -> Vec<PanelRow> {

@@ -98,7 +98,10 @@ impl TimelinePage<'_> {
         match &entry.content {
             // Shown at what it belongs to.
             EntryContent::Said(content) if content.is_silent() => {}
-            EntryContent::Said(content) => self.push_content(parts, entry, content, before),
+            EntryContent::Said(content) => {
+                self.push_content(parts, entry, content, before);
+                self.push_reactions(parts, entry);
+            }
             EntryContent::Change(change) => {
                 let sentence = format!("{} {}", entry.handle, change.text);
                 self.push_sentence(parts, Some(entry.time), &sentence, SentenceTone::Quiet);
@@ -157,7 +160,7 @@ impl TimelinePage<'_> {
                 self.push_asked(parts, entry, asked, stamp);
             }
             Content::Answer(answered) => self.push_answered(parts, entry, answered),
-            Content::Stop(_) => {}
+            Content::Stop(_) | Content::Reaction(_) => {}
             Content::Unknown { kind, .. } => {
                 let stamp = self.push_head(parts, entry, before);
                 let sentence =

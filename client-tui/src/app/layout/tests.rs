@@ -53,6 +53,7 @@ fn entry(seq: u64, text: &str) -> Entry {
         is_mention: false,
         is_shown_to_agent: false,
         content: EntryContent::Said(Content::Text(SafeText::clean(text))),
+        reactions: Vec::new(),
     }
 }
 

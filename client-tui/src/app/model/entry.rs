@@ -1,7 +1,7 @@
 //! What a room's timeline shows: entries as the engine verified them, cleaned for a terminal.
 
 use mathia_protocol::client::{EntryContent, EntryView, UnreadableCause};
-use mathia_protocol::crypto::content::Content;
+use mathia_protocol::crypto::content::{Content, ReactionCount};
 use mathia_protocol::id::{AccountId, Seq, TimeMs};
 
 use crate::safe_text::SafeText;
@@ -31,6 +31,8 @@ pub(crate) struct Entry {
     pub(crate) is_mention: bool,
     pub(crate) is_shown_to_agent: bool,
     pub(crate) content: EntryContent<SafeText>,
+    /// Who reacted to it, as the engine counted.
+    pub(crate) reactions: Vec<ReactionCount>,
 }
 
 impl Entry {
@@ -46,6 +48,7 @@ impl Entry {
             is_mention: view.is_mention,
             is_shown_to_agent: view.is_shown,
             content: clean(&view.content),
+            reactions: view.reactions.clone(),
         }
     }
 

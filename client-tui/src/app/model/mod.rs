@@ -7,15 +7,16 @@ pub(crate) mod envelope;
 pub(crate) mod overlay;
 pub(crate) mod people;
 pub(crate) mod question;
+pub(crate) mod reactions;
 pub(crate) mod room;
 pub(crate) mod timeline;
 pub(crate) mod wizard;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use mathia_protocol::crypto::commit::RoomKind;
-use mathia_protocol::crypto::content::Ask;
+use mathia_protocol::crypto::content::{Ask, Emoji};
 use mathia_protocol::id::{AccountId, RoomId, Seq};
 use mathia_protocol::name::Handle;
 
@@ -100,6 +101,8 @@ pub struct Model {
     pub(crate) wanted: Option<RoomId>,
     pub(crate) composer: Composer,
     pub(crate) writing: Writing,
+    /// The emoji chosen in this program, the last one first; written by `update`.
+    pub(crate) used_emoji: VecDeque<Emoji>,
     pub(crate) overlays: Vec<Overlay>,
     /// The message the keys act upon, while one is selected.
     pub(crate) selected: Option<ItemKey>,
@@ -185,6 +188,7 @@ impl Model {
             wanted: None,
             composer: Composer::default(),
             writing: Writing::default(),
+            used_emoji: VecDeque::new(),
             overlays: Vec::new(),
             selected: None,
             notice: None,

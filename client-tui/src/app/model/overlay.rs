@@ -1,7 +1,7 @@
 //! What floats above the screen: panels that explain, lists to choose from, a question.
 
 use mathia_protocol::client::{Command, DeviceView, LobbyRoom};
-use mathia_protocol::id::{AccountId, RoomId, TimeMs};
+use mathia_protocol::id::{AccountId, RoomId, Seq, TimeMs};
 
 use super::entry::ItemKey;
 use super::envelope::Envelope;
@@ -90,6 +90,8 @@ pub(crate) enum SwitcherList {
     Places,
     /// The open rooms of the workspace.
     Lobby(Vec<LobbyLine>),
+    /// Emoji for a message.
+    Emoji { target: Seq },
 }
 
 /// An open room, cleaned.

@@ -5,10 +5,11 @@
 mod asking;
 
 use std::cell::RefCell;
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 
 use mathia_protocol::client::{Change, EntryContent};
+use mathia_protocol::crypto::content::Reaction;
 use mathia_protocol::id::{Seq, TimeMs};
 
 use super::entry::{Entry, ItemKey, Note, Pending, PendingState};
@@ -37,6 +38,8 @@ pub(crate) struct Timeline {
     answered: HashSet<Seq>,
     /// The asks that were taken back.
     stopped: HashSet<Seq>,
+    /// Own reactions on their way, by their number in the outbox.
+    pub(super) reacting: BTreeMap<u64, Reaction>,
     /// The newest own ask that was loaded.
     own_ask: Option<Seq>,
     /// Whether the newest page was loaded.
@@ -189,6 +192,15 @@ impl Timeline {
     /// The entry at a place, if it is loaded.
     pub(crate) fn entry(&self, seq: Seq) -> Option<&Entry> {
         match self.placed.get(self.index_of(ItemKey::Placed(seq, 0))) {
+            Some(Placed::Entry(entry)) if entry.seq == seq => Some(entry),
+            _ => None,
+        }
+    }
+
+    /// The entry at a place, to be changed in what does not move it.
+    pub(super) fn entry_mut(&mut self, seq: Seq) -> Option<&mut Entry> {
+        let index = self.index_of(ItemKey::Placed(seq, 0));
+        match self.placed.get_mut(index) {
             Some(Placed::Entry(entry)) if entry.seq == seq => Some(entry),
             _ => None,
         }

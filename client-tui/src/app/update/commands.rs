@@ -5,7 +5,7 @@ use mathia_protocol::crypto::commit::{Role, RoomKind, RoomMode};
 use mathia_protocol::id::RoomId;
 use mathia_protocol::name::{Handle, RoomName};
 
-use super::{asking, editing, notices, outbox, reading, rooms};
+use super::{asking, editing, notices, outbox, reacting, reading, rooms};
 use crate::app::effect::{CommandTag, Effect};
 use crate::app::model::Model;
 use crate::app::model::overlay::{Confirmation, Overlay, Topic};
@@ -74,6 +74,7 @@ fn run_here(model: &mut Model, room: RoomId, command: Slash) -> Vec<Effect> {
         Slash::Who(Some(name)) => who(model, &name),
         Slash::Stop => asking::stop(model),
         Slash::Again => asking::again(model),
+        Slash::React(emoji) => reacting::newest(model, emoji),
         Slash::Read { .. } => {
             notices::show(model, &format!("{name} is marked as read."));
             reading::mark(model, room).into_iter().collect()

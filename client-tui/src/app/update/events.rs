@@ -10,7 +10,7 @@ use mathia_protocol::crypto::commit::RoomKind;
 use mathia_protocol::crypto::content::Content;
 use mathia_protocol::id::{AccountId, RoomId, Seq, TimeMs};
 
-use super::{notices, rooms, scrolling};
+use super::{notices, reacting, rooms, scrolling};
 use crate::app::effect::{CommandTag, Effect};
 use crate::app::model::Model;
 use crate::app::model::entry::{self, Entry, ItemKey, Pending, PendingState};
@@ -38,7 +38,16 @@ pub(super) fn handle(model: &mut Model, event: ClientEvent) -> Vec<Effect> {
             Vec::new()
         }
         // What is silent is shown where it works.
-        ClientEvent::Outbox(view) if view.content.is_silent() => stop_state(model, &view),
+        ClientEvent::Outbox(view) if view.content.is_silent() => match &view.content {
+            Content::Reaction(reaction) => reacting::outbox(model, &view, reaction),
+            _ => stop_state(model, &view),
+        },
+        ClientEvent::Reactions { room, target, reactions } => {
+            if let Some(room) = model.rooms.get_mut(&room) {
+                room.timeline.set_reactions(target, reactions);
+            }
+            Vec::new()
+        }
         ClientEvent::Outbox(view) => {
             outbox(model, &view);
             Vec::new()
@@ -297,6 +306,7 @@ fn accepted(
             is_mention: false,
             is_shown_to_agent: false,
             content,
+            reactions: Vec::new(),
         });
     }
 }

@@ -7,7 +7,7 @@ use crossterm::event::KeyEvent;
 use mathia_protocol::client::Command;
 
 use super::key_outcome::KeyOutcome;
-use super::{asking, editing, notices, overlays, rooms, scrolling, select, submit};
+use super::{asking, editing, notices, overlays, reacting, rooms, scrolling, select, submit};
 use crate::app::action::Action;
 use crate::app::chord::Chord;
 use crate::app::composer::Edit;
@@ -100,6 +100,8 @@ fn selecting(model: &mut Model, action: Action) -> KeyOutcome {
         Action::Why => select::explain(model, Topic::Why),
         Action::Ticks => select::explain(model, Topic::Ticks),
         Action::Ask => asking::about_selected(model),
+        Action::React => reacting::pick(model),
+        Action::ReactAgain => reacting::again(model),
         Action::Back => {
             model.selected = None;
             Vec::new()

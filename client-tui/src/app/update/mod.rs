@@ -14,6 +14,7 @@ mod keys;
 mod notices;
 mod outbox;
 mod overlays;
+mod reacting;
 mod reading;
 mod rooms;
 mod scrolling;

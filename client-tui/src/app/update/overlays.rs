@@ -4,12 +4,12 @@
 use mathia_protocol::client::{Command, PersonRef};
 
 use super::key_outcome::KeyOutcome;
-use super::{asking, notices, outbox, rooms};
+use super::{asking, notices, outbox, reacting, rooms};
 use crate::app::action::Action;
 use crate::app::effect::{CommandTag, Effect};
 use crate::app::explain;
 use crate::app::model::Model;
-use crate::app::model::overlay::{Overlay, Topic};
+use crate::app::model::overlay::{Overlay, SwitcherList, Topic};
 use crate::app::switcher::{self, Target};
 
 /// Does what a key does in the overlay on top.
@@ -55,8 +55,9 @@ fn in_switcher(model: &mut Model, action: Action) -> KeyOutcome {
             switcher.selected = 0;
         }
         Action::Choose => {
-            let target = candidates.get(switcher.selected).map(|candidate| candidate.target);
-            let effects = target.map_or_else(Vec::new, |target| choose(model, target));
+            let among = switcher.among.clone();
+            let chosen = candidates.into_iter().nth(switcher.selected);
+            let effects = chosen.map_or_else(Vec::new, |one| choose(model, one.target, &among));
             return KeyOutcome::Handled(effects);
         }
         _ => return KeyOutcome::Ignored,
@@ -64,10 +65,14 @@ fn in_switcher(model: &mut Model, action: Action) -> KeyOutcome {
     KeyOutcome::done()
 }
 
-fn choose(model: &mut Model, target: Target) -> Vec<Effect> {
+fn choose(model: &mut Model, chosen: Target, among: &SwitcherList) -> Vec<Effect> {
     model.overlays.clear();
     let go = |command| vec![Effect::Command { tag: CommandTag::Go { say: None }, command }];
-    match target {
+    match chosen {
+        Target::Emoji(emoji) => match among {
+            SwitcherList::Emoji { target } => reacting::toggle(model, *target, emoji),
+            SwitcherList::Places | SwitcherList::Lobby(_) => Vec::new(),
+        },
         Target::Room(room) => rooms::enter(model, room),
         Target::Person(account) => go(Command::Direct(PersonRef::Account(account))),
         Target::Lobby(room) => go(Command::JoinRoom(room)),

@@ -14,6 +14,7 @@ use crate::app::slash;
 use crate::app::switcher::{self, Candidate, CandidateSign};
 use crate::app::theme::Role;
 use crate::app::wrap;
+use crate::safe_text::SafeText;
 
 /// Rows of candidates: the same however few there are, so that nothing jumps while filtering.
 const CANDIDATES_SHOWN: usize = 10;
@@ -29,6 +30,7 @@ pub(super) fn switcher(painter: &mut Painter<'_>, model: &Model, switcher: &Swit
     let title = match switcher.among {
         SwitcherList::Places => "go to",
         SwitcherList::Lobby(_) => "open rooms",
+        SwitcherList::Emoji { .. } => "react",
     };
     let inner = painter.overlay_box(areas::overlay(model.screen, width, n_rows + 1), title);
     painter.put(inner, (0, 0), "›", Role::Accent);
@@ -59,7 +61,8 @@ fn draw_candidate(painter: &mut Painter<'_>, area: Rect, candidate: &Candidate, 
         painter.tint(area, Role::Selected);
         painter.put(area, (0, 0), "▌", Role::Accent);
     }
-    let (sign, role) = match candidate.sign {
+    let (sign, role) = match &candidate.sign {
+        CandidateSign::Emoji(emoji) => (emoji.as_str(), Role::Text),
         CandidateSign::Sealed => ("▣", Role::Dim),
         CandidateSign::Open => ("□", Role::Warn),
         CandidateSign::Agent => ("◆", Role::Assistant),
@@ -77,9 +80,11 @@ fn draw_candidate(painter: &mut Painter<'_>, area: Rect, candidate: &Candidate, 
         right = painter.put_right(counts, 0, &candidate.n_unread.to_string(), Role::Unread);
     }
     let text = Rect { width: right.saturating_sub(1), ..area };
-    painter.put(text, (2, 0), sign, role);
+    let sign = SafeText::line(sign);
+    painter.put(text, (2, 0), sign.as_str(), role);
+    let name_col = if matches!(candidate.sign, CandidateSign::Emoji(_)) { 5 } else { 4 };
     let name_role = if candidate.n_unread > 0 || is_selected { Role::Name } else { Role::Text };
-    let end = painter.put_cut(text, (4, 0), &candidate.name, name_role);
+    let end = painter.put_cut(text, (name_col, 0), &candidate.name, name_role);
     if end + 4 < text.width {
         painter.put_cut(text, (end + 2, 0), &candidate.aside, Role::Dim);
     }

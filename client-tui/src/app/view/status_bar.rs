@@ -123,10 +123,12 @@ fn wanted(model: &Model) -> Vec<(String, String)> {
         (KeyContext::Select, _) => vec![
             moving(),
             hint(Action::Copy, "copy"),
+            hint(Action::React, "react"),
             hint(Action::Why, "why"),
             hint(Action::Ask, "ask").filter(|_| has_agent(model)),
-            hint(Action::Ticks, "ticks"),
+            // The way back is shown before what else there is.
             hint(Action::Back, "back"),
+            hint(Action::Ticks, "ticks"),
         ],
         _ => composing(model),
     };

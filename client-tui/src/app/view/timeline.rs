@@ -60,6 +60,14 @@ fn draw_line(painter: &mut Painter<'_>, area: Rect, line: &TimelineRow) {
         RowPart::New(text) => new_line(painter, area, text),
         RowPart::Head(head) => draw_head(painter, area, (indent, has_stamps), head),
         RowPart::Message(said) => draw_message(painter, area, (indent, has_stamps), said),
+        RowPart::Reactions(chips) => {
+            // The bracket of an own one stands where no letter does.
+            let mut col = indent.saturating_sub(1);
+            for chip in chips {
+                let role = if chip.is_mine { Role::Accent } else { Role::Dim };
+                col = painter.put(area, (col, 0), &chip.text, role) + 1;
+            }
+        }
         RowPart::Sentence { stamp, text, tone } => {
             if let (Some(stamp), true) = (stamp, has_stamps) {
                 painter.put(area, (1, 0), stamp, Role::Dim);

@@ -24,6 +24,7 @@ use super::rooms::ticks::ReadTicks;
 use super::rooms::timeline::Timeline;
 use super::rooms::views::Views;
 use super::sender::queue::{Queue, Withdraw};
+use super::sender::reaction::PutReaction;
 use super::sender::schedule::{ListSchedules, Schedule};
 use super::server_call::{Online, ServerCall};
 use super::state::State;
@@ -104,6 +105,7 @@ pub(super) fn begin(
         Command::Envelope { room, text, quoted, n_context } => {
             Ok(Box::new(MakeEnvelope::new(room, text, quoted, n_context)))
         }
+        Command::React(new) => Ok(Box::new(PutReaction::new(new))),
         Command::Ask(new) => Ok(Box::new(PutAsk::new(new))),
         Command::StopAnswer { room, ask } => Ok(Box::new(PutReply::stop(room, ask))),
         Command::Answers { room } => Ok(Box::new(ListAnswers::new(room))),

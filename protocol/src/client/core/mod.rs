@@ -66,6 +66,7 @@ use self::rooms::expire::Expire;
 use self::rooms::ingest::{Ingest, Reload, emit_entries};
 use self::rooms::marks::{SendDelivered, SendRead};
 use self::rooms::older::StoreOlder;
+use self::rooms::reactions::EmitReactions;
 use self::rooms::read_log::{ReadBack, ReadForward, Recall};
 use self::rooms::ticks::CheckTicks;
 use self::rooms::views::{EmitRooms, Views};
@@ -330,6 +331,7 @@ fn begin(work: &Work) -> Box<dyn Step<Output = ()>> {
         Work::RefreshChain(account) => Box::new(RefreshChain::of(account)),
         Work::ReadCards(room) => Box::new(ReadCards::of(room)),
         Work::EmitShown(room, seqs) => Box::new(EmitEntries::shown(room, seqs)),
+        Work::EmitReactions(room, target) => Box::new(EmitReactions::to(room, target)),
         Work::Replay(room, from) => Box::new(Replay::new(Backlog { room, from })),
         Work::Send(room) => Box::new(Send::to(room)),
         Work::RotateForAnswers(room) => Box::new(RotateForAnswers::of(room)),

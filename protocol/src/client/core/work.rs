@@ -63,6 +63,8 @@ pub(super) enum Work {
     ReadCards(RoomId),
     /// Emitting entries anew that a question showed to an agent.
     EmitShown(RoomId, Vec<Seq>),
+    /// Reporting the reactions to a message.
+    EmitReactions(RoomId, Seq),
     /// Giving entries again, from a position on, that a slow face has missed.
     Replay(RoomId, Seq),
     /// Sending the outbox of a room.

@@ -92,7 +92,8 @@ fn encode(entry: &EntryRecord) -> Value {
     Zeroizing::new(w.finish())
 }
 
-/// Reads an entry; whether it is a mention, and whether it was shown, stands in the indexes.
+/// Reads an entry; whether it is a mention, whether it was shown, and the reactions to it stand in the
+/// indexes.
 pub(super) fn decode(seq: Seq, value: &[u8]) -> Stored<EntryRecord> {
     row::fields(value, |r| {
         let (time, hash) = (TimeMs(r.u64()?), Hash(r.array()?));
@@ -104,7 +105,19 @@ pub(super) fn decode(seq: Seq, value: &[u8]) -> Stored<EntryRecord> {
         };
         let content = StoredContent::decode(r.take(r.remaining())?)?;
         let (is_mention, is_shown) = (false, false);
-        Ok(EntryRecord { seq, time, body, hash, author, device, content, is_mention, is_shown })
+        let reactions = Vec::new();
+        Ok(EntryRecord {
+            seq,
+            time,
+            body,
+            hash,
+            author,
+            device,
+            content,
+            is_mention,
+            is_shown,
+            reactions,
+        })
     })
 }
 
@@ -128,6 +141,7 @@ fn entries(rows: &dyn Rows, room: RoomId, span: &Span) -> Stored<Vec<EntryRecord
         entry.is_mention = mentions.contains(&entry.seq);
         entry.is_shown = shown.contains(&entry.seq);
     }
+    index::count_reactions(rows, room, &mut entries)?;
     Ok(entries)
 }
 

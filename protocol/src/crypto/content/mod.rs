@@ -20,6 +20,8 @@
 
 mod answer;
 mod ask;
+mod emoji;
+mod reaction;
 mod relation;
 mod stop;
 mod text;
@@ -28,6 +30,8 @@ use std::fmt;
 
 pub use answer::{Answer, Outcome, Usage};
 pub use ask::{Ask, Attached};
+pub use emoji::{Emoji, NotEmoji};
+pub use reaction::{Reaction, ReactionCount, tally};
 pub use relation::{Relation, RelationKind, Target, TargetContent};
 pub use stop::Stop;
 
@@ -45,7 +49,7 @@ pub const REPLY: u8 = 2;
 pub const EDIT: u8 = 3;
 /// Reserved: takes an earlier message back.
 pub const DELETE: u8 = 4;
-/// Reserved: an emoji on an earlier message.
+/// Content number of [`Content::Reaction`].
 pub const REACTION: u8 = 5;
 /// Reserved: a file, by its key, size and hash.
 pub const FILE: u8 = 6;
@@ -80,6 +84,8 @@ pub enum Content<S = String> {
     Ask(Box<Ask<S>>),
     /// An answer is stopped by who asked (14).
     Stop(Stop),
+    /// An emoji on an earlier message, or taken back (5).
+    Reaction(Reaction),
     /// A number this version does not know, as it came.
     Unknown {
         /// The number.
@@ -132,6 +138,7 @@ impl<S: AsRef<str>> fmt::Debug for Content<S> {
             Self::Answer(answer) => answer.fmt(f),
             Self::Ask(ask) => ask.fmt(f),
             Self::Stop(stop) => stop.fmt(f),
+            Self::Reaction(reaction) => reaction.fmt(f),
             Self::Unknown { kind, body } => write!(f, "Unknown({kind}, {} bytes)", body.len()),
         }
     }
@@ -145,6 +152,7 @@ impl<S> Content<S> {
             Self::Answer(_) => ANSWER,
             Self::Ask(_) => ASK,
             Self::Stop(_) => STOP,
+            Self::Reaction(_) => REACTION,
             Self::Unknown { kind, .. } => *kind,
         }
     }
@@ -156,6 +164,7 @@ impl<S> Content<S> {
             Self::Answer(_) => "answer",
             Self::Ask(_) => "ask",
             Self::Stop(_) => "stop",
+            Self::Reaction(_) => "reaction",
             Self::Unknown { .. } => "unknown",
         }
     }
@@ -166,7 +175,7 @@ impl<S> Content<S> {
             Self::Text(text) => Some(text),
             Self::Answer(answer) => Some(&answer.text),
             Self::Ask(ask) => Some(&ask.text),
-            Self::Stop(_) | Self::Unknown { .. } => None,
+            Self::Stop(_) | Self::Reaction(_) | Self::Unknown { .. } => None,
         }
     }
 
@@ -180,6 +189,9 @@ impl<S> Content<S> {
         let (kind, target, target_hash) = match self {
             Self::Answer(answer) => (RelationKind::Answer, answer.ask, Some(answer.ask_hash)),
             Self::Stop(stop) => (RelationKind::Stop, stop.ask, None),
+            Self::Reaction(reaction) => {
+                (RelationKind::Reaction, reaction.target, Some(reaction.target_hash))
+            }
             Self::Text(_) | Self::Ask(_) | Self::Unknown { .. } => return None,
         };
         Some(Relation { kind, target, target_hash })
@@ -191,7 +203,7 @@ impl<S> Content<S> {
             Self::Text(_) | Self::Answer(_) | Self::Ask(_) | Self::Unknown { .. } => {
                 Flags::COUNTABLE
             }
-            Self::Stop(_) => Flags::SILENT,
+            Self::Stop(_) | Self::Reaction(_) => Flags::SILENT,
         }
     }
 
@@ -206,7 +218,7 @@ impl<S> Content<S> {
         match self {
             Self::Ask(ask) => Some(ask.agent),
             Self::Stop(stop) => Some(stop.agent),
-            Self::Text(_) | Self::Answer(_) | Self::Unknown { .. } => None,
+            Self::Text(_) | Self::Answer(_) | Self::Reaction(_) | Self::Unknown { .. } => None,
         }
     }
 
@@ -214,7 +226,11 @@ impl<S> Content<S> {
     pub fn shown(&self) -> impl Iterator<Item = Seq> {
         let attached = match self {
             Self::Ask(ask) => ask.attached.as_slice(),
-            Self::Text(_) | Self::Answer(_) | Self::Stop(_) | Self::Unknown { .. } => &[],
+            Self::Text(_)
+            | Self::Answer(_)
+            | Self::Stop(_)
+            | Self::Reaction(_)
+            | Self::Unknown { .. } => &[],
         };
         attached.iter().map(|one| one.seq)
     }
@@ -226,6 +242,7 @@ impl<S> Content<S> {
             Self::Answer(answer) => Content::Answer(Box::new(answer.map_text(map))),
             Self::Ask(ask) => Content::Ask(Box::new(ask.map_text(map))),
             Self::Stop(stop) => Content::Stop(*stop),
+            Self::Reaction(reaction) => Content::Reaction(reaction.clone()),
             Self::Unknown { kind, body } => Content::Unknown { kind: *kind, body: body.clone() },
         }
     }
@@ -255,6 +272,7 @@ impl Content {
             Self::Answer(answer) => answer.encode(),
             Self::Ask(ask) => ask.encode(),
             Self::Stop(stop) => stop.encode(),
+            Self::Reaction(reaction) => reaction.encode(),
             Self::Unknown { body, .. } => body.clone(),
         };
         Plaintext { kind: self.kind(), body }
@@ -272,6 +290,7 @@ impl Content {
             ANSWER => Self::Answer(Box::new(Answer::decode(&body)?)),
             ASK => Self::Ask(Box::new(Ask::decode(&body)?)),
             STOP => Self::Stop(Stop::decode(&body)?),
+            REACTION => Self::Reaction(Reaction::decode(&body)?),
             kind => Self::Unknown { kind, body },
         })
     }
@@ -283,6 +302,7 @@ impl Content {
             Self::Answer(answer) => answer.fields(),
             Self::Ask(ask) => ask.fields(),
             Self::Stop(stop) => stop.fields(),
+            Self::Reaction(reaction) => reaction.fields(),
             Self::Unknown { kind, .. } => vec![("kind", Field::Number((*kind).into()))],
         }
     }

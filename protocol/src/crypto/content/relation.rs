@@ -4,7 +4,7 @@
 //! Owns the rule that readers check when both entries are known. An index beside the log keeps
 //! [`RelationKind`] by its byte, so kinds are only ever added.
 
-use super::{ANSWER, Content, STOP};
+use super::{ANSWER, Content, REACTION, STOP};
 use crate::id::{AccountId, Seq};
 
 /// That a message belongs to an earlier entry.
@@ -25,6 +25,8 @@ pub enum RelationKind {
     Answer,
     /// It takes it back, or stops its answer.
     Stop,
+    /// It puts an emoji on it.
+    Reaction,
 }
 
 /// What a reader knows of the entry that a message belongs to.
@@ -49,13 +51,14 @@ pub enum TargetContent<'a> {
 
 impl RelationKind {
     /// All kinds.
-    pub const ALL: [Self; 2] = [Self::Answer, Self::Stop];
+    pub const ALL: [Self; 3] = [Self::Answer, Self::Stop, Self::Reaction];
 
     /// The byte that stands for it in an index: the number of the content that makes it.
     pub fn to_byte(self) -> u8 {
         match self {
             Self::Answer => ANSWER,
             Self::Stop => STOP,
+            Self::Reaction => REACTION,
         }
     }
 
@@ -68,15 +71,19 @@ impl RelationKind {
 impl Content {
     /// Says whether this content, by `author` at `seq`, may belong to the entry it names.
     ///
-    /// An answer must be the asked agent's, and stand behind the very question. What cannot be read
-    /// now is given the benefit of the doubt: its key may come later.
+    /// An answer must be the asked agent's, and stand behind the very question; a reaction belongs to
+    /// what has a line of its own. What cannot be read now is given the benefit of the doubt: its key
+    /// may come later.
     pub fn fits(&self, author: AccountId, seq: Seq, target: Target<'_>) -> bool {
         let Some(relation) = self.target() else { return true };
         let is_it = relation.target_hash.is_none_or(|half| half == target.half);
         let may_belong = match (relation.kind, target.content) {
             (RelationKind::Answer, TargetContent::Said(Self::Ask(ask))) => ask.agent == author,
-            (RelationKind::Answer, TargetContent::Said(_) | TargetContent::Other) => false,
-            (RelationKind::Answer, TargetContent::Hidden) | (RelationKind::Stop, _) => true,
+            (RelationKind::Reaction, TargetContent::Said(target)) => !target.is_silent(),
+            (RelationKind::Answer, TargetContent::Said(_))
+            | (RelationKind::Answer | RelationKind::Reaction, TargetContent::Other) => false,
+            (RelationKind::Answer | RelationKind::Reaction, TargetContent::Hidden)
+            | (RelationKind::Stop, _) => true,
         };
         is_it && may_belong && relation.target < seq
     }
@@ -84,7 +91,24 @@ impl Content {
 
 #[cfg(test)]
 mod tests {
+    use super::super::{Emoji, Reaction};
     use super::*;
+
+    #[test]
+    fn a_reaction_belongs_to_the_very_message_it_names_and_to_one_that_is_shown() {
+        let (author, half) = (AccountId([1; 32]), [8; 16]);
+        let emoji = Emoji::parse("👍").unwrap();
+        let reaction = Reaction { target: Seq(7), target_hash: half, emoji, is_removed: false };
+        let reaction = Content::Reaction(reaction);
+        let text = Content::Text("hello".to_owned());
+        let fits = |seq, half, content| reaction.fits(author, Seq(seq), Target { half, content });
+        assert!(fits(9, half, TargetContent::Said(&text)));
+        assert!(fits(9, half, TargetContent::Hidden), "its key may come later");
+        assert!(!fits(9, [9; 16], TargetContent::Said(&text)), "another entry");
+        assert!(!fits(7, half, TargetContent::Hidden), "nothing belongs to what comes later");
+        assert!(!fits(9, half, TargetContent::Said(&reaction)), "a reaction to a reaction");
+        assert!(!fits(9, half, TargetContent::Other), "a change of the room");
+    }
 
     #[test]
     fn a_kind_is_known_by_its_byte() {

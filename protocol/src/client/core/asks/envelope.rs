@@ -16,10 +16,8 @@ use crate::client::record::EntryRecord;
 use crate::client::{CommandError, Done, Envelope, NewAsk, RowTag};
 use crate::crypto::card::AgentCard;
 use crate::crypto::content::{Answer, Ask, Attached, Content, Stop};
-use crate::crypto::hash::sha256;
 use crate::id::{AccountId, Hash, RoomId, Seq};
 use crate::limits::{ASK_ATTACHED_MAX, MESSAGE_TEXT_LEN_MAX};
-use crate::wire::EntryBody;
 
 /// Entries read at a time when context is gathered.
 const PAGE: u32 = 256;
@@ -261,10 +259,7 @@ impl PutReply {
             }
             Reply::Answer(answer) => {
                 let none = || CommandError::NotFound("there is no such question".to_owned());
-                answer.ask_hash = match &entry.ok_or_else(none)?.body {
-                    EntryBody::Whole(bytes) => sha256(&[bytes]).first_half(),
-                    EntryBody::Gone(hash) => hash.first_half(),
-                };
+                answer.ask_hash = entry.ok_or_else(none)?.half();
                 Ok(Content::Answer(answer.clone()))
             }
         }

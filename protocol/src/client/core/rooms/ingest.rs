@@ -19,6 +19,7 @@ use super::{OneRoom, Rooms};
 use crate::client::event::{AlarmCause, ClientEvent};
 use crate::client::record::EntryRecord;
 use crate::client::replica::{StorageError, Write, Written};
+use crate::crypto::content::Content;
 use crate::id::{Hash, RoomId, Seq};
 use crate::log::sync::Input;
 
@@ -235,6 +236,9 @@ pub(in super::super) fn emit_entries(
     let views = Views { account, identities };
     for entry in entries {
         cx.emit(ClientEvent::Entry(Box::new(views.entry(room, entry))));
+        if let Some(Content::Reaction(reaction)) = entry.content.said() {
+            cx.start(Work::EmitReactions(id, reaction.target));
+        }
     }
 }
 

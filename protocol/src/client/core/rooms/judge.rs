@@ -139,6 +139,7 @@ impl Judge<'_> {
             content: judged.content,
             is_mention: judged.is_mention,
             is_shown: false,
+            reactions: Vec::new(),
         };
         self.room.count_unread(&record, self.account.id);
         run.batch.entries.push(record);

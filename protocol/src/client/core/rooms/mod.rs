@@ -10,6 +10,7 @@ mod judge;
 pub(super) mod keys;
 pub(super) mod marks;
 pub(super) mod older;
+pub(super) mod reactions;
 pub(super) mod read_log;
 mod room;
 pub(super) mod ticks;

@@ -168,6 +168,7 @@ impl OlderPage<'_> {
                 content,
                 is_mention,
                 is_shown,
+                reactions: Vec::new(),
             });
         }
         self.room.facts.held_from = self.room.facts.held_from.min(first);

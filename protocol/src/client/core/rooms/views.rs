@@ -163,6 +163,7 @@ impl Views<'_> {
             sealed,
             is_shown: entry.is_shown || matches!(sealed, SealedBy::EpochAndAgent(_)),
             content: entry.content.clone().map_change(|()| self.change(room, entry)),
+            reactions: entry.reactions.clone(),
         }
     }
 

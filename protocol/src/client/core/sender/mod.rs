@@ -4,6 +4,7 @@
 //! that another process of this device sends. Each change is reported once.
 
 pub(super) mod queue;
+pub(super) mod reaction;
 pub(super) mod schedule;
 pub(super) mod sealing;
 pub(super) mod send;

@@ -5,7 +5,9 @@ use crate::client::StoredContent;
 use crate::client::event::UnreadableCause;
 use crate::client::record::EntryRecord;
 use crate::client::replica::{RelationRow, Replica, Span, Table, index};
-use crate::crypto::content::{Ask, Attached, Content as Said, RelationKind, Stop};
+use crate::crypto::content::{
+    Ask, Attached, Content as Said, Reaction, ReactionCount, RelationKind, Stop,
+};
 use crate::id::{AccountId, Hash, Seq, TimeMs};
 use crate::wire::EntryBody;
 
@@ -94,6 +96,47 @@ pub(in crate::client) fn what_belongs_to_an_entry_is_found_by_it(replica: &Repli
     assert_eq!(replica.relations(TEAM, Seq(2)).unwrap(), [stopped(2, 3, 5), stopped(2, 6, 7)]);
     replica.put_content(TEAM, Seq(3), &StoredContent::Expired, false).unwrap();
     assert_eq!(replica.relations(TEAM, Seq(2)).unwrap(), [stopped(2, 6, 7)]);
+}
+
+fn reaction(target: &EntryRecord, emoji: &str, is_removed: bool) -> Said {
+    let emoji = emoji.parse().unwrap();
+    Said::Reaction(Reaction { target: target.seq, target_hash: target.half(), emoji, is_removed })
+}
+
+pub(in crate::client) fn reactions_are_counted_at_their_message(replica: &Replica) {
+    replica.put_room(TEAM, &facts("team")).unwrap();
+    let (one, two) = (entry(1, "one"), entry(2, "two"));
+    let asked = StoredContent::Unreadable(UnreadableCause::KeyAsked);
+    let log = vec![
+        one.clone(),
+        two.clone(),
+        says(3, 5, &reaction(&two, "👍", false)),
+        says(4, 6, &reaction(&one, "🎉", false)),
+        says(5, 6, &reaction(&two, "👍", false)),
+        says(6, 5, &reaction(&two, "👍", true)),
+        // Its author saw another entry there.
+        says(7, 7, &reaction(&EntryRecord { seq: Seq(2), ..one.clone() }, "👍", false)),
+        EntryRecord { content: asked, ..says(8, 8, &stop(1)) },
+    ];
+    replica.apply(TEAM, batch(log)).unwrap();
+    let counted = |seq| {
+        let entry = replica.entry(TEAM, Seq(seq)).unwrap().unwrap();
+        let count = |one: &ReactionCount| {
+            let authors = one.authors.iter().map(|author| author.0[0]);
+            (one.emoji.to_string(), authors.collect::<Vec<_>>())
+        };
+        entry.reactions.iter().map(count).collect::<Vec<_>>()
+    };
+    let is = |emoji: &str, authors: &[u8]| (emoji.to_owned(), authors.to_vec());
+    assert_eq!(counted(1), [is("🎉", &[6])]);
+    assert_eq!(counted(2), [is("👍", &[6])]);
+    let page = replica.entries_before(TEAM, Seq(0), 10).unwrap();
+    assert_eq!(page.iter().filter(|entry| !entry.reactions.is_empty()).count(), 2);
+    let opened = StoredContent::Said(reaction(&two, "👍", false));
+    replica.put_content(TEAM, Seq(8), &opened, false).unwrap();
+    assert_eq!(counted(2), [is("👍", &[6, 8])], "its key came");
+    replica.put_content(TEAM, Seq(5), &StoredContent::Expired, false).unwrap();
+    assert_eq!(counted(2), [is("👍", &[8])], "what expired counts no more");
 }
 
 pub(in crate::client) fn what_a_question_showed_is_marked_once(replica: &Replica) {

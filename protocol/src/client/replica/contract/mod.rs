@@ -27,6 +27,7 @@ macro_rules! contract {
             logs: writes_to_a_room_that_is_not_kept_are_skipped,
             indexes: what_could_not_be_read_becomes_readable,
             indexes: what_belongs_to_an_entry_is_found_by_it,
+            indexes: reactions_are_counted_at_their_message,
             indexes: what_a_question_showed_is_marked_once,
             indexes: older_indexes_are_filled_again,
             outbox: a_text_goes_out_once_and_in_order,
@@ -85,6 +86,7 @@ pub(in crate::client) fn entry(seq: u64, text: &str) -> EntryRecord {
         content: StoredContent::Said(Content::Text(text.to_owned())),
         is_mention: text.contains('@'),
         is_shown: false,
+        reactions: Vec::new(),
     }
 }
 

@@ -9,6 +9,7 @@ pub(super) mod shown;
 mod unreadable;
 
 pub use self::relations::RelationRow;
+pub(super) use self::relations::count_reactions;
 
 use super::key_value::{Rows, RowsMut, Span, Table};
 use super::row;
@@ -18,7 +19,7 @@ use crate::client::record::EntryRecord;
 use crate::id::{RoomId, Seq};
 
 /// Goes up when the same entries make other rows; then the indexes are filled again.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 /// Entries that are read at once while the indexes are filled again.
 const PAGE: u32 = 512;
 

@@ -4,11 +4,12 @@
 use std::ops::Range;
 
 use super::super::key_value::{Key, Rows, RowsMut, Span, Table, Value};
-use super::super::{Replica, Stored, key, row};
+use super::super::{Replica, Stored, key, logs, row};
 use super::{Change, Index};
+use crate::client::StoredContent;
 use crate::client::record::EntryRecord;
 use crate::crypto::ce::CeError;
-use crate::crypto::content::{Content, RelationKind};
+use crate::crypto::content::{Content, RelationKind, tally};
 use crate::id::{AccountId, RoomId, Seq};
 
 /// An entry that belongs to an earlier one.
@@ -75,6 +76,37 @@ impl Index for Relations {
 
 fn of_span(rows: &dyn Rows, span: &Span) -> Stored<Vec<RelationRow>> {
     rows.scan(Table::Relations, span)?.iter().map(read).collect()
+}
+
+/// Counts the reactions to entries that follow each other in a log.
+pub(in super::super) fn count_reactions(
+    rows: &dyn Rows,
+    room: RoomId,
+    targets: &mut [EntryRecord],
+) -> Stored<()> {
+    let (Some(first), Some(last)) = (targets.first(), targets.last()) else { return Ok(()) };
+    let (from, to) = (key::in_room(room, first.seq.0), key::in_room(room, last.seq.next().0));
+    let relations = of_span(rows, &Span::between(from, to))?;
+    let reactions: Vec<_> =
+        relations.iter().filter(|row| row.kind == RelationKind::Reaction).collect();
+    for of_one in reactions.chunk_by(|left, right| left.target == right.target) {
+        let Ok(at) = targets.binary_search_by_key(&of_one[0].target, |target| target.seq) else {
+            continue;
+        };
+        let mut counted = Vec::with_capacity(of_one.len());
+        for row in of_one {
+            let value = rows.get(Table::Entries, &key::in_room(room, row.seq.0))?;
+            let Some(value) = value else { continue };
+            let content = logs::decode(row.seq, &value)?.content;
+            // Another entry may have stood here when it was written: its author saw another log.
+            let content = content.fitting((row.author, row.seq), Some(&targets[at]));
+            if let StoredContent::Said(Content::Reaction(reaction)) = content {
+                counted.push((row.author, reaction));
+            }
+        }
+        targets[at].reactions = tally(counted.iter().map(|(author, one)| (*author, one)));
+    }
+    Ok(())
 }
 
 impl Replica {
