@@ -19,7 +19,7 @@ pub(super) enum Signal {
         /// SHA-256 of its bytes.
         digest: Hash,
     },
-    /// An entry was stored.
+    /// An entry was stored, or can be read by now.
     Entry {
         /// The room.
         room: RoomId,

@@ -122,6 +122,9 @@ impl Reopen {
                     let Ok(written) = written else { return Poll::Ready(()) };
                     let State { account, identities, rooms, .. } = &*state;
                     emit_entries((account, identities, rooms), id, &opened, cx);
+                    for entry in opened {
+                        cx.signal(Signal::Entry { room: id, entry: Box::new(entry) });
+                    }
                     for one in written {
                         if let Written::Shown(seqs) = one {
                             cx.signal(Signal::Shown { room: id, seqs });

@@ -14,7 +14,7 @@ use super::super::identities::fetch::FetchChains;
 use super::super::io::{BulkFailure, BulkId, Page, WriteId};
 use super::super::server_call::storage;
 use super::super::state::State;
-use super::super::work::Step;
+use super::super::work::{Step, Work};
 use super::{OneRoom, Rooms};
 use crate::client::CommandError;
 use crate::client::event::AlarmCause;
@@ -277,7 +277,14 @@ impl Step for Enter {
             room.is_entering = false;
         }
         match result {
-            Ok(()) => state.rooms.open(id, cx),
+            Ok(()) => {
+                // The changes were read later than the head was told.
+                state.rooms.begin_log(id, cx);
+                if let Some(room) = state.rooms.all.get_mut(&id) {
+                    room.is_fetching_keys = true;
+                }
+                cx.start(Work::FetchKeys(id));
+            }
             Err(OpenFailure::Later) => {}
             Err(OpenFailure::Broken(text)) => {
                 state.rooms.stop(id, &text, cx);

@@ -119,8 +119,11 @@ fn forget(room: &Room, entries: &[EntryRecord], before: TimeMs) -> (Vec<Write>, 
         upto = seq;
     }
     writes.push(Write::ExpiredUpto { room: id, upto });
+    // Wiping scrubs the files, so only what is still there or has ended just now is wiped.
+    let wiped = ended_epochs(room, room.expired_upto);
+    let is_due = |epoch: &Epoch| !wiped.contains(epoch) || room.keys.secret(*epoch).is_some();
     let wipe = |epoch| Write::WipeEpoch { room: id, epoch };
-    writes.extend(ended_epochs(room, upto).into_iter().map(wipe));
+    writes.extend(ended_epochs(room, upto).into_iter().filter(is_due).map(wipe));
     (writes, upto)
 }
 

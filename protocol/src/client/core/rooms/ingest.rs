@@ -283,11 +283,8 @@ impl Step for Reload {
                     room.reload(*loaded, state.account.device);
                     // Events that came meanwhile were not kept: the log is read up to them.
                     let next_seq = room.marks.announced;
-                    if let Some((seq, hash)) = room.newest_head()
-                        && cx.is_online()
-                        && room.facts.is_member
-                    {
-                        state.rooms.feed(self.room, Input::Head { seq, hash }, cx);
+                    if cx.is_online() && room.facts.is_member {
+                        state.rooms.begin_log(self.room, cx);
                         state.rooms.feed(self.room, Input::Lagged { next_seq }, cx);
                     }
                     return Poll::Ready(());

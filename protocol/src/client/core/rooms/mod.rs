@@ -123,13 +123,21 @@ impl Rooms {
         let Some(room) = self.all.get_mut(&id) else { return };
         if room.sync.is_some() {
             room.is_fetching_keys = true;
-            if let Some((seq, hash)) = room.newest_head() {
+            if let Some((seq, hash)) = room.take_head() {
                 self.feed(id, Input::Head { seq, hash }, cx);
             }
             cx.start(Work::FetchKeys(id));
         } else if room.facts.stopped.is_none() && !room.is_suspended {
             // A broken log stays closed; whoever dares may forget the room.
             cx.start_once(Work::Enter(id));
+        }
+    }
+
+    /// Begins to follow a log behind what is stored, in the middle of a session.
+    pub(super) fn begin_log(&mut self, id: RoomId, cx: &mut Context<'_>) {
+        let heads = self.all.get_mut(&id).map(Room::heads).unwrap_or_default();
+        for head in heads {
+            self.feed(id, head, cx);
         }
     }
 
@@ -146,6 +154,9 @@ impl Rooms {
     pub(super) fn disconnected(&mut self, cx: &mut Context<'_>) {
         let rooms: Vec<RoomId> = self.all.keys().copied().collect();
         for id in rooms {
+            if let Some(room) = self.all.get_mut(&id) {
+                room.confirmed = room.confirmed.max(room.applied.seq());
+            }
             self.feed(id, Input::Disconnected, cx);
         }
     }

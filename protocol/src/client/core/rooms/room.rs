@@ -14,7 +14,7 @@ use crate::crypto::hash::sha256;
 use crate::crypto::message::{Flags, Message, MessageHeader};
 use crate::crypto::settings::RoomSettings;
 use crate::id::{AccountId, DeviceId, Hash, RoomId, Seq, TimeMs};
-use crate::log::sync::{Claimed, RoomSync};
+use crate::log::sync::{Claimed, Input as SyncInput, RoomSync};
 use crate::log::{Context, KnownHashes as _, LogHash, RoomState, SenderLane, SettingsRecord};
 use crate::wire::{EntryBody, LogEntry, RoomHead, SignedTick};
 
@@ -63,6 +63,10 @@ pub(in super::super) struct Room {
     pub(in super::super) scheduled: HashSet<u64>,
     /// What the server last said about the end of the log, until the log can be compared with it.
     pub(in super::super) head: Option<(Seq, Hash)>,
+    /// Whether that was not compared with the log yet.
+    is_head_new: bool,
+    /// What was judged when the last session ended: the server must have at least that.
+    pub(in super::super) confirmed: Seq,
     /// Everything up to here has expired by the room's policy.
     pub(in super::super) expired_upto: Seq,
     /// How many reads of older pages have ended, one way or the other.
@@ -111,6 +115,8 @@ impl Room {
             n_gone: 0,
             scheduled: HashSet::new(),
             head: None,
+            is_head_new: false,
+            confirmed: Seq(0),
             expired_upto: Seq(0),
             n_older_reads: 0,
             is_damage_reported: false,
@@ -137,6 +143,7 @@ impl Room {
         room.histograms = record.histograms;
         room.applied = LogHash::at(record.seq, record.hash);
         room.stored = record.seq;
+        room.confirmed = record.seq;
         room.counted_upto = record.seq;
         room.is_whole = room.facts.held_from <= Seq(1);
         room.rebuild(loaded.commits);
@@ -196,6 +203,8 @@ impl Room {
     pub(in super::super) fn reload(&mut self, loaded: LoadedRoom, own_device: DeviceId) {
         let mut room = Self::load(loaded, own_device);
         room.head = self.head;
+        room.is_head_new = self.is_head_new;
+        room.confirmed = self.confirmed;
         // Known in any case; storing it may have failed as well.
         room.facts.is_member = self.facts.is_member;
         room.facts.number = self.facts.number.or(room.facts.number);
@@ -214,6 +223,7 @@ impl Room {
         self.facts.workspace = head.workspace;
         self.facts.is_member = true;
         self.head = Some((head.seq, head.hash));
+        self.is_head_new = true;
         let marks = &mut self.marks;
         marks.announced = marks.announced.max(head.seq);
         marks.delivered_upto = marks.delivered_upto.max(head.delivered_upto);
@@ -223,6 +233,12 @@ impl Room {
         self.histograms.delivered.clone_from(&head.delivered);
         self.histograms.read.clone_from(&head.read);
         before != (self.facts.clone(), self.marks, self.histograms.clone())
+    }
+
+    /// What the server last said about the end of the log, for a log that goes on.
+    pub(in super::super) fn take_head(&mut self) -> Option<(Seq, Hash)> {
+        self.is_head_new = false;
+        self.head
     }
 
     /// Moves the own read mark, never back.
@@ -282,11 +298,19 @@ impl Room {
         self.queue.is_empty() && self.sync.as_ref().is_some_and(RoomSync::is_caught_up)
     }
 
-    /// The end of the log by the server's last word, or by what was verified since: a log that begins
-    /// anew in the middle of a session must not take the older word for a shorter log.
-    pub(in super::super) fn newest_head(&self) -> Option<(Seq, Hash)> {
-        let verified = (self.applied.seq(), self.applied.hash());
-        self.head.map(|head| if head.0 < verified.0 { verified } else { head })
+    /// What a log that begins anew in the middle of a session, behind the position that is stored, is
+    /// told of the server's log. An older word of the server is no log that has shrunk, unless it is
+    /// shorter than what was there when the session began.
+    pub(in super::super) fn heads(&mut self) -> Vec<SyncInput> {
+        let is_new = std::mem::take(&mut self.is_head_new);
+        let Some((seq, hash)) = self.head else { return Vec::new() };
+        let head = SyncInput::Head { seq, hash };
+        if seq >= self.applied.seq() || (is_new && seq < self.confirmed) {
+            return vec![head];
+        }
+        let claimed = Claimed::Whole(hash);
+        let verified = SyncInput::Head { seq: self.applied.seq(), hash: self.applied.hash() };
+        vec![verified, SyncInput::Claim { seq, claimed }]
     }
 
     /// Whether everything that the server had when it last said so is in the replica.

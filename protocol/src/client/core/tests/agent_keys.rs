@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::agents::{answers, asks, envelope, with_agent};
+use super::agents::{answers, asks, envelope, streams, with_agent};
 use crate::client::event::{OutboxState, SealedBy};
 use crate::client::{Command, Done, NewAsk, Replica};
 use crate::crypto::commit::Role;
@@ -93,4 +93,21 @@ fn a_question_to_an_assistant_that_was_removed_meanwhile_fails() {
     assert!(matches!(last, Some(OutboxState::Failed { .. })), "{last:?}");
     assert!(town.devices[bob].alarms().is_empty());
     town.says(bob, room, "then not");
+}
+
+#[test]
+fn a_device_that_gets_its_key_late_sees_the_answer_that_is_being_given() {
+    let (mut town, [ada, bob, agent], room) = with_agent();
+    let phone = town.adds_device(bob);
+    town.settle();
+    for who in [ada, bob] {
+        town.goes_offline(who);
+    }
+    let phone = town.starts(phone, Replica::in_memory());
+    town.comes_back(ada);
+    let ask = asks(&mut town, ada, room, Vec::new());
+    town.wait(5 * SECOND);
+    town.run(agent, Command::Stream { room, ask, text: "well ".into() }).unwrap();
+    town.settle();
+    assert_eq!(streams(&town, phone), [("well ".to_owned(), false)]);
 }

@@ -75,7 +75,7 @@ pub(super) fn answers(town: &mut Town, agent: Who, room: RoomId, ask: Seq) -> Se
 }
 
 /// Pieces of an answer as somebody saw them.
-fn streams(town: &Town, who: Who) -> Vec<(String, bool)> {
+pub(super) fn streams(town: &Town, who: Who) -> Vec<(String, bool)> {
     let seen = town.devices[who].events.iter().filter_map(|event| match event {
         ClientEvent::Stream(view) => Some((view.text.clone(), view.has_gap)),
         _ => None,

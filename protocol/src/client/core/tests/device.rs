@@ -14,11 +14,11 @@ use super::super::{Backlog, Core, Settings};
 use crate::client::event::{
     AlarmCause, ClientEvent, ConnectionState, EntryView, OutboxState, OutboxView, RoomView,
 };
-use crate::client::replica::{DrainGuard, Replica, StorageError};
+use crate::client::replica::{DrainGuard, Replica, StorageError, Write};
 use crate::client::shell::{carry_out, load};
 use crate::client::{CommandError, Done, EntryContent, Identity};
 use crate::crypto::content::Content;
-use crate::id::{RoomId, Seq, TimeMs};
+use crate::id::{Epoch, RoomId, Seq, TimeMs};
 use crate::wire::{ClientDatagram, Request};
 
 /// How long a command waits for the server.
@@ -31,6 +31,8 @@ pub(super) struct Disk {
     pub(super) n_failing_reads: usize,
     pub(super) n_failing_seals: usize,
     pub(super) is_save_failing: bool,
+    /// Epochs whose secrets were wiped.
+    pub(super) wiped: Vec<Epoch>,
     /// Whether what was done is answered only later.
     pub(super) is_slow: bool,
 }
@@ -157,6 +159,12 @@ impl Device {
             *n_failing = n_failing.saturating_sub(1);
             is_failing
         };
+        if let Output::Write(_, writes) = &output {
+            self.disk.wiped.extend(writes.iter().filter_map(|write| match write {
+                Write::WipeEpoch { epoch, .. } => Some(*epoch),
+                _ => None,
+            }));
+        }
         match output {
             Output::Write(id, _) if fails(&mut self.disk.n_failing_writes) => {
                 Input::Written(WriteId(id.0), Err(StorageError::Full))

@@ -178,3 +178,21 @@ fn a_room_that_cannot_be_entered_now_is_entered_later() {
         assert_eq!(town.texts(bob, room), ["are you there?"]);
     }
 }
+
+#[test]
+fn a_log_that_the_server_has_lost_is_an_alarm_and_sending_stops() {
+    let (mut town, [ada, bob], room) = Town::with_room(["ada", "bob"]);
+    for n in 0..300 {
+        town.queues(ada, room, &n.to_string());
+    }
+    town.wait(5 * SECOND);
+    town.goes_offline(bob);
+    // A backup from long ago: what bob has there is in his replica only.
+    let log = town.log(room);
+    log.entries.truncate(20);
+    log.hashes.truncate(21);
+    town.comes_back(bob);
+    assert_eq!(town.devices[bob].alarms(), [AlarmCause::BrokenLog]);
+    assert!(town.devices[bob].room(room).unwrap().sending_stopped.is_some());
+    assert_eq!(town.texts(bob, room).len(), 300, "what is here stays here");
+}

@@ -144,6 +144,9 @@ fn texts_older_than_the_policy_are_forgotten_with_their_keys() {
     }
     town.wait(2 * DAY);
     assert!(town.texts(ada, room).is_empty());
+    for who in [ada, bob] {
+        assert_eq!(town.devices[who].disk.wiped, [Epoch(1)], "the files are scrubbed once");
+    }
     town.says(ada, room, "on it goes");
     town.wait(SECOND);
     assert_eq!(town.texts(bob, room), ["on it goes"]);

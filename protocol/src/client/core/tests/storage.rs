@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::town::Town;
+use crate::client::event::AlarmCause;
 use crate::client::{Command, CommandError, Done, NewRoom};
 use crate::id::Seq;
 
@@ -173,4 +174,24 @@ fn a_crash_in_any_moment_leaves_a_device_that_can_go_on() {
         }
         assert!(town.devices[who].alarms().is_empty());
     }
+}
+
+#[test]
+fn a_log_that_has_shrunk_is_noticed_also_if_the_room_waits_for_the_disk_then() {
+    let (mut town, [ada, bob], room) = Town::with_room(["ada", "bob"]);
+    for n in 0..5 {
+        town.says(ada, room, &n.to_string());
+    }
+    town.wait(SECOND);
+    town.devices[bob].disk.n_failing_writes = 1;
+    town.says(ada, room, "not stored");
+    town.settle();
+    // While bob waits the server comes back with an old backup.
+    town.goes_offline(bob);
+    let log = town.log(room);
+    log.entries.truncate(3);
+    log.hashes.truncate(4);
+    town.devices[bob].is_unreachable = false;
+    town.wait(10 * SECOND);
+    assert!(town.devices[bob].alarms().contains(&AlarmCause::BrokenLog));
 }
