@@ -1,5 +1,5 @@
-//! Every bound of the server on one page, each with its reason: first those that an operator may
-//! change, then those of what the assistant takes from the server of a model.
+//! Every bound of the server on one page, each with its reason: first its own and those that an
+//! operator may change, then those of what the assistant takes from the server of a model.
 
 use std::time::Duration;
 
@@ -7,6 +7,8 @@ use serde::{Deserialize, Serialize};
 
 /// Answers of the assistant under way at a time; more questions wait their turn.
 pub const ANSWERS_UNDER_WAY_MAX: usize = 32;
+/// Steps of one mark histogram: enough for the tail of a busy room, and small on the wire.
+pub const MARK_BUCKETS_MAX: usize = 8;
 
 /// The `[limits]` section of the configuration. Missing keys take the defaults.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

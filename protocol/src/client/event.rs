@@ -9,6 +9,7 @@ use crate::crypto::card::AgentCard;
 use crate::crypto::commit::{AgentScope, HistoryRule, Role, RoomKind, RoomMode};
 use crate::crypto::content::Content;
 use crate::id::{AccountId, DeviceId, Epoch, RoomId, Seq, TimeMs};
+use crate::log::n_at;
 use crate::wire::MarkBucket;
 
 /// Something a face should know.
@@ -379,10 +380,7 @@ impl MarkCounts {
     ///
     /// The steps include the own person, whose marks cover what it wrote itself.
     pub fn reached(&self, seq: Seq) -> (u32, u32) {
-        let others = |steps: &[MarkBucket]| {
-            let counts = steps.iter().filter(|step| step.upto >= seq).map(|step| step.n_accounts);
-            counts.max().unwrap_or(0).saturating_sub(1).min(self.n_others)
-        };
+        let others = |steps: &[MarkBucket]| n_at(steps, seq).saturating_sub(1).min(self.n_others);
         let n_read = others(&self.read);
         (others(&self.delivered).max(n_read), n_read)
     }

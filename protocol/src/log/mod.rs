@@ -39,6 +39,6 @@ pub use room_state::{EpochRecord, RoomState, SettingsRecord, Stay};
 pub use seen::{BadSeen, KnownHashes, SeenView, check_seen, check_seen_half, compare_seen};
 pub use sender_rule::{RotateReason, must_rotate};
 pub use sync::{Alarm, Claimed, Input, Output, RoomSync};
-pub use unread::{Marks, Tick, mark_histogram, n_at, n_unread, next_count, tick};
+pub use unread::{Marks, mark_histogram, n_at, n_unread, next_count};
 pub use validate::{Applied, CommitFault, Note, validate_commit, validate_create};
 pub use wraps::{WrapTarget, agents_to_key, wrapped_set, wraps_needed};

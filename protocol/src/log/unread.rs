@@ -59,40 +59,6 @@ pub fn n_unread(n_countable_at_head: u64, n_countable_at_mark: u64) -> u64 {
     n_countable_at_head.saturating_sub(n_countable_at_mark)
 }
 
-/// How far an own message has come.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Tick {
-    /// It waits to be sent.
-    Queued,
-    /// The server has it on disk.
-    Accepted,
-    /// All other people in the room have it.
-    Delivered,
-    /// All other people in the room have read it.
-    Read,
-}
-
-/// Says how far an own message has come.
-///
-/// `seq` is its place, `None` while it is queued. The mark histograms count all people in the room, the
-/// author included, whose own marks cover what it sends. Alone in a room nothing is ever delivered.
-pub fn tick(
-    seq: Option<Seq>,
-    n_others: u32,
-    delivered: &[MarkBucket],
-    read: &[MarkBucket],
-) -> Tick {
-    let Some(seq) = seq else { return Tick::Queued };
-    let all = |steps| n_others > 0 && n_at(steps, seq) > n_others;
-    if all(read) {
-        Tick::Read
-    } else if all(delivered) {
-        Tick::Delivered
-    } else {
-        Tick::Accepted
-    }
-}
-
 /// How many accounts have the log up to `seq` or further, by a mark histogram.
 pub fn n_at(steps: &[MarkBucket], seq: Seq) -> u32 {
     steps.iter().filter(|step| step.upto >= seq).map(|step| step.n_accounts).max().unwrap_or(0)
@@ -100,10 +66,11 @@ pub fn n_at(steps: &[MarkBucket], seq: Seq) -> u32 {
 
 /// Builds the mark histogram of all marks, newest step first, of at most `n_steps_max` steps.
 ///
-/// If there are more, the newest are kept and the lowest, where everyone is: the answers in between
-/// are too small then, never too large.
+/// Marks of 0 ("nothing yet") make no step. The newest and the last step ("all of them") are always
+/// there, of those between evenly spread ones: each is true by itself, so what is left out makes the
+/// answers in between too small, never too large.
 pub fn mark_histogram(marks: impl IntoIterator<Item = Seq>, n_steps_max: usize) -> Vec<MarkBucket> {
-    let mut marks: Vec<Seq> = marks.into_iter().collect();
+    let mut marks: Vec<Seq> = marks.into_iter().filter(|upto| *upto > Seq(0)).collect();
     marks.sort_unstable_by(|left, right| right.cmp(left));
     let mut steps: Vec<MarkBucket> = Vec::new();
     for (n_accounts, upto) in (1..).zip(marks) {
@@ -112,12 +79,15 @@ pub fn mark_histogram(marks: impl IntoIterator<Item = Seq>, n_steps_max: usize) 
             _ => steps.push(MarkBucket { upto, n_accounts }),
         }
     }
-    if steps.len() > n_steps_max {
-        let lowest = steps.pop();
-        steps.truncate(n_steps_max.saturating_sub(1));
-        steps.extend(lowest);
+    let n_steps = steps.len();
+    match n_steps_max {
+        _ if n_steps <= n_steps_max => steps,
+        0 => Vec::new(),
+        1 => steps.split_off(n_steps - 1),
+        _ => {
+            (0..n_steps_max).map(|index| steps[index * (n_steps - 1) / (n_steps_max - 1)]).collect()
+        }
     }
-    steps
 }
 
 #[cfg(test)]
@@ -141,18 +111,24 @@ mod tests {
     }
 
     #[test]
-    fn ticks_follow_the_slowest_of_the_others() {
-        // Four people with the author: marks 9 (author), 9, 7, 4.
+    fn each_step_counts_all_who_are_there_or_further() {
         let marks = mark_histogram([Seq(9), Seq(4), Seq(9), Seq(7)], 10);
         assert_eq!(marks, [step(9, 2), step(7, 3), step(4, 4)]);
+        assert_eq!([3, 4, 5, 9].map(|seq| n_at(&marks, Seq(seq))), [4, 4, 3, 2]);
+        assert_eq!(n_at(&marks, Seq(10)), 0);
         let read = mark_histogram([Seq(9), Seq(3), Seq(3), Seq(3)], 10);
-        let tick_at = |seq| tick(Some(Seq(seq)), 3, &marks, &read);
-        assert_eq!(
-            [3, 4, 5, 9].map(tick_at),
-            [Tick::Read, Tick::Delivered, Tick::Accepted, Tick::Accepted]
-        );
-        assert_eq!(tick(None, 3, &marks, &read), Tick::Queued);
-        assert_eq!(tick(Some(Seq(3)), 0, &marks, &read), Tick::Accepted, "nobody else is there");
+        assert_eq!(read, [step(9, 1), step(3, 4)]);
+        assert_eq!(mark_histogram([Seq(5), Seq(9), Seq(5), Seq(0)], 10), [step(9, 1), step(5, 3)]);
+        assert_eq!(mark_histogram([], 10), []);
+        assert_eq!(mark_histogram([Seq(0), Seq(0)], 10), [], "nothing yet");
+    }
+
+    #[test]
+    fn a_long_mark_histogram_keeps_its_ends_and_stays_true() {
+        let steps = mark_histogram((1..=100).map(Seq), 8);
+        assert_eq!(steps.len(), 8);
+        assert_eq!((steps[0], steps[7]), (step(100, 1), step(1, 100)));
+        assert!(steps.iter().all(|step| 101 - step.upto.0 == u64::from(step.n_accounts)));
     }
 
     proptest! {
@@ -199,7 +175,7 @@ mod tests {
         fn a_mark_histogram_never_overstates(
             marks in prop::collection::vec(0u64..30, 1..40),
             n_steps_max in 1usize..10,
-            seq in 0u64..32,
+            seq in 1u64..32,
         ) {
             let steps = mark_histogram(marks.iter().map(|mark| Seq(*mark)), n_steps_max);
             prop_assert!(steps.len() <= n_steps_max);

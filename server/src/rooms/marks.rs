@@ -7,9 +7,10 @@ use std::collections::HashMap;
 
 use mathia_protocol::id::{AccountId, DeviceId, Seq, TimeMs};
 use mathia_protocol::limits::MARKS_INTERVAL;
+use mathia_protocol::log::mark_histogram;
 use mathia_protocol::wire::{MarkBucket, SignedTick};
 
-use super::mark_histogram::mark_histogram;
+use crate::limits::MARK_BUCKETS_MAX;
 use crate::store::MarkRow;
 
 /// How long the first mark waits for others of the same moment before it is emitted.
@@ -185,8 +186,8 @@ impl RoomMarks {
     /// The histograms: how many people have received and read how far.
     pub(crate) fn histograms(&self) -> (Vec<MarkBucket>, Vec<MarkBucket>) {
         let marks = || self.by_account.values();
-        let delivered = mark_histogram(marks().map(|mark| mark.delivered).collect());
-        (delivered, mark_histogram(marks().map(|mark| mark.read).collect()))
+        let delivered = mark_histogram(marks().map(|mark| mark.delivered), MARK_BUCKETS_MAX);
+        (delivered, mark_histogram(marks().map(|mark| mark.read), MARK_BUCKETS_MAX))
     }
 }
 

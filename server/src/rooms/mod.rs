@@ -21,7 +21,6 @@ mod job;
 pub mod keyring;
 mod keys;
 mod mark_calls;
-mod mark_histogram;
 mod marks;
 mod pages;
 mod rates;

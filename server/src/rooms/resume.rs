@@ -8,12 +8,13 @@ use std::sync::{MutexGuard, PoisonError};
 
 use mathia_protocol::id::{AccountId, DeviceId, Epoch, RoomId, RoomNumber, Seq, TimeMs};
 use mathia_protocol::limits::{HEADS_PAGE_MAX, RESUME_PAGE_MAX, SMALL_ROOM_MEMBERS_MAX};
+use mathia_protocol::log::mark_histogram;
 use mathia_protocol::wire::{Cursor, Event, MarkBucket, Reply, RoomHead};
 
 use super::caller::Caller;
-use super::mark_histogram::{BUCKETS_MAX, mark_histogram};
 use super::reads::{REPLY_BYTES_MAX, Reads};
 use super::staged_wraps::too_large;
+use crate::limits::MARK_BUCKETS_MAX;
 use crate::refusal::Refusal;
 use crate::store::{MarkRow, Read, RoomRow, StoreError};
 
@@ -22,7 +23,7 @@ const HEAD_LEN: usize = 180;
 /// A step of a histogram on the wire, at most.
 const BUCKET_LEN: usize = 14;
 /// A head with two full histograms.
-const HEAD_LEN_MAX: usize = HEAD_LEN + 2 * BUCKETS_MAX * BUCKET_LEN;
+const HEAD_LEN_MAX: usize = HEAD_LEN + 2 * MARK_BUCKETS_MAX * BUCKET_LEN;
 
 /// How long the histograms of a large room are sent again without counting them again.
 const HISTOGRAMS_KEPT_MS: u64 = 1_000;
@@ -204,7 +205,8 @@ impl Reads {
         let members: HashSet<AccountId> = read.members(room)?.into_iter().collect();
         let mut marks = read.marks(room)?;
         marks.retain(|mark| members.contains(&mark.account));
-        let steps = |upto: fn(&MarkRow) -> Seq| mark_histogram(marks.iter().map(upto).collect());
+        let steps =
+            |upto: fn(&MarkRow) -> Seq| mark_histogram(marks.iter().map(upto), MARK_BUCKETS_MAX);
         let (delivered, read) = (steps(|mark| mark.delivered_upto), steps(|mark| mark.read_upto));
         let histograms = MarkHistograms { made: now, delivered, read };
         if members.len() > SMALL_ROOM_MEMBERS_MAX {

@@ -12,8 +12,9 @@ use mathia_protocol::wire::{
 use quinn::SendStream;
 use tokio::sync::Semaphore;
 
+use super::window::{Measured, Window};
 use super::{Failures, enroll};
-use crate::measure::{Latencies, Report, cpu_us};
+use crate::measure::{Latencies, Report};
 use crate::peer::{Dialer, Frames, Identity, Session};
 use crate::room::{Author, SealedRoom};
 use crate::{Failure, Options};
@@ -39,8 +40,7 @@ struct Count {
     windows: Vec<Semaphore>,
     n_delivered: Cell<u64>,
     latencies: RefCell<Latencies>,
-    is_measuring: Cell<bool>,
-    is_over: Cell<bool>,
+    window: Window,
 }
 
 impl Count {
@@ -51,8 +51,7 @@ impl Count {
             windows: (0..N_SENDERS).map(|_| Semaphore::new(UNCOUNTED_MAX)).collect(),
             n_delivered: Cell::new(0),
             latencies: RefCell::default(),
-            is_measuring: Cell::new(false),
-            is_over: Cell::new(false),
+            window: Window::default(),
         }
     }
 
@@ -66,7 +65,7 @@ impl Count {
         let mut flights = self.flights.borrow_mut();
         let flight = flights[sender].get_mut(place).ok_or("a message that nobody sent")?;
         flight.n_counted += 1;
-        if self.is_measuring.get() {
+        if self.window.is_measuring() {
             self.n_delivered.set(self.n_delivered.get() + 1);
             self.latencies.borrow_mut().add(flight.sent_at.elapsed());
         }
@@ -118,16 +117,7 @@ pub(crate) async fn run(options: &Options) -> Result<String, Failure> {
         });
     }
 
-    let wait = |duration| failures.or(tokio::time::sleep(duration));
-    wait(Duration::from_secs(2)).await?;
-    let cpu_before = cpu_us(options.pid)?;
-    let started = Instant::now();
-    count.is_measuring.set(true);
-    wait(Duration::from_secs(options.seconds)).await?;
-    count.is_measuring.set(false);
-    let elapsed = started.elapsed().as_secs_f64();
-    let cpu = cpu_us(options.pid)? - cpu_before;
-    count.is_over.set(true);
+    let Measured { elapsed, cpu } = count.window.measure(options, &failures).await?;
     let n_delivered = count.n_delivered.get();
     // Everything that was sent must still arrive everywhere: what does not is lost.
     let lost = settle(&count).await;
@@ -162,7 +152,7 @@ async fn say(
     // Calls of the sender start high, so that those of its marks never meet them.
     for id in 1_000_000.. {
         count.windows[sender].acquire().await?.forget();
-        if count.is_over.get() {
+        if count.window.is_over() {
             return Ok(());
         }
         let entry = author.next(TEXT_LEN)?;
@@ -207,5 +197,5 @@ async fn listen(
             _ => {}
         }
     }
-    if count.is_over.get() { Ok(()) } else { Err("a session ended".into()) }
+    if count.window.is_over() { Ok(()) } else { Err("a session ended".into()) }
 }

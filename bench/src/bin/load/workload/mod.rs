@@ -6,6 +6,7 @@ pub(crate) mod history;
 pub(crate) mod latency;
 pub(crate) mod rooms;
 pub(crate) mod sessions;
+mod window;
 
 use std::cell::RefCell;
 use std::rc::Rc;

@@ -2,13 +2,13 @@
 
 use std::cell::Cell;
 use std::rc::Rc;
-use std::time::{Duration, Instant};
 
 use mathia_protocol::id::RoomId;
 use mathia_protocol::wire::{Event, Reply, Request, ServerFrame, decode};
 
+use super::window::{Measured, Window};
 use super::{Failures, enroll};
-use crate::measure::{Report, cpu_us};
+use crate::measure::Report;
 use crate::peer::{Dialer, Identity, Session};
 use crate::room::{Author, SealedRoom};
 use crate::{Failure, Options};
@@ -20,8 +20,7 @@ const TEXT_LEN: usize = 200;
 struct Count {
     n_stored: Cell<u64>,
     n_delivered: Cell<u64>,
-    is_measuring: Cell<bool>,
-    is_over: Cell<bool>,
+    window: Window,
 }
 
 pub(crate) async fn run(options: &Options) -> Result<String, Failure> {
@@ -47,16 +46,7 @@ pub(crate) async fn run(options: &Options) -> Result<String, Failure> {
             failures.note(talk(session, author, room, &count).await);
         });
     }
-    let wait = |duration| failures.or(tokio::time::sleep(duration));
-    wait(Duration::from_secs(2)).await?;
-    let cpu_before = cpu_us(options.pid)?;
-    let started = Instant::now();
-    count.is_measuring.set(true);
-    wait(Duration::from_secs(options.seconds)).await?;
-    count.is_measuring.set(false);
-    let elapsed = started.elapsed().as_secs_f64();
-    let cpu = cpu_us(options.pid)? - cpu_before;
-    count.is_over.set(true);
+    let Measured { elapsed, cpu } = count.window.measure(options, &failures).await?;
     let n_stored = count.n_stored.get();
     Ok(Report::default()
         .number("cpu_us_per_stored", cpu as f64 / n_stored.max(1) as f64)
@@ -72,7 +62,7 @@ async fn talk(
     count: &Count,
 ) -> Result<(), Failure> {
     let add = |cell: &Cell<u64>| {
-        if count.is_measuring.get() {
+        if count.window.is_measuring() {
             cell.set(cell.get() + 1);
         }
     };
@@ -81,7 +71,7 @@ async fn talk(
         match decode::<ServerFrame>(&body)? {
             ServerFrame::Reply { id, reply: Reply::Accepted { .. } } if id == call => {
                 add(&count.n_stored);
-                if count.is_over.get() {
+                if count.window.is_over() {
                     return Ok(());
                 }
                 let entry = author.next(TEXT_LEN)?;
