@@ -8,6 +8,7 @@
 )]
 
 pub mod layers;
+pub mod lines;
 #[cfg(feature = "memory-store")]
 pub mod memory_store;
 pub mod process;

@@ -1,6 +1,5 @@
-//! The server's real program, started for a proof or a measurement.
+//! The server's real program, started for a test, a proof or a measurement.
 
-use std::error::Error;
 use std::fs::File;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -11,6 +10,8 @@ use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::process::{Child, Command};
 use tokio::time::timeout;
 
+use crate::TestResult;
+
 /// How long a start may take on a busy machine, with a log to recover.
 const START_TIMEOUT: Duration = Duration::from_mins(1);
 
@@ -20,8 +21,8 @@ pub struct Serve<'a> {
     pub program: &'a Path,
     /// Its data directory.
     pub data: PathBuf,
-    /// Its configuration file.
-    pub config: PathBuf,
+    /// Its configuration file, if it has one.
+    pub config: Option<PathBuf>,
     /// `ADDR:PORT`; port 0 takes any free one.
     pub listen: String,
     /// Takes what the server has to say; it is appended to.
@@ -32,12 +33,15 @@ pub struct Serve<'a> {
     pub has_assistant: bool,
 }
 
-impl Serve<'_> {
+impl<'a> Serve<'a> {
+    /// On a free port of the loopback, without a configuration and without an assistant.
+    pub fn new(program: &'a Path, data: PathBuf, log: PathBuf) -> Self {
+        let (config, listen) = (None, "127.0.0.1:0".to_owned());
+        Self { program, data, config, listen, log, core: None, has_assistant: false }
+    }
+
     /// Starts the server and waits until it listens. It ends with the child.
-    pub async fn start(
-        self,
-        change: impl FnOnce(&mut Command),
-    ) -> Result<(Child, SocketAddr), Box<dyn Error + Send + Sync>> {
+    pub async fn start(self, change: impl FnOnce(&mut Command)) -> TestResult<(Child, SocketAddr)> {
         let mut command = match self.core {
             Some(core) => {
                 let mut command = Command::new("taskset");
@@ -47,7 +51,9 @@ impl Serve<'_> {
             None => Command::new(self.program),
         };
         command.arg("serve").arg("--data").arg(self.data).args(["--listen", &self.listen]);
-        command.arg("--config").arg(self.config).stdin(Stdio::null()).stdout(Stdio::piped());
+        command
+            .args(self.config.iter().flat_map(|config| ["--config".as_ref(), config.as_os_str()]));
+        command.stdin(Stdio::null()).stdout(Stdio::piped());
         let log = File::options().create(true).append(true).open(self.log)?;
         command.stderr(log).kill_on_drop(true);
         if !self.has_assistant {
@@ -64,8 +70,7 @@ impl Serve<'_> {
             }
             Err("the server ended before it listened; see server.log".into())
         };
-        let address: Result<SocketAddr, Box<dyn Error + Send + Sync>> =
-            timeout(START_TIMEOUT, listening).await?;
+        let address: TestResult<SocketAddr> = timeout(START_TIMEOUT, listening).await?;
         Ok((child, address?))
     }
 }

@@ -6,11 +6,12 @@
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
-use std::io::{BufRead as _, BufReader, Write};
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use mathia_testkit::lines::Lines;
 use serde_json::{Map, Value, json};
 
 type Failure = Box<dyn std::error::Error + Send + Sync>;
@@ -253,16 +254,16 @@ impl Subject {
     fn start(mut command: Command) -> Result<Self, Failure> {
         let begun = Instant::now();
         let mut child = command.stdout(Stdio::piped()).stdin(Stdio::null()).spawn()?;
-        let stdout = child.stdout.take().ok_or("no standard output")?;
-        for line in BufReader::new(stdout).lines() {
-            let line = line?;
-            if let Some(address) = line.strip_prefix("listening ") {
-                let (address, started_in) = (address.to_owned(), begun.elapsed());
-                return Ok(Self { child, address, started_in });
+        let lines = Lines::of(child.stdout.take().ok_or("no standard output")?);
+        match lines.greeting() {
+            Ok(greeting) => {
+                Ok(Self { child, address: greeting.address, started_in: begun.elapsed() })
+            }
+            Err(why) => {
+                child.kill()?;
+                Err(why)
             }
         }
-        child.kill()?;
-        Err("the server ended before it listened".into())
     }
 }
 

@@ -12,7 +12,8 @@ use std::sync::OnceLock;
 use std::sync::mpsc::channel;
 use std::time::{Duration, Instant};
 
-pub(crate) use running::{Lines, Running};
+use mathia_testkit::lines::Lines;
+pub(crate) use running::Running;
 use serde_json::Value;
 
 /// How long anything may take before a story fails: many times what it takes on a busy machine.
@@ -124,15 +125,10 @@ impl Town {
             .unwrap();
         let lines = Lines::of(server.stdout.take().unwrap());
         self.server = Some(server);
-        loop {
-            let line = lines.next("the server to listen");
-            if let Some(link) = line.strip_prefix("admin invite ") {
-                link.clone_into(&mut self.admin_link);
-            }
-            if let Some(address) = line.strip_prefix("listening ") {
-                address.clone_into(&mut self.address);
-                return;
-            }
+        let greeting = lines.greeting().unwrap();
+        self.address = greeting.address;
+        if let Some(link) = greeting.admin_link {
+            self.admin_link = link;
         }
     }
 

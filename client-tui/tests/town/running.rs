@@ -1,10 +1,9 @@
 //! Commands and servers that run beside a story, and what they print.
 
-use std::io::{BufRead as _, BufReader};
 use std::process::{Child, ChildStdin};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::Instant;
 
+use mathia_testkit::lines::Lines;
 use serde_json::Value;
 
 use super::{PATIENCE, signal};
@@ -21,7 +20,7 @@ impl Running {
     #[track_caller]
     pub(crate) fn hears(&self) -> Value {
         loop {
-            let line: Value = serde_json::from_str(&self.lines.next("a message")).unwrap();
+            let line: Value = serde_json::from_str(&self.lines.next("a message").unwrap()).unwrap();
             if line["type"] == "message" {
                 return line;
             }
@@ -32,7 +31,7 @@ impl Running {
     #[track_caller]
     pub(crate) fn sees(&self, kind: &str) -> Value {
         loop {
-            let line: Value = serde_json::from_str(&self.lines.next(kind)).unwrap();
+            let line: Value = serde_json::from_str(&self.lines.next(kind).unwrap()).unwrap();
             if line["type"] == kind {
                 return line;
             }
@@ -62,43 +61,5 @@ impl Drop for Running {
     fn drop(&mut self) {
         drop(self.child.kill());
         drop(self.child.wait());
-    }
-}
-
-/// Lines of a pipe, read by a thread so that waiting has an end.
-pub(crate) struct Lines(Receiver<String>);
-
-impl Lines {
-    pub(super) fn of(pipe: impl std::io::Read + Send + 'static) -> Self {
-        let (sender, lines) = channel();
-        std::thread::spawn(move || {
-            for line in BufReader::new(pipe).lines().map_while(Result::ok) {
-                if sender.send(line).is_err() {
-                    return;
-                }
-            }
-        });
-        Self(lines)
-    }
-
-    #[track_caller]
-    pub(super) fn next(&self, what: &str) -> String {
-        match self.0.recv_timeout(PATIENCE) {
-            Ok(line) => line,
-            Err(RecvTimeoutError::Timeout) => panic!("waited in vain for {what}"),
-            Err(RecvTimeoutError::Disconnected) => panic!("it ended before {what}"),
-        }
-    }
-
-    fn until_closed(&self) -> Vec<String> {
-        let deadline = Instant::now() + PATIENCE;
-        let mut rest = Vec::new();
-        loop {
-            let left = deadline.saturating_duration_since(Instant::now());
-            match self.0.recv_timeout(left) {
-                Ok(line) => rest.push(line),
-                Err(_) => return rest,
-            }
-        }
     }
 }

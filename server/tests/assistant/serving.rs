@@ -1,16 +1,14 @@
 //! A whole server as operators start it: the `serve` process with its assistant as a child.
 
-use std::fs::File;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
 use std::sync::Arc;
 use std::time::Duration;
 
 use mathia_protocol::client::SystemClock;
+use mathia_testkit::process;
 use tempfile::TempDir;
-use tokio::io::{AsyncBufReadExt as _, BufReader};
-use tokio::process::{Child, Command};
+use tokio::process::Child;
 
 use super::agent::signal;
 use crate::cast::{Person, TestResult, enrols};
@@ -42,26 +40,18 @@ impl Serve {
 
     /// Starts it again on its data, on any free port.
     pub(crate) async fn starts_again(&mut self, more: &[&str]) -> TestResult {
-        let log = self.scratch.path().join("log");
-        let log = File::options().create(true).append(true).open(log)?;
-        let mut command = Command::new(env!("CARGO_BIN_EXE_mathia-server"));
-        command
-            .args(["serve", "--listen", "127.0.0.1:0"])
-            .args(more)
-            .arg("--data")
-            .arg(self.data());
-        command.arg("--config").arg(self.scratch.path().join("config"));
-        command.env("MATHIA_LOG", "trace").kill_on_drop(true);
-        let mut child = command.stdout(Stdio::piped()).stderr(log).spawn()?;
-        let mut lines = BufReader::new(child.stdout.take().ok_or("no output")?).lines();
-        self.child = Some(child);
-        while let Some(line) = within(lines.next_line()).await? {
-            if let Some(address) = line.strip_prefix("listening ") {
-                self.address = address.parse()?;
-                return Ok(());
-            }
-        }
-        Err(format!("it never listened\n{}", self.log()).into())
+        let program = Path::new(env!("CARGO_BIN_EXE_mathia-server"));
+        let serve = process::Serve {
+            config: Some(self.scratch.path().join("config")),
+            has_assistant: true,
+            ..process::Serve::new(program, self.data(), self.scratch.path().join("log"))
+        };
+        let started = serve.start(|command| {
+            command.args(more).env("MATHIA_LOG", "trace");
+        });
+        let (child, address) = started.await.map_err(|error| format!("{error}\n{}", self.log()))?;
+        (self.child, self.address) = (Some(child), address);
+        Ok(())
     }
 
     /// Where everything of it lies.

@@ -1,7 +1,7 @@
 //! Vandals at work while an honest pair talks on.
 
+use std::net::SocketAddr;
 use std::path::Path;
-use std::process::Stdio;
 
 use mathia_protocol::id::{RoomId, RoomNumber, Seq};
 use mathia_protocol::limits::STREAM_VERSION;
@@ -10,10 +10,10 @@ use mathia_protocol::wire::{
     encode_frame,
 };
 use mathia_testkit::TestResult;
+use mathia_testkit::process::Serve;
 use mathia_testkit::wire::{PATIENCE, client_config};
 use quinn::{ConnectionError, Endpoint, ReadError};
-use tokio::io::{AsyncBufReadExt as _, BufReader};
-use tokio::process::{Child, Command};
+use tokio::process::Child;
 use tokio::time::timeout;
 
 use super::town::{Session, Town};
@@ -162,38 +162,28 @@ async fn a_flood_of_datagrams_reaches_nobody() -> TestResult {
 }
 
 /// A server in a process of its own.
-async fn run_server(data: &Path, listen: &str) -> TestResult<(Child, String)> {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_mathia-server"));
-    command.arg("serve").arg("--data").arg(data).args(["--listen", listen]);
-    command.arg("--no-assistant");
-    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null()).kill_on_drop(true);
-    let mut server = command.spawn()?;
-    let mut lines = BufReader::new(server.stdout.take().ok_or("no standard output")?).lines();
-    while let Some(line) = timeout(PATIENCE, lines.next_line()).await?? {
-        if let Some(address) = line.strip_prefix("listening ") {
-            return Ok((server, address.to_owned()));
-        }
-    }
-    Err("the server did not start".into())
+async fn run_server(dir: &Path, listen: &str) -> TestResult<(Child, SocketAddr)> {
+    let program = Path::new(env!("CARGO_BIN_EXE_mathia-server"));
+    let serve = Serve::new(program, dir.join("data"), dir.join("log"));
+    Serve { listen: listen.to_owned(), ..serve }.start(|_| {}).await
 }
 
 #[tokio::test]
 async fn who_was_connected_to_a_killed_server_hears_of_it_from_the_next() -> TestResult {
     let dir = tempfile::tempdir()?;
-    let data = dir.path().join("data");
-    let (mut killed, address) = run_server(&data, "127.0.0.1:0").await?;
+    let (mut killed, address) = run_server(dir.path(), "127.0.0.1:0").await?;
     let mut config = client_config()?;
     // Nothing but the server's word ends this connection.
     let mut patient = quinn::TransportConfig::default();
     patient.max_idle_timeout(None);
     config.transport_config(patient.into());
     let endpoint = Endpoint::client("127.0.0.1:0".parse()?)?;
-    let connecting = endpoint.connect_with(config, address.parse()?, "mathia")?;
+    let connecting = endpoint.connect_with(config, address, "mathia")?;
     let connection = timeout(PATIENCE, connecting).await??;
     let (mut send, _recv) = connection.open_bi().await?;
     killed.kill().await?;
 
-    let (_server, _) = run_server(&data, &address).await?;
+    let (_server, _) = run_server(dir.path(), &address.to_string()).await?;
     send.write_all(&[STREAM_VERSION]).await?;
     let ended = timeout(PATIENCE, connection.closed()).await?;
     assert!(matches!(ended, ConnectionError::Reset), "{ended}");

@@ -1,14 +1,14 @@
 //! A canary: sentences that are typed into rooms are found in no file and no log of the server.
 
 use std::fs::{self, File};
-use std::io::{BufRead as _, BufReader};
 use std::path::Path;
-use std::process::{Child, ChildStdout, Stdio};
+use std::process::{Child, Stdio};
 use std::sync::Arc;
 
 use crate::cast::{Person, TestResult, enrols};
 use mathia_protocol::client::{Command, Done, SystemClock};
 use mathia_protocol::id::RoomId;
+use mathia_testkit::lines::{Greeting, Lines};
 
 /// Sentences, and names of rooms.
 const SEALED: &str = "the canary sings at noon";
@@ -24,9 +24,8 @@ const TOPIC: &str = "seeds and small bells";
 async fn no_sentence_is_found_on_the_server_or_in_its_log() -> TestResult {
     let dir = tempfile::tempdir()?;
     let (data, log) = (dir.path().join("data"), dir.path().join("log"));
-    let (mut server, mut lines) = start(&data, &log)?;
-    let invite = line_after(&mut lines, "admin invite ")?;
-    let address = line_after(&mut lines, "listening ")?;
+    let (mut server, Greeting { address, admin_link }) = start(&data, &log)?;
+    let invite = admin_link.ok_or("the first start prints a link")?;
 
     let mut ann = joins("ann", &invite, &address).await?;
     let mut bob = joins("bob", &ann.invites(Vec::new()).await?, &address).await?;
@@ -69,7 +68,7 @@ async fn tell(from: &mut Person, to: &mut Person, room: RoomId, text: &str) -> T
     Ok(())
 }
 
-fn start(data: &Path, log: &Path) -> TestResult<(Child, BufReader<ChildStdout>)> {
+fn start(data: &Path, log: &Path) -> TestResult<(Child, Greeting)> {
     let mut server = std::process::Command::new(env!("CARGO_BIN_EXE_mathia-server"))
         .args(["serve", "--listen", "127.0.0.1:0", "--data"])
         .arg(data)
@@ -77,19 +76,8 @@ fn start(data: &Path, log: &Path) -> TestResult<(Child, BufReader<ChildStdout>)>
         .stdout(Stdio::piped())
         .stderr(File::create(log)?)
         .spawn()?;
-    let stdout = server.stdout.take().ok_or("no standard output")?;
-    Ok((server, BufReader::new(stdout)))
-}
-
-fn line_after(lines: &mut BufReader<ChildStdout>, start: &str) -> TestResult<String> {
-    let mut line = String::new();
-    while lines.read_line(&mut line)? > 0 {
-        if let Some(rest) = line.strip_prefix(start) {
-            return Ok(rest.trim().to_owned());
-        }
-        line.clear();
-    }
-    Err(format!("the server never said {start:?}").into())
+    let lines = Lines::of(server.stdout.take().ok_or("no standard output")?);
+    Ok((server, lines.greeting()?))
 }
 
 fn terminate(server: &mut Child) -> TestResult {

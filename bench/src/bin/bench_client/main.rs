@@ -13,7 +13,6 @@
 
 mod town;
 
-use std::error::Error;
 use std::io::Write as _;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -21,6 +20,7 @@ use std::time::{Duration, Instant};
 use mathia_protocol::client::{Batch, Replica, StoredContent};
 use mathia_protocol::crypto::content::Content;
 use mathia_protocol::id::{Hash, RoomId, Seq, TimeMs};
+use mathia_testkit::Failure;
 use mathia_testkit::pty::Screen;
 use mathia_tui::paths::Paths;
 use serde_json::json;
@@ -45,7 +45,7 @@ struct Plan {
     json_file: Option<PathBuf>,
 }
 
-fn main() -> Result<(), Box<dyn Error>> {
+fn main() -> Result<(), Failure> {
     let plan = plan()?;
     let binaries = std::env::current_exe()?.ancestors().nth(1).unwrap().to_owned();
     let mut town = Town::start(&binaries)?;
@@ -56,7 +56,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     report(&plan, &paints, &keystrokes, n_seen)
 }
 
-fn plan() -> Result<Plan, Box<dyn Error>> {
+fn plan() -> Result<Plan, Failure> {
     let mut plan = Plan { n_messages: 200_000, rate: 500, seconds: 10, n_runs: 9, json_file: None };
     let mut args = std::env::args().skip(1);
     while let Some(arg) = args.next() {
@@ -75,7 +75,7 @@ fn plan() -> Result<Plan, Box<dyn Error>> {
 
 /// Types while messages pour in. Returns the time from each key to its letter, in milliseconds and
 /// rising, and how many messages came to the screen's device meanwhile.
-fn keystrokes(town: &Town, plan: &Plan) -> Result<(Vec<f64>, u64), Box<dyn Error>> {
+fn keystrokes(town: &Town, plan: &Plan) -> Result<(Vec<f64>, u64), Failure> {
     let mut screen = Screen::open(town.client(), SIZE);
     screen.shows("all sent");
     screen.shows("› Write to team");
@@ -119,24 +119,24 @@ fn pause(screen: &mut Screen, time: Duration) {
     }
 }
 
-fn paths(town: &Town) -> Result<Paths, Box<dyn Error>> {
+fn paths(town: &Town) -> Result<Paths, Failure> {
     let home = town.home().into_os_string();
     Ok(Paths::find(|name| (name == "MATHIA_HOME").then(|| home.clone()), None)?)
 }
 
-fn replica(town: &Town) -> Result<(Replica, RoomId), Box<dyn Error>> {
+fn replica(town: &Town) -> Result<(Replica, RoomId), Failure> {
     let replica = paths(town)?.home().open()?.replica;
     let room = replica.rooms()?.first().ok_or("there is no room")?.room;
     Ok((replica, room))
 }
 
-fn newest(town: &Town) -> Result<Seq, Box<dyn Error>> {
+fn newest(town: &Town) -> Result<Seq, Failure> {
     let (replica, room) = replica(town)?;
     Ok(replica.room(room)?.ok_or("the room is gone")?.seq)
 }
 
 /// Fills the replica up to so many messages, each like the last one that really came.
-fn fill(town: &Town, n_messages: u64) -> Result<(), Box<dyn Error>> {
+fn fill(town: &Town, n_messages: u64) -> Result<(), Failure> {
     let (replica, room) = replica(town)?;
     let like = replica.entries_before(room, Seq(0), 1)?.pop().ok_or("the room is empty")?;
     let (mut seq, n_minutes_max) = (like.seq.0, 24 * 60);
@@ -163,7 +163,7 @@ fn fill(town: &Town, n_messages: u64) -> Result<(), Box<dyn Error>> {
 }
 
 /// From the start of the process until the newest message is seen, in milliseconds and rising.
-fn first_paints(town: &Town, plan: &Plan) -> Result<Vec<f64>, Box<dyn Error>> {
+fn first_paints(town: &Town, plan: &Plan) -> Result<Vec<f64>, Failure> {
     let newest = newest(town)?;
     let mut times = Vec::new();
     for _ in 0..plan.n_runs {
@@ -178,12 +178,7 @@ fn first_paints(town: &Town, plan: &Plan) -> Result<Vec<f64>, Box<dyn Error>> {
     Ok(times)
 }
 
-fn report(
-    plan: &Plan,
-    paints: &[f64],
-    keystrokes: &[f64],
-    n_seen: u64,
-) -> Result<(), Box<dyn Error>> {
+fn report(plan: &Plan, paints: &[f64], keystrokes: &[f64], n_seen: u64) -> Result<(), Failure> {
     let at =
         |times: &[f64], percent: usize| times[(times.len() * percent / 100).min(times.len() - 1)];
     let last = |times: &[f64]| times[times.len() - 1];

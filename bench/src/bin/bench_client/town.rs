@@ -1,7 +1,5 @@
 //! A server, ann with her terminal, and bob who talks much.
 
-use std::error::Error;
-use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
@@ -11,6 +9,8 @@ use std::time::Duration;
 
 use mathia_protocol::client::{Bot, ClientEvent};
 use mathia_protocol::id::RoomId;
+use mathia_testkit::Failure;
+use mathia_testkit::lines::Lines;
 use portable_pty::CommandBuilder;
 use tokio::runtime::Runtime;
 use tokio::time::{MissedTickBehavior, interval};
@@ -33,7 +33,7 @@ pub(crate) struct Town {
 
 impl Town {
     /// Starts the server; ann makes a room and adds bob.
-    pub(crate) fn start(binaries: &Path) -> Result<Self, Box<dyn Error>> {
+    pub(crate) fn start(binaries: &Path) -> Result<Self, Failure> {
         let scratch = tempfile::tempdir_in(binaries)?;
         let config = scratch.path().join("server.toml");
         std::fs::write(&config, CONFIG)?;
@@ -45,17 +45,8 @@ impl Town {
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
             .spawn()?;
-        let mut lines = BufReader::new(server.stdout.take().ok_or("no output")?).lines();
-        let mut invite = String::new();
-        for line in lines.by_ref() {
-            let line = line?;
-            if let Some(link) = line.strip_prefix("admin invite ") {
-                link.clone_into(&mut invite);
-            }
-            if line.starts_with("listening ") {
-                break;
-            }
-        }
+        let lines = Lines::of(server.stdout.take().ok_or("no output")?);
+        let invite = lines.greeting()?.admin_link.ok_or("no link of the admin")?;
         let client = binaries.join("mathia-tui");
         let ann = |args: &[&str]| run(&client, scratch.path(), args);
         ann(&["join", &invite, "--name", "ann"])?;
@@ -84,7 +75,7 @@ impl Town {
     }
 
     /// Runs a command as ann; returns what it printed.
-    pub(crate) fn ann(&self, args: &[&str]) -> Result<String, Box<dyn Error>> {
+    pub(crate) fn ann(&self, args: &[&str]) -> Result<String, Failure> {
         run(&self.client, self.scratch.path(), args)
     }
 
@@ -102,7 +93,7 @@ impl Drop for Town {
     }
 }
 
-fn run(client: &Path, scratch: &Path, args: &[&str]) -> Result<String, Box<dyn Error>> {
+fn run(client: &Path, scratch: &Path, args: &[&str]) -> Result<String, Failure> {
     let done = Command::new(client).args(args).env("MATHIA_HOME", scratch.join("ann")).output()?;
     if !done.status.success() {
         return Err(String::from_utf8_lossy(&done.stderr).into());
@@ -110,7 +101,7 @@ fn run(client: &Path, scratch: &Path, args: &[&str]) -> Result<String, Box<dyn E
     Ok(String::from_utf8(done.stdout)?)
 }
 
-async fn first_room(bob: &mut Bot) -> Result<RoomId, Box<dyn Error>> {
+async fn first_room(bob: &mut Bot) -> Result<RoomId, Failure> {
     while let Some(event) = bob.next_event().await {
         if let ClientEvent::Room(room) = event {
             return Ok(room.room);

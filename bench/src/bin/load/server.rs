@@ -86,7 +86,7 @@ impl Server {
     /// Starts the server, at its first address if it had one, and waits until it listens.
     pub(crate) async fn start(&mut self) -> Result<(), Failure> {
         let listen = self.address.map_or_else(|| "127.0.0.1:0".to_owned(), |a| a.to_string());
-        let (data, config) = (self.data(), self.scratch.join("limits.toml"));
+        let (data, config) = (self.data(), Some(self.scratch.join("limits.toml")));
         let log = self.scratch.join("server.log");
         let (core, has_assistant) = (self.core.as_deref(), self.has_assistant);
         let program = self.program.as_path();

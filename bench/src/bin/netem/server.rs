@@ -33,16 +33,8 @@ impl Server {
         );
         fs::write(&config, settings)?;
         let (listen, log) = (listen.to_owned(), scratch.join("server.log"));
-        let (core, has_assistant) = (None, false);
-        let serve = Serve {
-            program: &program,
-            data: data.clone(),
-            config,
-            listen,
-            log,
-            core,
-            has_assistant,
-        };
+        let config = Some(config);
+        let serve = Serve { config, listen, ..Serve::new(&program, data.clone(), log) };
         let (child, address) = serve.start(|_| {}).await?;
         Ok(Self { program, data, address, _child: child })
     }
