@@ -81,7 +81,7 @@ tables! {
     /// `room || epoch (u32)` → the sender key that members made for this device.
     AgentKeys = "agent_keys", of_room;
     /// `local id` → a message on its way out.
-    Outbox = "outbox", large;
+    Outbox = "outbox";
     /// `room || state (u8) || number` → which row of the outbox, see `outbox.rs`.
     OutboxStates = "outbox_states", of_room;
     /// `local id` → nothing: the rows that are accepted or withdrawn.

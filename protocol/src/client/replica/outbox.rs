@@ -28,7 +28,8 @@ const FAILED: u8 = 2;
 const ACCEPTED: u8 = 3;
 const WITHDRAWN: u8 = 4;
 
-/// The numbers that were given last.
+/// The numbers that were given last. They are those of the newest rows; what is stored of them covers
+/// the rows that were forgotten, so that no number is given twice.
 #[derive(Default, Clone, Copy)]
 struct Heads {
     local_id: u64,
@@ -120,7 +121,16 @@ fn change_key(kept: &KeptRow) -> Key {
 }
 
 fn heads(rows: &dyn Rows) -> Stored<Heads> {
-    Ok(singles::get(rows, Single::OutboxHeads)?.unwrap_or_default())
+    let newest = |table| Ok(rows.keys(table, &Span::all().falling().at_most(1))?.pop());
+    let mut heads: Heads = singles::get(rows, Single::OutboxHeads)?.unwrap_or_default();
+    if let Some(key) = newest(Table::Outbox)? {
+        heads.local_id = heads.local_id.max(key::last_number(&key)?);
+    }
+    if let Some(key) = newest(Table::OutboxChanges)? {
+        let (change, _) = row::fields(&key, |r| Ok((r.u64()?, r.u64()?)))?;
+        heads.change = heads.change.max(change);
+    }
+    Ok(heads)
 }
 
 fn get(rows: &dyn Rows, local_id: u64) -> Stored<Option<KeptRow>> {
@@ -146,20 +156,18 @@ fn in_state(rows: &dyn Rows, room: RoomId, state: u8, count: u32) -> Stored<Vec<
 
 /// Writes a row that is new or has another state, with all by which it is found.
 fn put(rows: &mut dyn RowsMut, row: &OutboxRow, before: Option<&KeptRow>) -> Stored<()> {
-    let mut heads = heads(rows)?;
-    heads.change += 1;
-    heads.local_id = heads.local_id.max(row.local_id);
-    singles::put(rows, Single::OutboxHeads, &heads)?;
+    let heads = heads(rows)?;
     if let Some(before) = before {
         rows.delete(Table::OutboxStates, &state_key(&before.row))?;
         rows.delete(Table::OutboxChanges, &change_key(before))?;
     }
-    let kept = KeptRow { row: row.clone(), change: heads.change };
+    let kept = KeptRow { row: row.clone(), change: heads.change + 1 };
     rows.put(Table::Outbox, &key::of_number(row.local_id), &encode(&kept))?;
     rows.put(Table::OutboxStates, &state_key(row), &[])?;
     rows.put(Table::OutboxChanges, &change_key(&kept), &[])?;
     if row.state.is_settled() {
         rows.put(Table::OutboxSettled, &key::of_number(row.local_id), &[])?;
+        // These are not the newest, so no number is lost with them.
         let oldest = key::of_number(heads.local_id.saturating_sub(SETTLED_KEPT));
         for old in rows.keys(Table::OutboxSettled, &Span::between(Key::new(), oldest))? {
             delete(rows, key::last_number(&old)?)?;
@@ -204,21 +212,24 @@ pub(super) fn settle(rows: &mut dyn RowsMut, local_id: u64, to: &RowState) -> St
     Ok(is_allowed)
 }
 
+/// Forgets rows, be they the newest or not.
+fn forget(rows: &mut dyn RowsMut, found_by: &Span) -> Stored<()> {
+    let keys = rows.keys(Table::OutboxStates, found_by)?;
+    if !keys.is_empty() {
+        let heads = heads(rows)?;
+        singles::put(rows, Single::OutboxHeads, &heads)?;
+    }
+    keys.iter().try_for_each(|key| delete(rows, key::last_number(key)?))
+}
+
 /// Forgets the rows of a room.
 pub(super) fn forget_room(rows: &mut dyn RowsMut, room: RoomId) -> Stored<()> {
-    for key in rows.keys(Table::OutboxStates, &Span::of(&room.0))? {
-        delete(rows, key::last_number(&key)?)?;
-    }
-    Ok(())
+    forget(rows, &Span::of(&room.0))
 }
 
 /// Forgets the row that became an entry of the log.
 pub(super) fn forget_accepted(rows: &mut dyn RowsMut, room: RoomId, seq: Seq) -> Stored<()> {
-    let accepted = Span::of(&key::of_kind(room, ACCEPTED, seq.0));
-    for key in rows.keys(Table::OutboxStates, &accepted)? {
-        delete(rows, key::last_number(&key)?)?;
-    }
-    Ok(())
+    forget(rows, &Span::of(&key::of_kind(room, ACCEPTED, seq.0)))
 }
 
 fn seal_next(

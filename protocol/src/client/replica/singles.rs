@@ -20,7 +20,7 @@ pub(super) enum Single {
     Joined = 3,
     /// How far the server's clock was ahead at the last login.
     ClockSkew = 4,
-    /// The last numbers of the outbox, see `outbox.rs`.
+    /// The last numbers of the outbox when rows were forgotten, see `outbox.rs`.
     OutboxHeads = 5,
     /// Which version of this program filled the indexes.
     IndexVersion = 6,

@@ -99,20 +99,23 @@ fn says_stop(ask: u64) -> EntryRecord {
 }
 
 pub(in crate::client) fn nothing_of_a_forgotten_room_is_in_any_table(replica: &Replica) {
-    fill(replica, TEAM, Seq(2));
     fill(replica, OPS, Seq(2));
+    fill(replica, TEAM, Seq(2));
     let tables: BTreeSet<Table> = found(replica, &TEAM.0).into_iter().collect();
     let of_room = Table::ALL.iter().filter(|table| table.is_of_room()).count();
     assert!(tables.len() >= of_room, "the story fills every table of rooms: {tables:?}");
     let others = found(replica, &OPS.0);
+    let last = replica.last_outbox_change().unwrap();
     replica.forget_room(TEAM).unwrap();
     assert_eq!(found(replica, &TEAM.0), []);
     assert_eq!(found(replica, &OPS.0), others, "another room loses nothing");
+    let next = replica.queue(OPS, &says("next"), TimeMs(1)).unwrap();
+    assert_eq!((next, replica.last_outbox_change().unwrap()), (9, last + 1), "none given twice");
     assert!(replica.room(TEAM).unwrap().is_none());
     assert!(replica.entries_after(TEAM, Seq(0), 9).unwrap().is_empty());
     assert!(replica.epochs(TEAM).unwrap().is_empty());
     assert_eq!(replica.own_lane(TEAM).unwrap(), DeviceLane::default());
-    assert_eq!(replica.outbox(None).unwrap().len(), 2, "those of the other room");
+    assert_eq!(replica.outbox(None).unwrap().len(), 3, "those of the other room");
     assert_eq!(replica.invites().unwrap().len(), 2, "an invite also grants other rooms");
 }
 
